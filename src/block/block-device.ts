@@ -1,0 +1,74 @@
+// The one interface between NBD exports, iSCSI LUNs, files and memory. Completion-based: see BlockRequest.
+import type { RefBuffer } from '../util/ref-buffer.js';
+
+export const BlockOp = { Read: 0, Write: 1, Flush: 2, Trim: 3, WriteZeroes: 4 } as const;
+export type BlockOp = (typeof BlockOp)[keyof typeof BlockOp];
+
+/** Request flags, a bit mask. */
+export const BlockFlag = {
+  /** The data must be on stable storage before `onDone`. WRITE, WRITE_ZEROES and TRIM. */
+  Fua: 1,
+  /** WRITE_ZEROES must leave the range allocated. */
+  NoHole: 2,
+  /** WRITE_ZEROES must fail with ENOTSUP unless it is faster than writing. */
+  FastZero: 4,
+} as const;
+
+/** How a request ended: 0 or one of Linux's errno values, which are also NBD's. */
+export const BlockStatus = {
+  Ok: 0,
+  Eperm: 1,
+  Eio: 5,
+  Enomem: 12,
+  Einval: 22,
+  Enospc: 28,
+  Eoverflow: 75,
+  Enotsup: 95,
+  Eshutdown: 108,
+} as const;
+export type BlockStatus = (typeof BlockStatus)[keyof typeof BlockStatus];
+
+/**
+ * One operation. The caller fills it from a pool of its own, submits it, and must leave it alone until `onDone`.
+ * `offset` and `length` are bytes and multiples of the device's `blockSize`.
+ */
+export interface BlockRequest {
+  op: BlockOp;
+  offset: number;
+  length: number;
+  flags: number;
+  /** WRITE: exactly `length` bytes that stay as they are until `onDone`. Otherwise null. */
+  payload: Buffer | null;
+  /** The reference-counted memory behind `payload`; a device that keeps the bytes past `onDone` retains it. */
+  payloadOwner: RefBuffer | null;
+  /**
+   * READ: a part of the data, `at` bytes after `offset`. Parts come in ascending order without a gap or an overlap.
+   * `piece` is valid until the call returns unless `owner` is retained; with no owner it must be copied.
+   */
+  onData(piece: Buffer, at: number, owner: RefBuffer | null): void;
+  /** Exactly once, maybe within `submit`. With Ok, a READ has delivered `length` bytes. An error may come after data. */
+  onDone(status: BlockStatus): void;
+}
+
+/** A disk of fixed block size. Calls from one thread; requests may complete in any order. */
+export interface BlockDevice {
+  /** Size in bytes, a multiple of `blockSize`. May grow. */
+  readonly sizeBytes: number;
+  /** Logical block size in bytes: 512 or 4096. */
+  readonly blockSize: number;
+  /** Physical block size in bytes, ≥ blockSize. */
+  readonly physicalBlockSize: number;
+  /** Preferred transfer size in bytes, or 0 if the device states none. */
+  readonly optimalIoSize: number;
+  /** Largest transfer of one request in bytes. */
+  readonly maxTransfer: number;
+  readonly readOnly: boolean;
+  /** A volatile write cache: acknowledged writes are stable only after FLUSH. */
+  readonly writeCache: boolean;
+  readonly canTrim: boolean;
+  readonly canWriteZeroes: boolean;
+  /** Starts the request. Never throws for what the request asks: a bad range is `onDone(Einval)`. */
+  submit(request: BlockRequest): void;
+  /** Ends the device after its requests in flight. Idempotent. */
+  close(): Promise<void>;
+}
