@@ -1,0 +1,135 @@
+// Runs helper programs: no shell, a fixed PATH, a minimal environment, a time limit, and errors that say which program failed and why.
+import { accessSync, constants } from 'node:fs';
+import type { Options, Result, ResultPromise } from 'execa';
+import { AppError } from '../util/errors.js';
+import { TOOL_ENVIRONMENT, TOOL_PACKAGES, TOOL_PATH, type Tool } from './tools.js';
+
+export interface RunOptions {
+  /** Written to the program's standard input, which is empty otherwise. */
+  readonly input?: string;
+  /** The program gets SIGTERM after this time, SIGKILL two seconds later. Default 60 s. */
+  readonly timeoutMs?: number;
+  /** Aborting sends SIGTERM; the call still waits until the program is gone. */
+  readonly signal?: AbortSignal | undefined;
+  /** Exit statuses that are answers and no failures. Default: only 0. */
+  readonly okStatuses?: readonly number[];
+}
+
+export interface RunResult {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const DEFAULT_TIMEOUT_MS = 60_000;
+const KILL_AFTER_MS = 2000;
+/** More output than this from a helper is a fault of the helper. */
+const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
+const MESSAGE_BYTES = 400;
+
+/** Whether `tool` is installed in one of the fixed folders. */
+export function hasTool(tool: Tool): boolean {
+  return TOOL_PATH.split(':').some((folder) => isExecutable(`${folder}/${tool}`));
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Runs one helper to its end. Throws AppError ERR_HELPER with name, exit status and standard error when it fails or
+ * is not installed, and ERR_INTERRUPTED when `signal` ended it.
+ */
+export async function runTool(tool: Tool, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  options.signal?.throwIfAborted();
+  const { execa } = await import('execa');
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const result: Result = await execa(tool, args, {
+    ...baseOptions(),
+    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+    timeout: timeoutMs,
+  });
+  if (result.isCanceled) throw new AppError('ERR_INTERRUPTED', `${tool} was interrupted`);
+  const status = result.exitCode;
+  if (status === undefined || !(options.okStatuses ?? [0]).includes(status)) throw helperError(tool, result, timeoutMs);
+  return { status, stdout: text(result.stdout), stderr: text(result.stderr) };
+}
+
+export interface BackgroundTool {
+  readonly pid: number;
+  /** Settles once the program has ended and is reaped; never rejects. */
+  readonly ended: Promise<AppError>;
+  /** SIGTERM now, SIGKILL after two seconds; resolves when it is reaped. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a helper that stays (nbdfuse). It is killed when this process exits in an orderly way. Throws ERR_HELPER when
+ * it cannot be started.
+ */
+export async function startTool(tool: Tool, args: readonly string[]): Promise<BackgroundTool> {
+  if (!hasTool(tool)) throw missingTool(tool);
+  const { execa } = await import('execa');
+  const child: ResultPromise = execa(tool, args, { ...baseOptions(), stdin: 'ignore', stdout: 'ignore' });
+  const ended = child.then((result: Result) => helperError(tool, result, 0));
+  if (child.pid === undefined) throw await ended;
+  return {
+    pid: child.pid,
+    ended,
+    async stop() {
+      child.kill();
+      await ended;
+    },
+  };
+}
+
+/** The error for a helper program that is not installed; names the Debian package that brings it. */
+export function missingTool(tool: Tool): AppError {
+  return new AppError('ERR_HELPER', `${tool} is not installed`, {
+    hint: `on Debian it is in the package ${TOOL_PACKAGES[tool]}: apt-get install ${TOOL_PACKAGES[tool]}`,
+  });
+}
+
+function baseOptions() {
+  return {
+    cwd: '/',
+    env: TOOL_ENVIRONMENT,
+    extendEnv: false,
+    reject: false,
+    stripFinalNewline: false,
+    maxBuffer: MAX_OUTPUT_BYTES,
+    forceKillAfterDelay: KILL_AFTER_MS,
+  } as const satisfies Options;
+}
+
+function helperError(tool: Tool, result: Result, timeoutMs: number): AppError {
+  if (result.code === 'ENOENT') return missingTool(tool);
+  const said = lastWords(text(result.stderr) || text(result.stdout));
+  const why = result.timedOut
+    ? `did not end within ${timeoutMs / 1000} s`
+    : result.signal !== undefined
+      ? `was ended by ${result.signal}`
+      : result.exitCode === undefined
+        ? `could not be started (${result.code ?? 'unknown reason'})`
+        : `failed with exit status ${result.exitCode}`;
+  return new AppError('ERR_HELPER', `${tool} ${why}${said === '' ? '' : `: ${said}`}`);
+}
+
+/** What a program said, on one line and without control characters. */
+function lastWords(output: string): string {
+  const lines = output.split('\n').map((line) => line.replace(/\p{Cc}/gu, ' ').trim());
+  return lines
+    .filter((line) => line !== '')
+    .join('; ')
+    .slice(0, MESSAGE_BYTES);
+}
+
+function text(output: unknown): string {
+  return typeof output === 'string' ? output : '';
+}

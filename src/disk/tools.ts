@@ -1,0 +1,39 @@
+// The helper programs that lunctl runs, and the Debian package that brings each one.
+
+/** Program name → Debian package. A program that is not in this table is never run. */
+export const TOOL_PACKAGES = {
+  blkid: 'util-linux',
+  blockdev: 'util-linux',
+  df: 'coreutils',
+  findmnt: 'util-linux',
+  fusermount3: 'fuse3',
+  losetup: 'mount',
+  lsblk: 'util-linux',
+  mkfs: 'util-linux',
+  'mkfs.btrfs': 'btrfs-progs',
+  'mkfs.ext4': 'e2fsprogs',
+  'mkfs.vfat': 'dosfstools',
+  'mkfs.xfs': 'xfsprogs',
+  mknod: 'coreutils',
+  modprobe: 'kmod',
+  mount: 'mount',
+  'nbd-client': 'nbd-client',
+  nbdfuse: 'libnbd-bin',
+  partx: 'util-linux',
+  sfdisk: 'fdisk',
+  umount: 'mount',
+  wipefs: 'util-linux',
+} as const;
+export type Tool = keyof typeof TOOL_PACKAGES;
+
+/** Where helper programs are looked for: fixed, so that a caller's PATH can neither hide nor replace one. */
+export const TOOL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Everything that a helper program sees of our environment: no secret, no locale, no pager. */
+export const TOOL_ENVIRONMENT: Readonly<Record<string, string>> = {
+  PATH: TOOL_PATH,
+  LC_ALL: 'C',
+  HOME: '/',
+  // libblkid keeps a cache file of device names, which are reused: it must not answer from there.
+  BLKID_FILE: '/dev/null',
+};
