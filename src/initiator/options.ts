@@ -1,0 +1,98 @@
+// What an initiator is told before it connects, and what it reports. RFC 7143 §6 (login) and §8 (states).
+import type { OperationalParams } from '../iscsi/params.js';
+import type { AppError } from '../util/errors.js';
+import type { BufferPool } from '../util/ref-buffer.js';
+
+/** CHAP credentials. `algorithms` in order of preference: 5 MD5, 6 SHA1, 7 SHA256, 8 SHA3-256. */
+export interface Credentials {
+  readonly user: string;
+  readonly secret: string;
+  readonly algorithms: readonly number[];
+  /** What the target must prove to us; its absence means one-way CHAP. */
+  readonly mutual?: { readonly user: string; readonly secret: string };
+}
+
+/** The algorithm list of records that we create ourselves: the strongest that a peer knows wins. */
+export const DEFAULT_CHAP_ALGORITHMS: readonly number[] = [8, 5, 7, 6];
+
+/** Every span in milliseconds. 0 switches the NOP-Out keepalive off. */
+export interface InitiatorTimers {
+  readonly loginTimeoutMs: number;
+  readonly logoutTimeoutMs: number;
+  readonly noopIntervalMs: number;
+  readonly noopTimeoutMs: number;
+  /** How long a SCSI command may take before it is aborted. */
+  readonly commandTimeoutMs: number;
+  /** How long the target may take to answer ABORT TASK before the connection is given up. */
+  readonly abortTimeoutMs: number;
+}
+
+export const DEFAULT_TIMERS: InitiatorTimers = {
+  loginTimeoutMs: 15_000,
+  logoutTimeoutMs: 15_000,
+  noopIntervalMs: 5000,
+  noopTimeoutMs: 5000,
+  commandTimeoutMs: 30_000,
+  abortTimeoutMs: 15_000,
+};
+
+/** What one login needs to know. */
+export interface LoginOptions {
+  readonly initiatorName: string;
+  readonly initiatorAlias?: string;
+  /** Null logs in to a discovery session. */
+  readonly targetName: string | null;
+  /** Six bytes, RFC 7143 §11.12.5. */
+  readonly isid: Buffer;
+  readonly credentials: Credentials | null;
+  /** Differences from what we offer by default. */
+  readonly negotiate?: Partial<OperationalParams>;
+}
+
+/** What surrounds a core: memory, the clock and the timers. */
+export interface InitiatorEnvironment {
+  readonly pool: BufferPool;
+  /** Milliseconds on a monotonic clock. */
+  readonly now: () => number;
+  readonly timers: InitiatorTimers;
+  /** Called when `poll()` has something new to give. It may poll at once, or at the end of the turn. */
+  readonly onOutput?: () => void;
+}
+
+/** RFC 7143 §8.1.3, the states of a connection that an initiator can be in. */
+export type ConnectionState =
+  | 'FREE'
+  | 'IN_LOGIN'
+  | 'LOGGED_IN'
+  | 'IN_LOGOUT'
+  | 'LOGOUT_REQUESTED'
+  | 'CLEANUP_WAIT';
+
+/** Where a redirected login should go (RFC 7143 §11.13.5, class 01h). */
+export interface Redirect {
+  readonly address: string;
+  readonly port: number;
+  readonly permanent: boolean;
+}
+
+/** What a connection reports. After `login-failed`, `redirect`, `lost` and `logged-out` its socket is to be closed. */
+export type ConnectionOutput =
+  | {
+      readonly kind: 'logged-in';
+      readonly params: OperationalParams;
+      readonly tsih: number;
+      readonly tpgt: number | null;
+      readonly targetAlias: string | null;
+      readonly authMethod: 'None' | 'CHAP';
+    }
+  | {
+      readonly kind: 'login-failed';
+      readonly error: AppError;
+      /** One more login that offers only MD5 may help: the target stumbled over the algorithm list, not the secret. */
+      readonly retryWithMd5: boolean;
+    }
+  | { readonly kind: 'redirect'; readonly to: Redirect }
+  | { readonly kind: 'lost'; readonly error: AppError }
+  | { readonly kind: 'logged-out' }
+  | { readonly kind: 'text'; readonly pairs: readonly [string, string][] }
+  | { readonly kind: 'log'; readonly level: 'info' | 'warn'; readonly message: string };
