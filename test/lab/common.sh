@@ -1,0 +1,41 @@
+# Shared by the lab scripts: the names of the guide, a private lunctl, and expectations that end the script when they fail.
+# shellcheck shell=bash
+TARGET=iqn.2022-08.com.test:dlp.target01
+INITIATOR=iqn.2022-08.com.test:node01.initiator01
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export LUNCTL_CONFIG_DIR=/var/tmp/lab/etc LUNCTL_DB_DIR=/var/tmp/lab/db LUNCTL_RUN_DIR=/run/lunctl
+mkdir -p -m 700 /var/tmp/lab/etc /var/tmp/lab/db
+
+lunctl() { node "$ROOT/bin/run.js" "$@"; }
+step() { printf '\n--- %s\n' "$*"; }
+# Shows the command as it would be typed, then runs it.
+run() { printf '$ %s\n' "$*" >&2; "$@"; }
+expect() { grep -Eq -- "$1" "$2" || { echo "expected /$1/ in:"; cat "$2"; exit 1; }; }
+expect_not() { if grep -Eq -- "$1" "$2"; then echo "did not expect /$1/ in:"; cat "$2"; exit 1; fi; }
+# refuse CODE COMMAND...: the command must end with exactly this code and say why in one line, or a line and a hint.
+refuse() {
+  local want=$1 got=0
+  shift
+  "$@" >/tmp/refused.out 2>/tmp/refused.err </dev/null || got=$?
+  cat /tmp/refused.err
+  if [ "$got" != "$want" ] || [ "$(grep -vc '^hint:' /tmp/refused.err)" -gt 2 ]; then
+    echo "expected exit $want with a short reason, got $got from: $*"
+    exit 1
+  fi
+}
+initiator_config() { # USER PASSWORD
+  echo "InitiatorName=$INITIATOR" >"$LUNCTL_CONFIG_DIR/initiatorname.iscsi"
+  (umask 077; printf 'node.session.auth.authmethod = CHAP\nnode.session.auth.username = %s\nnode.session.auth.password = %s\n' "$1" "$2" \
+    >"$LUNCTL_CONFIG_DIR/iscsid.conf")
+}
+# session_field path|nbd: of the first device of the first session.
+session_field() { lunctl session show --json | node -e '
+  const s = JSON.parse(require("fs").readFileSync(0, "utf8")).sessions[0];
+  console.log(s.devices[0][process.argv[1]]);' "$1"; }
+no_leftovers() {
+  local left
+  left=$(pgrep -af 'worker-main|nbd-client|nbdfuse' || :)
+  [ -z "$left" ] || { echo "left behind: $left"; exit 1; }
+  left=$(find /run/lunctl -mindepth 1 -path '*/s/*' 2>/dev/null || :)
+  [ -z "$left" ] || { echo "left behind: $left"; exit 1; }
+}
