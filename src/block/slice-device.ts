@@ -1,0 +1,97 @@
+// A window of another device: a partition as a disk of its own.
+import { AppError } from '../util/errors.js';
+import { type BlockDevice, BlockOp, type BlockRequest, BlockStatus } from './block-device.js';
+import { checkRequest } from './check-request.js';
+import { ForwardRequest } from './forward-request.js';
+
+/** `start` and `length` are bytes and multiples of the block size of the device behind. */
+export interface SliceOptions {
+  readonly start: number;
+  readonly length: number;
+  readonly readOnly?: boolean;
+}
+
+/** Serves `length` bytes from `start` of another device. Closing it leaves that device open: it belongs to others too. */
+export class SliceDevice implements BlockDevice {
+  readonly sizeBytes: number;
+  readonly #device: BlockDevice;
+  readonly #start: number;
+  readonly #readOnly: boolean;
+  readonly #free: SliceRequest[] = [];
+  #inFlight = 0;
+  #closed: (() => void) | null = null;
+  #closing: Promise<void> | null = null;
+
+  /** Throws AppError ERR_USAGE if the window is unaligned or not inside the device. */
+  constructor(device: BlockDevice, { start, length, readOnly = false }: SliceOptions) {
+    const aligned = start % device.blockSize === 0 && length % device.blockSize === 0;
+    if (!aligned || start < 0 || length < 0 || !(start + length <= device.sizeBytes)) {
+      throw new AppError(
+        'ERR_USAGE',
+        `${length} bytes at ${start} are no part of a disk of ${device.sizeBytes} bytes with blocks of ${device.blockSize}`,
+      );
+    }
+    this.#device = device;
+    this.#start = start;
+    this.#readOnly = readOnly;
+    this.sizeBytes = length;
+  }
+  get blockSize(): number {
+    return this.#device.blockSize;
+  }
+  get physicalBlockSize(): number {
+    return this.#device.physicalBlockSize;
+  }
+  get optimalIoSize(): number {
+    return this.#device.optimalIoSize;
+  }
+  get maxTransfer(): number {
+    return this.#device.maxTransfer;
+  }
+  get readOnly(): boolean {
+    return this.#readOnly || this.#device.readOnly;
+  }
+  get writeCache(): boolean {
+    return this.#device.writeCache;
+  }
+  get canTrim(): boolean {
+    return this.#device.canTrim;
+  }
+  get canWriteZeroes(): boolean {
+    return this.#device.canWriteZeroes;
+  }
+
+  submit(request: BlockRequest): void {
+    if (this.#closing) return request.onDone(BlockStatus.Eshutdown);
+    const status = checkRequest(this, request);
+    if (status !== BlockStatus.Ok) return request.onDone(status);
+    const forward = this.#free.pop() ?? new SliceRequest((done) => this.#give(done));
+    forward.stand(request, request.op === BlockOp.Flush ? 0 : this.#start);
+    this.#inFlight++;
+    this.#device.submit(forward);
+  }
+  close(): Promise<void> {
+    this.#closing ??= new Promise((resolve) => {
+      if (this.#inFlight === 0) resolve();
+      else this.#closed = resolve;
+    });
+    return this.#closing;
+  }
+  #give(request: SliceRequest): void {
+    this.#free.push(request);
+    if (--this.#inFlight === 0) this.#closed?.();
+  }
+}
+
+class SliceRequest extends ForwardRequest {
+  readonly #give: (request: SliceRequest) => void;
+  constructor(give: (request: SliceRequest) => void) {
+    super();
+    this.#give = give;
+  }
+  override onDone(status: BlockStatus): void {
+    const origin = this.leave();
+    this.#give(this);
+    origin.onDone(status);
+  }
+}

@@ -1,0 +1,37 @@
+// What one NBD client may ask of us. Everything that a client can make grow has its bound here.
+
+export interface NbdLimits {
+  /** Options that a client may send before it picks an export. */
+  readonly options: number;
+  /** Longest option that is answered, in bytes: an export name of 4096 bytes and its info requests fit. */
+  readonly optionLength: number;
+  /** Longest option that is read to its end and refused with NBD_REP_ERR_TOO_BIG; a longer one ends the connection. */
+  readonly optionDrain: number;
+  /** Longest export name in bytes (proto.md "String encoding"). */
+  readonly nameLength: number;
+  /** Largest READ or WRITE in bytes. */
+  readonly requestLength: number;
+  /** Largest WRITE payload that is read to its end and refused with EINVAL; a longer one ends the connection. */
+  readonly payloadDrain: number;
+  /** Requests started and not yet answered. */
+  readonly requestsInFlight: number;
+  /** Bytes that those requests read or write. */
+  readonly bytesInFlight: number;
+  /** From the connection to NBD_OPT_GO or NBD_OPT_EXPORT_NAME, in milliseconds, all together. */
+  readonly handshakeMs: number;
+  /** From `shutdown` to the end of the connection, whatever is in flight, in milliseconds. */
+  readonly shutdownMs: number;
+}
+
+export const DEFAULT_LIMITS: NbdLimits = {
+  options: 32,
+  optionLength: 8192,
+  optionDrain: 65_536,
+  nameLength: 4096,
+  requestLength: 2 ** 25,
+  payloadDrain: 2 ** 26,
+  requestsInFlight: 256,
+  bytesInFlight: 2 ** 25,
+  handshakeMs: 10_000,
+  shutdownMs: 10_000,
+};
