@@ -1,0 +1,45 @@
+// What a target connection tells and asks of the program around it.
+
+/** For the log: one per login, refusal and end. Peer strings in it have passed the name grammar or are shown as hex. */
+export type TargetEvent =
+  | {
+      readonly kind: 'login';
+      readonly initiatorName: string;
+      /** Null for a discovery session. */
+      readonly targetName: string | null;
+      readonly session: number;
+      readonly authenticated: boolean;
+      /** Whether it took the place of an older session of the same initiator port (RFC 7143 §6.3.5). */
+      readonly reinstated: boolean;
+    }
+  | {
+      readonly kind: 'refuse';
+      readonly initiatorName: string | null;
+      readonly targetName: string | null;
+      /** Status-Class and Status-Detail of RFC 7143 §11.13.5, as one number. */
+      readonly status: number;
+      readonly reason: string;
+    }
+  | {
+      readonly kind: 'end';
+      readonly initiatorName: string;
+      readonly targetName: string | null;
+      readonly session: number;
+      readonly reason: string;
+    }
+  | { readonly kind: 'fault'; readonly reason: string };
+
+/** The driver of one connection, as the core sees it. */
+export interface ConnectionHost {
+  /** Milliseconds on a monotonic clock. */
+  now(): number;
+  /** Send what is queued, then close. Called once. The core does nothing more after it. */
+  close(): void;
+  event(event: TargetEvent): void;
+}
+
+/** The two ends of a connection. IPv4-mapped IPv6 addresses are written as IPv4. */
+export interface ConnectionAddresses {
+  readonly local: { readonly address: string; readonly port: number };
+  readonly remote: { readonly address: string; readonly port: number };
+}

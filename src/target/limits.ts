@@ -1,0 +1,47 @@
+// What one peer, and all of them together, may take of this process. Every number has its reason beside it.
+import type { OperationalParams } from '../iscsi/negotiation.js';
+
+export const LIMITS = {
+  /** From accept to full feature phase, whatever the peer sends meanwhile, in milliseconds. */
+  loginTimeoutMs: 10_000,
+  /** Login requests on one connection: the longest honest login takes 6. */
+  loginExchanges: 32,
+  /** Data segment before full feature phase: RFC 7143 §13.12's default. */
+  loginDataSegment: 8192,
+  /** Connections that have not logged in, in all and from one address; beyond, the oldest without a Login PDU goes. */
+  pendingConnections: 64,
+  pendingPerAddress: 16,
+  sessions: 256,
+  sessionsPerInitiator: 8,
+  /** A quiet initiator is asked for a sign of life after the first, and given up after the second, in milliseconds. */
+  pingAfterMs: 15_000,
+  pingTimeoutMs: 30_000,
+  /** Commands between ExpCmdSN and MaxCmdSN. */
+  window: 128,
+  /** Immediate commands that may wait beside the window (RFC 7143 §4.2.2.1: at least one). */
+  immediateTasks: 16,
+  /** Write data held for all sessions: beyond it the window stays closed and commands end with TASK SET FULL. */
+  bufferedBytes: 2 ** 26,
+  /** Of those, promised by R2Ts to one connection. */
+  solicitedPerConnection: 2 ** 23,
+  /** Data moves between device and network in pieces of this size: MaxBurstLength and a multiple of every block size. */
+  chunk: 2 ** 20,
+  /** An answer to our Asynchronous Message that asks for logout, in seconds (RFC 7143 §11.9.1, Parameter3). */
+  logoutSeconds: 5,
+  /** SendTargets and other text of full feature phase, in bytes. */
+  text: 2 ** 16,
+} as const;
+
+/** What we declare and offer at login (RFC 7143 §13). InitialR2T is an offer that an initiator may raise to Yes. */
+export const DECLARED = {
+  maxRecvDataSegmentLength: 262_144,
+  firstBurstLength: 65_536,
+  maxBurstLength: 1_048_576,
+  maxOutstandingR2T: 16,
+  maxConnections: 1,
+  errorRecoveryLevel: 0,
+  initialR2T: false,
+  immediateData: true,
+  defaultTime2Wait: 2,
+  defaultTime2Retain: 0,
+} as const satisfies Partial<OperationalParams>;
