@@ -1,0 +1,172 @@
+// What every command shares: global flags, paths, output, questions, signals, and how it fails.
+import { Command, Errors, type Interfaces } from '@oclif/core';
+import type { Paths } from '../services/paths.js';
+import { resolvePaths } from '../services/paths.js';
+import { AppError } from '../util/errors.js';
+import { exitCodeOf } from './exit-codes.js';
+import { globalFlags } from './global-flags.js';
+import { refuseUnknownFlags, translateOclifError } from './parse-errors.js';
+import { type Confirmation, canAsk, confirmByName, type PromptContext } from './prompt.js';
+import { causesText, type ErrorJson, errorJson, errorText } from './render/error.js';
+import { oneLine } from './render/text.js';
+import { SignalWatch } from './signals.js';
+
+/** The values of the flags that every command has, after `parse`. */
+export interface Globals {
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  readonly debug: number;
+  readonly yes: boolean;
+  readonly 'no-input': boolean;
+  readonly timeout?: number;
+  readonly 'config-dir'?: string;
+  readonly 'db-dir'?: string;
+  readonly 'run-dir'?: string;
+}
+const BEFORE_PARSE: Globals = { quiet: false, verbose: false, debug: 0, yes: false, 'no-input': false };
+
+/**
+ * A command parses its flags, calls one service, renders, and returns the object that `--json` prints; `schema` is
+ * added here. It throws AppError; it never calls process.exit, nor oclif's own `error`, `warn`, `log`.
+ */
+export abstract class BaseCommand extends Command {
+  static override enableJsonFlag = true;
+  static override baseFlags = globalFlags;
+
+  #globals: Globals = BEFORE_PARSE;
+  #signals: SignalWatch | undefined;
+  #firstFailure: unknown;
+  readonly #warned = new Set<string>();
+
+  /** Aborted by Ctrl-C or SIGTERM, with the AppError to end with as its reason. Pass it to every service. */
+  protected get abortSignal(): AbortSignal {
+    this.#signals ??= new SignalWatch();
+    return this.#signals.signal;
+  }
+  /** Where files are, from flags, environment and defaults. @throws AppError when a place cannot be used. */
+  protected get paths(): Paths {
+    return resolvePaths(process.env, {
+      configDir: this.#globals['config-dir'],
+      dbDir: this.#globals['db-dir'],
+      runDir: this.#globals['run-dir'],
+    });
+  }
+  /** The global flags of this call. */
+  protected get globals(): Globals {
+    return this.#globals;
+  }
+  /** --timeout in milliseconds, if given. */
+  protected get timeoutMs(): number | undefined {
+    return this.#globals.timeout === undefined ? undefined : this.#globals.timeout * 1000;
+  }
+  /** Whether a person can be asked: see `canAsk`. */
+  protected get interactive(): boolean {
+    return !this.jsonEnabled() && canAsk(this.#globals['no-input']);
+  }
+  /** For the functions of cli/prompt.ts. */
+  protected get prompts(): PromptContext {
+    return { interactive: this.interactive, signal: this.abortSignal };
+  }
+  /** Whether standard output is a terminal: tables there, iscsiadm's lines in a pipe. */
+  protected get toTerminal(): boolean {
+    return process.stdout.isTTY === true;
+  }
+
+  /** Data, to standard output as it is; a missing last line feed is added. Nothing under --json. */
+  protected render(text: string): void {
+    if (this.jsonEnabled() || text === '') return;
+    process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+  }
+  /** Talk, to standard error: progress, where something was saved. Nothing under --json or --quiet. */
+  protected note(text: string): void {
+    if (this.jsonEnabled() || this.#globals.quiet) return;
+    process.stderr.write(`${oneLine(text)}\n`);
+  }
+  /** The command to try next; for people only, so never in a pipe. */
+  protected next(text: string): void {
+    if (this.toTerminal && process.stderr.isTTY === true) this.note(`next: ${text}`);
+  }
+  /** A warning on standard error, once for each text. */
+  protected warning(text: string): void {
+    if (this.#warned.has(text)) return;
+    this.#warned.add(text);
+    process.stderr.write(`lunctl: warning: ${oneLine(text)}\n`);
+  }
+  /** Asks for the name of what is to be destroyed. @throws AppError ERR_REFUSED (40) naming --confirm. */
+  protected async confirmByName(confirmation: Confirmation): Promise<void> {
+    await confirmByName(this.prompts, confirmation);
+  }
+  /**
+   * Of several objects one has failed: shown now, the others go on, and the first such error gives the exit code.
+   * Returns what belongs into the object's JSON as `error`.
+   */
+  protected failed(error: unknown): ErrorJson {
+    const translated = translateOclifError(error, this.id ?? '');
+    this.#firstFailure ??= translated;
+    process.exitCode = exitCodeOf(this.#firstFailure);
+    if (!this.jsonEnabled()) this.#report(translated);
+    return errorJson(translated);
+  }
+
+  protected override async parse<
+    F extends Record<string, unknown>,
+    B extends Record<string, unknown>,
+    A extends Record<string, unknown>,
+  >(options?: Interfaces.Input<F, B, A>, argv: string[] = this.argv): Promise<Interfaces.ParserOutput<F, B, A>> {
+    refuseUnknownFlags(argv, { ...globalFlags, ...this.ctor.flags, json: { type: 'boolean' } }, this.id ?? '');
+    const parsed = await super.parse(options, argv);
+    this.#globals = { ...BEFORE_PARSE, ...(parsed.flags as Partial<Globals>) };
+    return parsed;
+  }
+
+  override async catch(error: unknown): Promise<void> {
+    if (error instanceof Errors.ExitError) {
+      process.exitCode = error.oclif.exit ?? 0;
+      return;
+    }
+    // An abort may surface as whatever the interrupted call threw: the signal is the reason that counts.
+    const aborted = this.#signals?.signal;
+    const cause = aborted?.aborted && !(error instanceof AppError) ? aborted.reason : error;
+    const translated = translateOclifError(cause, this.id ?? '');
+    process.exitCode = exitCodeOf(translated);
+    if (this.jsonEnabled()) this.logJson(this.toErrorJson(translated));
+    else this.#report(translated);
+  }
+  override async finally(_: Error | undefined): Promise<void> {
+    this.#signals?.stop();
+  }
+
+  protected override toErrorJson(error: unknown): unknown {
+    return { schema: 'lunctl.error/1', error: errorJson(error) };
+  }
+  protected override toSuccessJson(result: unknown): unknown {
+    const failure = this.#firstFailure === undefined ? {} : { error: errorJson(this.#firstFailure) };
+    return { schema: schemaOf(this.canonicalId), ...(result as object), ...failure };
+  }
+  override logJson(json: unknown): void {
+    process.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
+  }
+  /** The command's own id, also when it was called by an alias. */
+  protected get canonicalId(): string {
+    const id = this.id ?? '';
+    const owner = this.config.commands.find(
+      (command) => command.aliases.includes(id) || command.hiddenAliases.includes(id),
+    );
+    return owner?.id ?? id;
+  }
+
+  #report(error: unknown): void {
+    process.stderr.write(errorText(error));
+    if (this.#globals.verbose) process.stderr.write(causesText(error));
+    // Without a code of its own an error is a bug of ours, and only its stack says where.
+    const stack = error instanceof Error ? error.stack : undefined;
+    if (stack !== undefined && (this.#globals.debug >= 8 || process.env.LUNCTL_DEBUG === 'stack')) {
+      process.stderr.write(`${stack}\n`);
+    }
+  }
+}
+
+/** The name under which a command's JSON is versioned: `session:show` → `lunctl.session-show/1`. */
+export function schemaOf(commandId: string): string {
+  return `lunctl.${commandId.replaceAll(':', '-')}/1`;
+}

@@ -1,0 +1,170 @@
+// CHAP credentials from the command line: names by flag, secrets only by file, standard input or a prompt.
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { Flags } from '@oclif/core';
+import { AppError, messageOf } from '../util/errors.js';
+import { askSecret, type PromptContext } from './prompt.js';
+
+/** What the flags give. Which CHAP algorithms are offered is the record's matter. */
+export interface CredentialInput {
+  readonly user: string;
+  readonly secret: string;
+  readonly mutual?: { readonly user: string; readonly secret: string };
+}
+
+const GROUP = 'CHAP';
+/** --chap-user --chap-secret-file --mutual-user --mutual-secret-file */
+export const credentialFlags = {
+  'chap-user': Flags.string({
+    summary: 'CHAP user name that the initiator gives.',
+    helpValue: 'NAME',
+    helpGroup: GROUP,
+  }),
+  'chap-secret-file': Flags.string({
+    summary: 'File with its secret; - reads standard input. Refused when others may read it.',
+    helpValue: 'FILE',
+    helpGroup: GROUP,
+    dependsOn: ['chap-user'],
+  }),
+  'mutual-user': Flags.string({
+    summary: 'CHAP user name that the target must give in return (mutual CHAP).',
+    helpValue: 'NAME',
+    helpGroup: GROUP,
+    dependsOn: ['chap-user'],
+  }),
+  'mutual-secret-file': Flags.string({
+    summary: "File with the target's secret; - reads standard input.",
+    helpValue: 'FILE',
+    helpGroup: GROUP,
+    dependsOn: ['mutual-user'],
+  }),
+};
+
+export interface CredentialFlagValues {
+  readonly 'chap-user'?: string | undefined;
+  readonly 'chap-secret-file'?: string | undefined;
+  readonly 'mutual-user'?: string | undefined;
+  readonly 'mutual-secret-file'?: string | undefined;
+}
+
+/** Both limits are open-iscsi's for a record value. */
+const USER_LARGEST = 255;
+const SECRET_LARGEST = 255;
+/** RFC 7143 §9.2.1: without IPsec a CHAP secret should have at least 96 bits. */
+const SECRET_STRONG = 12;
+
+/**
+ * The credentials named by flags, or null without --chap-user. Secrets that no file gives are asked for on a terminal.
+ * `warn` gets at most one text per secret.
+ * @throws AppError ERR_ACCESS for a file that others may read or that cannot be read, ERR_USAGE for everything else
+ */
+export async function readCredentials(
+  flags: CredentialFlagValues,
+  { prompts, warn }: { prompts: PromptContext; warn: (text: string) => void },
+): Promise<CredentialInput | null> {
+  const user = flags['chap-user'];
+  if (user === undefined) return null;
+  if (flags['chap-secret-file'] === '-' && flags['mutual-secret-file'] === '-') {
+    throw new AppError('ERR_USAGE', 'only one secret can come from standard input');
+  }
+  const secret = await secretFor(user, 'chap', flags['chap-secret-file'], prompts, warn);
+  const mutualUser = flags['mutual-user'];
+  if (mutualUser === undefined) return { user: checkUser(user), secret };
+  const mutual = await secretFor(mutualUser, 'mutual', flags['mutual-secret-file'], prompts, warn);
+  if (mutual === secret) {
+    // RFC 7143 §9.2.1: the same secret in both directions lets an attacker reflect the challenge.
+    throw new AppError('ERR_USAGE', 'both directions of mutual CHAP have the same secret (RFC 7143 §9.2.1)', {
+      hint: 'give the target a secret of its own',
+    });
+  }
+  return { user: checkUser(user), secret, mutual: { user: checkUser(mutualUser), secret: mutual } };
+}
+
+async function secretFor(
+  user: string,
+  which: 'chap' | 'mutual',
+  file: string | undefined,
+  prompts: PromptContext,
+  warn: (text: string) => void,
+): Promise<string> {
+  const flag = `--${which}-secret-file`;
+  const secret = checkSecret(
+    file === undefined
+      ? await askSecret(prompts, `CHAP secret of user ${checkUser(user)}`, flag)
+      : await readSecretFile(file),
+    file ?? 'the secret',
+  );
+  const length = Buffer.byteLength(secret);
+  if (length < SECRET_STRONG) {
+    const whose = which === 'chap' ? 'the CHAP secret' : 'the mutual CHAP secret';
+    warn(`${whose} has ${length} bytes; RFC 7143 asks for at least ${SECRET_STRONG}, and some targets refuse less`);
+  }
+  return secret;
+}
+
+/** Reads one secret; `-` is standard input. The check is made on the open file, so that it cannot be changed in between. */
+async function readSecretFile(file: string): Promise<string> {
+  const handle = await openSecret(file);
+  try {
+    const info = await handle.stat();
+    if (info.isDirectory()) throw new AppError('ERR_USAGE', `secret file ${file} is a folder`);
+    if (file !== '-' && (info.mode & 0o077) !== 0) {
+      throw new AppError('ERR_ACCESS', `secret file ${file} can be read by others (mode ${octal(info.mode)})`, {
+        hint: `chmod 600 ${file}`,
+      });
+    }
+    const bytes = await readUpTo(handle, SECRET_LARGEST + 3);
+    const text = bytes.toString('utf8');
+    if (!Buffer.from(text).equals(bytes)) throw new AppError('ERR_USAGE', `secret file ${file} is not UTF-8 text`);
+    return text.replace(/\r?\n$/, '');
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openSecret(file: string): Promise<FileHandle> {
+  try {
+    return await open(file === '-' ? '/dev/stdin' : file, constants.O_RDONLY | constants.O_NOCTTY);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const missing = code === 'ENOENT' || code === 'ENOTDIR';
+    const reason = missing ? 'does not exist' : `cannot be read: ${messageOf(error)}`;
+    throw new AppError(missing ? 'ERR_USAGE' : 'ERR_ACCESS', `secret file ${file} ${reason}`, { cause: error });
+  }
+}
+
+/** Pipes give their bytes in pieces: reads on until the end or `largest` bytes. */
+async function readUpTo(handle: FileHandle, largest: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(largest);
+  let length = 0;
+  while (length < largest) {
+    const { bytesRead } = await handle.read(bytes, length, largest - length, null);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return bytes.subarray(0, length);
+}
+
+/** A record is a line of text: what does not fit into one is refused before it can damage one. */
+function checkSecret(secret: string, source: string): string {
+  if (secret === '') throw new AppError('ERR_USAGE', `${source}: the secret is empty`);
+  if (Buffer.byteLength(secret) > SECRET_LARGEST) {
+    throw new AppError('ERR_USAGE', `${source}: the secret is longer than ${SECRET_LARGEST} bytes`);
+  }
+  if (/\p{Cc}/u.test(secret)) {
+    throw new AppError('ERR_USAGE', `${source}: the secret holds control characters or a second line`);
+  }
+  if (secret.trim() !== secret) throw new AppError('ERR_USAGE', `${source}: the secret begins or ends with a blank`);
+  return secret;
+}
+
+function checkUser(user: string): string {
+  if (user === '' || Buffer.byteLength(user) > USER_LARGEST || /\p{Cc}/u.test(user) || user.trim() !== user) {
+    throw new AppError('ERR_USAGE', 'the CHAP user name is empty, too long or holds control characters');
+  }
+  return user;
+}
+
+function octal(mode: number): string {
+  return (mode & 0o7777).toString(8).padStart(4, '0');
+}

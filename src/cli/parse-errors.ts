@@ -1,0 +1,73 @@
+// What oclif's parser complains about, as our own one-line errors, and flags it would take for a value.
+import { Errors } from '@oclif/core';
+import { AppError, messageOf } from '../util/errors.js';
+import { oneLine } from './render/text.js';
+import { closest } from './suggest.js';
+
+/** The part of a flag definition that decides what may follow it on a command line. */
+interface FlagShape {
+  readonly type: 'boolean' | 'option';
+  readonly char?: string | undefined;
+  readonly allowNo?: boolean | undefined;
+  readonly aliases?: readonly string[] | undefined;
+}
+type FlagShapes = Readonly<Record<string, FlagShape>>;
+
+/**
+ * Refuses long options that do not exist, before anything that follows them can be taken for an argument and shown:
+ * someone who types `--chap-secret hunter2` must not find hunter2 in an error text. Values are never repeated.
+ * @throws AppError ERR_USAGE naming the option, with the nearest one that exists.
+ */
+export function refuseUnknownFlags(argv: readonly string[], flags: FlagShapes, commandId: string): void {
+  const known = new Map<string, FlagShape>();
+  for (const [name, flag] of Object.entries(flags)) {
+    known.set(`--${name}`, flag);
+    if (flag.char !== undefined) known.set(`-${flag.char}`, flag);
+    if (flag.allowNo) known.set(`--no-${name}`, { type: 'boolean' });
+    for (const alias of flag.aliases ?? []) known.set(`--${alias}`, flag);
+  }
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i] ?? '';
+    if (word === '--') return;
+    if (!word.startsWith('-')) continue;
+    const name = word.split('=', 1)[0] ?? word;
+    const flag = known.get(name);
+    if (flag === undefined && name.startsWith('--')) throw unknownFlag(name, [...known.keys()], commandId);
+    if (flag?.type === 'option' && name === word) i++;
+  }
+}
+
+function unknownFlag(name: string, known: readonly string[], commandId: string): AppError {
+  const near = closest(
+    name,
+    known.filter((other) => other.startsWith('--')),
+  );
+  const hint = /secret|password/.test(name)
+    ? 'a secret is never taken from the command line: use --chap-secret-file or --mutual-secret-file, `-` reads standard input'
+    : near === undefined
+      ? helpHint(commandId)
+      : `did you mean ${near}?`;
+  return new AppError('ERR_USAGE', `unknown option ${oneLine(name)}`, { hint });
+}
+
+/** Anything thrown by a command, as what is reported: oclif's errors become ERR_USAGE, the rest stays. */
+export function translateOclifError(error: unknown, commandId: string): unknown {
+  if (error instanceof AppError || !(error instanceof Errors.CLIError)) return error;
+  const isParse = 'parse' in error;
+  const text = messageOf(error)
+    .replace(/\nSee more help with --help$/, '')
+    .replace(/^The following errors? occurred:\s*/, '');
+  return new AppError(isParse ? 'ERR_USAGE' : 'ERR_UNKNOWN', oneLine(stripColor(text)), {
+    cause: error,
+    ...(isParse ? { hint: helpHint(commandId) } : {}),
+  });
+}
+
+function helpHint(commandId: string): string {
+  return `lunctl ${commandId.replaceAll(':', ' ')} --help lists the options`;
+}
+
+function stripColor(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character is what is looked for.
+  return text.replaceAll(/\u001b\[[0-9;]*m/g, '');
+}

@@ -1,0 +1,86 @@
+// Questions on a terminal. inquirer is loaded only when a question is really asked; it draws on standard error.
+import { AppError } from '../util/errors.js';
+
+export interface PromptContext {
+  /** Whether a person can be asked at all. */
+  readonly interactive: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Both ends of a dialogue are terminals, and nobody has forbidden questions. */
+export function canAsk(noInput: boolean, env: Readonly<Record<string, string | undefined>> = process.env): boolean {
+  const ci = env.CI !== undefined && env.CI !== '' && env.CI !== 'false' && env.CI !== '0';
+  return !noInput && !ci && process.stdin.isTTY === true && process.stderr.isTTY === true;
+}
+
+/**
+ * Asks for a secret without echo.
+ * @throws AppError ERR_USAGE naming `flag` when nobody can be asked, ERR_INTERRUPTED on Ctrl-C.
+ */
+export async function askSecret(context: PromptContext, message: string, flag: string): Promise<string> {
+  if (!context.interactive)
+    throw new AppError('ERR_USAGE', `${message}: nobody can be asked`, { hint: `give ${flag}` });
+  return await ask(context, { type: 'password', name: 'answer', message: `${message}:`, mask: '*' });
+}
+
+/** Asks for one line of text. */
+export async function askText(context: PromptContext, message: string, flag: string): Promise<string> {
+  if (!context.interactive)
+    throw new AppError('ERR_USAGE', `${message}: nobody can be asked`, { hint: `give ${flag}` });
+  return await ask(context, { type: 'input', name: 'answer', message });
+}
+
+export interface Confirmation {
+  /** What is about to happen and to what, one or more lines; shown before the question. */
+  readonly what: string;
+  /** What a person types on a terminal. */
+  readonly name: string;
+  /** The value of --confirm, if given. */
+  readonly given?: string | undefined;
+  /** What --confirm may say, e.g. TARGET/LUN and the serial. Never a kernel name: those are reused. Default: `name`. */
+  readonly accepted?: readonly string[];
+}
+
+/**
+ * Asks for the name of what will be destroyed. Resolves when it was given by flag or typed.
+ * @throws AppError ERR_REFUSED naming `--confirm` in every other case.
+ */
+export async function confirmByName(context: PromptContext, confirmation: Confirmation): Promise<void> {
+  const { what, name, given } = confirmation;
+  const accepted = confirmation.accepted ?? [name];
+  if (given !== undefined) {
+    if (accepted.includes(given)) return;
+    throw new AppError('ERR_REFUSED', `--confirm ${given} does not name this disk; nothing was changed`, {
+      hint: `the name is ${accepted[0]}`,
+    });
+  }
+  const firstLine = what.split('\n', 1)[0] ?? what;
+  const hint = `add --confirm ${accepted[0]} to go on`;
+  if (!context.interactive) throw new AppError('ERR_REFUSED', firstLine, { hint });
+  process.stderr.write(`${what}\n`);
+  const typed = await ask(context, { type: 'input', name: 'answer', message: `Type ${name} to go on, or Ctrl-C:` });
+  if (typed.trim() !== name)
+    throw new AppError('ERR_REFUSED', `"${typed.trim()}" is not ${name}; nothing was changed`, { hint });
+}
+
+interface Question {
+  readonly type: 'password' | 'input';
+  readonly name: 'answer';
+  readonly message: string;
+  readonly mask?: string;
+}
+
+async function ask(context: PromptContext, question: Question): Promise<string> {
+  const { default: inquirer } = await import('inquirer');
+  const prompt = inquirer.createPromptModule({ output: process.stderr, signal: context.signal });
+  try {
+    const { answer } = await prompt<{ answer: string }>([question]);
+    return answer;
+  } catch (error) {
+    if (context.signal.aborted) throw context.signal.reason;
+    if (error instanceof Error && (error.name === 'ExitPromptError' || error.name === 'AbortPromptError')) {
+      throw new AppError('ERR_INTERRUPTED', 'interrupted', { cause: error });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,40 @@
+// Small pure pieces of output text: sizes, ages, and strings that came from a peer.
+
+const UNITS = ['B', 'K', 'M', 'G', 'T', 'P'] as const;
+
+/** A size as lsblk writes it: 512B, 64M, 1.5G, 10G; powers of 1024, one decimal at most. */
+export function formatSize(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  const rounded = Math.round(value * 10) / 10;
+  if (rounded >= 1024 && unit < UNITS.length - 1) return `1${UNITS[unit + 1]}`;
+  return `${rounded}${UNITS[unit]}`;
+}
+
+/** A duration in two units at most: 9s, 4m10s, 2h14m, 3d5h. */
+export function formatAge(seconds: number): string {
+  const s = Math.max(0, Math.floor(seconds));
+  if (s < 60) return `${s}s`;
+  if (s < 3600) return `${Math.floor(s / 60)}m${s % 60}s`;
+  if (s < 86_400) return `${Math.floor(s / 3600)}h${Math.floor((s % 3600) / 60)}m`;
+  return `${Math.floor(s / 86_400)}d${Math.floor((s % 86_400) / 3600)}h`;
+}
+
+/** Text from a peer, safe for a terminal: no C0, C1, DEL, line separators, and nothing that reorders what is read. */
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, '');
+}
+
+/** The same on one line: white space of every kind becomes one blank. */
+export function oneLine(text: string): string {
+  return printable(text.replaceAll(/\s+/g, ' ')).trim();
+}
+
+/** The value, or the dash that stands for nothing in tables. */
+export function orDash(text: string | null | undefined): string {
+  return text === null || text === undefined || text === '' ? '-' : text;
+}
