@@ -50,6 +50,8 @@ export interface CredentialFlagValues {
 /** Both limits are open-iscsi's for a record value. */
 const USER_LARGEST = 255;
 const SECRET_LARGEST = 255;
+/** Enough to see that a secret is too long, line end included. */
+const READ_LARGEST = SECRET_LARGEST + 3;
 /** RFC 7143 §9.2.1: without IPsec a CHAP secret should have at least 96 bits. */
 const SECRET_STRONG = 12;
 
@@ -91,7 +93,7 @@ async function secretFor(
   const secret = checkSecret(
     file === undefined
       ? await askSecret(prompts, `CHAP secret of user ${checkUser(user)}`, flag)
-      : await readSecretFile(file),
+      : text(file === '-' ? await readStandardInput() : await readSecretFile(file), file),
     file ?? 'the secret',
   );
   const length = Buffer.byteLength(secret);
@@ -102,21 +104,26 @@ async function secretFor(
   return secret;
 }
 
-/** Reads one secret; `-` is standard input. The check is made on the open file, so that it cannot be changed in between. */
-async function readSecretFile(file: string): Promise<string> {
+/** The bytes of a secret file. The check is made on the open file, so that it cannot be changed in between. */
+async function readSecretFile(file: string): Promise<Buffer> {
   const handle = await openSecret(file);
   try {
     const info = await handle.stat();
     if (info.isDirectory()) throw new AppError('ERR_USAGE', `secret file ${file} is a folder`);
-    if (file !== '-' && (info.mode & 0o077) !== 0) {
+    if ((info.mode & 0o077) !== 0) {
       throw new AppError('ERR_ACCESS', `secret file ${file} can be read by others (mode ${octal(info.mode)})`, {
         hint: `chmod 600 ${file}`,
       });
     }
-    const bytes = await readUpTo(handle, SECRET_LARGEST + 3);
-    const text = bytes.toString('utf8');
-    if (!Buffer.from(text).equals(bytes)) throw new AppError('ERR_USAGE', `secret file ${file} is not UTF-8 text`);
-    return text.replace(/\r?\n$/, '');
+    // A pipe, from a shell's <(…), gives its bytes in pieces.
+    const bytes = Buffer.alloc(READ_LARGEST);
+    let length = 0;
+    while (length < bytes.length) {
+      const { bytesRead } = await handle.read(bytes, length, bytes.length - length, null);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    return bytes.subarray(0, length);
   } finally {
     await handle.close();
   }
@@ -124,7 +131,7 @@ async function readSecretFile(file: string): Promise<string> {
 
 async function openSecret(file: string): Promise<FileHandle> {
   try {
-    return await open(file === '-' ? '/dev/stdin' : file, constants.O_RDONLY | constants.O_NOCTTY);
+    return await open(file, constants.O_RDONLY | constants.O_NOCTTY);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     const missing = code === 'ENOENT' || code === 'ENOTDIR';
@@ -133,16 +140,23 @@ async function openSecret(file: string): Promise<FileHandle> {
   }
 }
 
-/** Pipes give their bytes in pieces: reads on until the end or `largest` bytes. */
-async function readUpTo(handle: FileHandle, largest: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(largest);
+/** By the stream: /dev/stdin cannot be opened where standard input is a socket, as it is below another Node process. */
+async function readStandardInput(): Promise<Buffer> {
+  const pieces: Buffer[] = [];
   let length = 0;
-  while (length < largest) {
-    const { bytesRead } = await handle.read(bytes, length, largest - length, null);
-    if (bytesRead === 0) break;
-    length += bytesRead;
+  for await (const piece of process.stdin) {
+    pieces.push(piece as Buffer);
+    length += (piece as Buffer).length;
+    if (length >= READ_LARGEST) break;
   }
-  return bytes.subarray(0, length);
+  return Buffer.concat(pieces);
+}
+
+/** UTF-8 only, one trailing line feed dropped. */
+function text(bytes: Buffer, file: string): string {
+  const decoded = bytes.toString('utf8');
+  if (!Buffer.from(decoded).equals(bytes)) throw new AppError('ERR_USAGE', `secret file ${file} is not UTF-8 text`);
+  return decoded.replace(/\r?\n$/, '');
 }
 
 /** A record is a line of text: what does not fit into one is refused before it can damage one. */

@@ -1,0 +1,121 @@
+// Starts oclif, with what it lacks: our first screen, -h, "did you mean", and one way of reporting what it throws itself.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Config, Errors, Help, type Interfaces, run } from '@oclif/core';
+import { AppError } from '../util/errors.js';
+import { exitCodeOf } from './exit-codes.js';
+import { translateOclifError } from './parse-errors.js';
+import { errorJson, errorText } from './render/error.js';
+import { oneLine } from './render/text.js';
+import { closest } from './suggest.js';
+import { TOPICS, welcomeText } from './topics.js';
+
+/**
+ * Runs one command line to its end; the exit code is left in `process.exitCode`.
+ * @param argv the words after `lunctl`
+ * @param root the package folder, with package.json and dist/
+ */
+export async function main(argv: readonly string[], root: string): Promise<void> {
+  quietPipes();
+  const words = shortHelp(argv);
+  applyColorChoice(words);
+  try {
+    const pjson = readPackage(root);
+    const asked = words[0];
+    if (asked === undefined || (words.length === 1 && (asked === '--help' || asked === 'help'))) {
+      process.stdout.write(welcomeText(pjson.version));
+      return;
+    }
+    const config = await Config.load({ root, pjson });
+    if (asked === 'help') {
+      await new Help(config, pjson.oclif.helpOptions ?? {}).showHelp([...words.slice(1), '--help']);
+      return;
+    }
+    refuseUnknownCommand(words, config);
+    await run([...words], config);
+  } catch (error) {
+    report(error, words);
+  }
+}
+
+function readPackage(root: string): Interfaces.PJSON {
+  const pjson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Interfaces.PJSON;
+  const topics = Object.entries(TOPICS).map(([name, description]) => [name, { name, description }]);
+  return {
+    ...pjson,
+    oclif: { ...pjson.oclif, topics: Object.fromEntries(topics) as Record<string, Interfaces.Topic> },
+  };
+}
+
+/** `-h` is `--help` everywhere before `--`. */
+function shortHelp(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--');
+  return argv.map((word, i) => (word === '-h' && (end === -1 || i < end) ? '--help' : word));
+}
+
+/** oclif's help reads only the environment: say there what the flags say, before anything is coloured. */
+function applyColorChoice(words: readonly string[]): void {
+  const end = words.indexOf('--');
+  const options = end === -1 ? words : words.slice(0, end);
+  const choice = options.includes('--no-color')
+    ? 'never'
+    : (options.find((word) => word.startsWith('--color='))?.slice(8) ?? options[options.indexOf('--color') + 1]);
+  if (choice === 'never') process.env.NO_COLOR = '1';
+  else if (choice === 'always' && process.env.NO_COLOR === undefined) process.env.FORCE_COLOR = '1';
+}
+
+/** Names the nearest command and ends with 7; nothing is run that was not asked for. */
+function refuseUnknownCommand(words: readonly string[], config: Config): void {
+  const first = words[0] ?? '';
+  if (first.startsWith('-')) {
+    if (first === '--version') return;
+    throw new AppError('ERR_USAGE', `unknown option ${oneLine(first.split('=', 1)[0] ?? first)}`, {
+      hint: 'lunctl --help lists the commands',
+    });
+  }
+  const commands = config.commands.filter((command) => !command.hidden);
+  const names = [...new Set(commands.flatMap((command) => [command.id, ...command.aliases]))].map((id) =>
+    id.replaceAll(':', ' '),
+  );
+  const depth = longestMatch(words, names);
+  if (depth === 'command') return;
+  const typed = words.slice(0, 2).filter((word) => !word.startsWith('-'));
+  const topic = config.findTopic(first);
+  if (topic !== undefined && typed.length === 1) return;
+  const shown = oneLine(topic === undefined ? first : typed.join(' '));
+  const near = closest(typed.join(' '), names) ?? closest(first, [...names, ...Object.keys(TOPICS)]);
+  throw new AppError('ERR_USAGE', `unknown command "${shown}"`, {
+    hint: near === undefined ? 'lunctl --help lists the commands' : `did you mean "lunctl ${near}"?`,
+  });
+}
+
+function longestMatch(words: readonly string[], names: readonly string[]): 'command' | 'none' {
+  return names.includes(words[0] ?? '') || names.includes(`${words[0]} ${words[1]}`) ? 'command' : 'none';
+}
+
+/** What oclif throws outside of a command, and what a command class throws while it is loaded. */
+function report(error: unknown, words: readonly string[]): void {
+  if (error instanceof Errors.ExitError) {
+    process.exitCode = error.oclif.exit ?? 0;
+    return;
+  }
+  const translated = translateOclifError(error, '');
+  process.exitCode = exitCodeOf(translated);
+  if (words.includes('--json')) {
+    process.stdout.write(`${JSON.stringify({ schema: 'lunctl.error/1', error: errorJson(translated) }, null, 2)}\n`);
+    return;
+  }
+  process.stderr.write(errorText(translated));
+  if (process.env.LUNCTL_DEBUG === 'stack' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+}
+
+/** A reader that went away (`| head`) is no failure; a full disk below standard output is one. */
+function quietPipes(): void {
+  process.stdout.removeAllListeners('error');
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return;
+    process.stderr.write(errorText(new AppError('ERR_UNKNOWN', `standard output: ${error.message}`)));
+    process.exit(exitCodeOf(error));
+  });
+  process.stderr.on('error', () => undefined);
+}

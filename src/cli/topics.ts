@@ -1,0 +1,41 @@
+// The first screen, and what each topic is about: used by `lunctl`, by help and by the manual pages.
+
+export const TOPICS: Readonly<Record<string, string>> = {
+  discovery: 'Find targets on the network',
+  node: 'Records of known targets; log in and out',
+  session: 'Sessions that are up, and their devices',
+  disk: 'Label, partition, format and mount an attached LUN',
+};
+
+/** Bare `lunctl`: the way from a target to a mounted disk, then where to read on. */
+export function welcomeText(version: string): string {
+  return `lunctl ${version}: turns an iSCSI LUN into a mounted disk, and files into iSCSI LUNs
+
+From a target to a mounted file system:
+  1. lunctl discovery sendtargets -p HOST          find the targets
+  2. lunctl login TARGET                           log in; prints the device
+  3. lunctl disk label DEVICE                      write a partition table
+     lunctl disk partition DEVICE                  one partition over all of it
+  4. lunctl disk format DEVICE --type xfs          make the file system
+  5. lunctl disk mount DEVICE DIR                  mount it
+
+Topics:
+${rows(TOPICS)}
+
+Commands:
+${rows({
+  serve: 'Offer files as an iSCSI target',
+  login: 'The same as: node login',
+  logout: 'The same as: node logout',
+  demo: 'All of it on this machine, with a target of its own',
+})}
+
+lunctl TOPIC --help lists its commands, lunctl TOPIC COMMAND --help its options and examples.
+`;
+}
+
+function rows(entries: Readonly<Record<string, string>>): string {
+  return Object.entries(entries)
+    .map(([name, text]) => `  ${name.padEnd(11)}${text}`)
+    .join('\n');
+}
