@@ -1,6 +1,6 @@
 // Runs helper programs: no shell, a fixed PATH, a minimal environment, a time limit, and errors that say which program failed and why.
 import { accessSync, constants } from 'node:fs';
-import type { Options, Result, ResultPromise } from 'execa';
+import type { Options } from 'execa';
 import { AppError } from '../util/errors.js';
 import { TOOL_ENVIRONMENT, TOOL_PACKAGES, TOOL_PATH, type Tool } from './tools.js';
 
@@ -13,12 +13,25 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** Exit statuses that are answers and no failures. Default: only 0. */
   readonly okStatuses?: readonly number[];
+  /** `hex`: standard output is binary and comes back as hexadecimal digits. Default utf8. */
+  readonly encoding?: 'utf8' | 'hex';
 }
 
 export interface RunResult {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** What this file reads of execa's result, which is the same whatever its options were. */
+interface Ended {
+  readonly exitCode?: number | undefined;
+  readonly signal?: string | undefined;
+  readonly code?: string | undefined;
+  readonly timedOut: boolean;
+  readonly isCanceled: boolean;
+  readonly stdout?: unknown;
+  readonly stderr?: unknown;
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -49,8 +62,9 @@ export async function runTool(tool: Tool, args: readonly string[], options: RunO
   options.signal?.throwIfAborted();
   const { execa } = await import('execa');
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  const result: Result = await execa(tool, args, {
+  const result: Ended = await execa(tool, args, {
     ...baseOptions(),
+    encoding: options.encoding ?? 'utf8',
     ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
     timeout: timeoutMs,
@@ -76,11 +90,18 @@ export interface BackgroundTool {
 export async function startTool(tool: Tool, args: readonly string[]): Promise<BackgroundTool> {
   if (!hasTool(tool)) throw missingTool(tool);
   const { execa } = await import('execa');
-  const child: ResultPromise = execa(tool, args, { ...baseOptions(), stdin: 'ignore', stdout: 'ignore' });
-  const ended = child.then((result: Result) => helperError(tool, result, 0));
-  if (child.pid === undefined) throw await ended;
+  // A process group of its own: Ctrl-C in the terminal of a foreground session must not pull the disk away.
+  const child = execa(tool, args, { ...baseOptions(), stdin: 'ignore', stdout: 'ignore', detached: true });
+  const pid = child.pid;
+  const killAtExit = () => child.kill('SIGKILL');
+  process.once('exit', killAtExit);
+  const ended = child.then((result: Ended) => {
+    process.removeListener('exit', killAtExit);
+    return helperError(tool, result, 0);
+  });
+  if (pid === undefined) throw await ended;
   return {
-    pid: child.pid,
+    pid,
     ended,
     async stop() {
       child.kill();
@@ -108,7 +129,7 @@ function baseOptions() {
   } as const satisfies Options;
 }
 
-function helperError(tool: Tool, result: Result, timeoutMs: number): AppError {
+function helperError(tool: Tool, result: Ended, timeoutMs: number): AppError {
   if (result.code === 'ENOENT') return missingTool(tool);
   const said = lastWords(text(result.stderr) || text(result.stdout));
   const why = result.timedOut

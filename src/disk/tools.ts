@@ -4,6 +4,7 @@
 export const TOOL_PACKAGES = {
   blkid: 'util-linux',
   blockdev: 'util-linux',
+  dd: 'coreutils',
   df: 'coreutils',
   findmnt: 'util-linux',
   fusermount3: 'fuse3',

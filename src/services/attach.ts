@@ -1,11 +1,7 @@
 // Turns an NBD export of a session worker into a block device of this machine, and back.
 // Two ways: the kernel's own NBD client, or nbdfuse with a loop device where the kernel has none.
 import { AppError } from '../util/errors.js';
-
-/** What a person asks for. `auto` is nbd where this process may use it, else none. */
-export type AttachChoice = 'auto' | 'nbd' | 'fuse' | 'none';
-/** What is done. */
-export type AttachMode = 'nbd' | 'fuse' | 'none';
+import type { AttachMode, DeviceInfo } from './session-info.js';
 
 export interface AttachRequest {
   readonly mode: 'nbd' | 'fuse';
@@ -46,7 +42,7 @@ export interface Attachment {
 }
 
 export interface AttachPlan {
-  readonly mode: AttachMode;
+  readonly mode: DeviceInfo['attach'];
   /** One line for a person: why it is not attached, or what to know about the way chosen. */
   readonly notice: string | null;
 }
@@ -55,7 +51,7 @@ export interface AttachPlan {
  * Settles `choice` before a session is opened. Throws ERR_DRIVER_MISSING when the way asked for does not exist on this
  * machine and ERR_ACCESS when it needs root.
  */
-export async function planAttach(choice: AttachChoice): Promise<AttachPlan> {
+export async function planAttach(choice: AttachMode): Promise<AttachPlan> {
   switch (choice) {
     case 'none':
       return { mode: 'none', notice: null };

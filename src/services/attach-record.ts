@@ -1,0 +1,60 @@
+// What a worker has made of the system for one device, kept in the session's run folder: by it disk commands know the
+// device again, and the next command cleans up after a worker that was killed.
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import * as v from 'valibot';
+
+const schema = v.object({
+  mode: v.picklist(['nbd', 'fuse']),
+  exportName: v.pipe(v.string(), v.regex(/^[a-zA-Z0-9_.-]{1,64}$/)),
+  /** null until the device has been made. */
+  path: v.nullable(v.pipe(v.string(), v.regex(/^\/dev\/(nbd|loop)[0-9]{1,6}$/))),
+  /** nbd: the process that connected the device, as the kernel shows it in /sys/block/nbdN/pid. */
+  connectPid: v.nullable(v.string()),
+  /** fuse: the file behind the loop device. */
+  backingFile: v.nullable(v.string()),
+});
+export type AttachRecord = v.InferOutput<typeof schema>;
+
+/** Files are 0600 in a folder that only the worker's user can enter. */
+export function writeAttachRecord(runDir: string, record: AttachRecord): void {
+  const path = recordPath(runDir, record.exportName);
+  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
+
+export function removeAttachRecord(runDir: string, exportName: string): void {
+  rmSync(recordPath(runDir, exportName), { force: true });
+}
+
+/** All readable records of a session; none when the folder is not there. A damaged one is left out. */
+export function readAttachRecords(runDir: string): AttachRecord[] {
+  const records: AttachRecord[] = [];
+  for (const name of listFolder(runDir)) {
+    if (!/^attach-.*\.json$/.test(name)) continue;
+    const record = parse(`${runDir}/${name}`);
+    if (record !== null) records.push(record);
+  }
+  return records;
+}
+
+function parse(path: string): AttachRecord | null {
+  try {
+    const result = v.safeParse(schema, JSON.parse(readFileSync(path, 'utf8')));
+    return result.success ? result.output : null;
+  } catch {
+    return null;
+  }
+}
+
+function listFolder(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function recordPath(runDir: string, exportName: string): string {
+  return `${runDir}/attach-${exportName}.json`;
+}
