@@ -1,0 +1,210 @@
+// A connected stream socket with the two halves that a protocol core needs: a sink to write to and a pump that feeds it.
+import type { Socket } from 'node:net';
+import { AppError, messageOf, ProtocolError } from '../util/errors.js';
+import type { StreamConsumer, Timed } from '../util/stream.js';
+import { plainSockets } from './handle.js';
+import type { ReceiveBuffers } from './receive-buffers.js';
+import { SocketSink } from './socket-sink.js';
+import { Alarm } from './timers.js';
+import { runTurn } from './turn.js';
+
+/** How long bytes may still wait to leave after this side has decided to close, milliseconds. */
+const LINGER_MS = 1000;
+
+export interface PumpHandlers {
+  /**
+   * Once, when the connection has ended: null for an end that one side asked for in order, otherwise why. The core gets
+   * no further call and what it writes is dropped.
+   */
+  onClose(error: AppError | null): void;
+  /** After each call into the core, within the same turn: the place to drain its outputs. */
+  afterCall?(): void;
+  /** Cores with deadlines that move when this connection sends or receives. */
+  timed?: readonly Timed[];
+}
+
+/**
+ * A connection. It reads nothing until `attach` gives it a core. Local and remote names are kept, since a closed
+ * socket no longer knows them.
+ */
+export class Wire {
+  readonly sink: SocketSink;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly #socket: Socket;
+  readonly #buffers: ReceiveBuffers;
+  readonly #name: string;
+  readonly #plain: boolean;
+  #core: StreamConsumer | null = null;
+  #handlers: PumpHandlers | null = null;
+  #alarms: Alarm[] = [];
+  #reading = false;
+  #closed = false;
+  /** Set by `end`: what ends the connection from now on is no failure. */
+  #ending = false;
+  #linger: NodeJS.Timeout | undefined;
+  readonly #whenGone = new Set<() => void>();
+
+  /** Made by connect.ts and listen.ts only. `plain`: the socket does not read by `buffers.onread`. */
+  constructor(socket: Socket, buffers: ReceiveBuffers, { name, plain }: { name: string; plain: boolean }) {
+    this.#socket = socket;
+    this.#buffers = buffers;
+    this.#name = name;
+    this.#plain = plain;
+    this.remoteAddress = plainAddress(socket.remoteAddress);
+    this.remotePort = socket.remotePort ?? 0;
+    this.localAddress = plainAddress(socket.localAddress);
+    this.localPort = socket.localPort ?? 0;
+    this.sink = new SocketSink(socket, { direct: !plainSockets() });
+    socket.setNoDelay(true);
+    socket.on('error', (error) => this.#finish(this.#lost(error)));
+    socket.on('end', () => this.#finish(null));
+    socket.on('close', () => this.#gone());
+    buffers.bind({
+      target: () => this.#core?.readTarget() ?? null,
+      received: (length) => this.#received(length),
+      onAvailable: () => this.#update(),
+    });
+    this.sink.hooks = {
+      onFlushed: () => this.#update(),
+      onDrain: () => this.#call((core) => core.onDrain()),
+    };
+  }
+
+  /** Gives the connection its core and starts to read. Once. */
+  attach(core: StreamConsumer, handlers: PumpHandlers): void {
+    if (this.#core !== null) throw new Error('a connection has one core');
+    this.#core = core;
+    this.#handlers = handlers;
+    this.#alarms = (handlers.timed ?? []).map(
+      (timed) =>
+        new Alarm(
+          timed,
+          (work) => this.#call(work),
+          () => this.stalled,
+        ),
+    );
+    if (this.#plain) this.#socket.on('data', (chunk: Buffer) => this.#receivedPlain(chunk));
+    if (this.#closed) {
+      // The peer went away between accept and attach.
+      queueMicrotask(() => handlers.onClose(null));
+      return;
+    }
+    this.#update();
+  }
+
+  /** Whether reading has stopped because of back-pressure here, so that silence says nothing about the peer. */
+  get stalled(): boolean {
+    return this.#core !== null && !this.#closed && !this.#reading;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** For cores whose state changed in a call that this connection did not make: looks at `paused` and deadlines again. */
+  update(): void {
+    this.#update();
+  }
+
+  /** Sends what is queued, then closes; `onClose(null)` follows. */
+  end(): void {
+    if (this.#closed || this.#ending) return;
+    this.#ending = true;
+    this.sink.end();
+    this.#linger = setTimeout(() => this.destroy(), LINGER_MS).unref();
+  }
+
+  /** Closes now; `onClose(error)` is called before this returns. */
+  destroy(error: AppError | null = null): void {
+    this.#finish(error);
+    this.#socket.destroy();
+  }
+
+  /** Settles when the descriptor is closed. */
+  gone(): Promise<void> {
+    if (this.#socket.closed) return Promise.resolve();
+    return new Promise((resolve) => this.#whenGone.add(resolve));
+  }
+
+  /** A call into the core as one turn. What it throws ends the connection and nothing else. */
+  #call(work: (core: StreamConsumer) => void): void {
+    const core = this.#core;
+    if (core === null || this.#closed) return;
+    runTurn(() => {
+      try {
+        work(core);
+        this.#handlers?.afterCall?.();
+      } catch (error) {
+        this.#finish(this.#fault(error));
+      }
+      this.#update();
+    });
+  }
+
+  #received(length: number): boolean {
+    this.#call((core) => this.#buffers.deliver(core, length));
+    return this.#reading;
+  }
+
+  #receivedPlain(chunk: Buffer): void {
+    this.#call((core) => this.#buffers.deliverPlain(core, chunk));
+  }
+
+  /** Reading follows the core's wish and the memory at hand. Called after everything that can change either. */
+  #update(): void {
+    if (this.#core === null || this.#closed) return;
+    for (const alarm of this.#alarms) alarm.rearm();
+    const wanted = !this.#core.paused && this.#buffers.available;
+    if (wanted === this.#reading) return;
+    this.#reading = wanted;
+    if (wanted) this.#socket.resume();
+    else this.#socket.pause();
+  }
+
+  /** The connection is over for the core. What it has written may still leave, for a moment. */
+  #finish(error: AppError | null): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const alarm of this.#alarms) alarm.stop();
+    clearTimeout(this.#linger);
+    const rest = { onFlushed: () => this.sink.backlog === 0 && this.#socket.destroySoon() };
+    this.sink.hooks = rest;
+    this.#linger = setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
+    this.sink.flush();
+    this.#handlers?.onClose(this.#ending ? null : error);
+  }
+
+  #gone(): void {
+    clearTimeout(this.#linger);
+    this.#finish(null);
+    this.sink.close();
+    this.#buffers.close();
+    for (const resolve of this.#whenGone) resolve();
+    this.#whenGone.clear();
+  }
+
+  #lost(error: Error): AppError {
+    return new AppError('ERR_TRANSPORT', `connection to ${this.#name} lost: ${messageOf(error)}`, {
+      cause: error,
+      retriable: true,
+    });
+  }
+
+  #fault(error: unknown): AppError {
+    if (error instanceof ProtocolError || error instanceof AppError) return error;
+    return new AppError(
+      'ERR_INTERNAL',
+      `connection to ${this.#name} closed by a fault of our own: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function plainAddress(address: string | undefined): string {
+  return address === undefined ? '' : address.replace(/^::ffff:(?=\d+\.)/, '');
+}
