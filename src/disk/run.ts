@@ -59,7 +59,7 @@ function isExecutable(path: string): boolean {
  * is not installed, and ERR_INTERRUPTED when `signal` ended it.
  */
 export async function runTool(tool: Tool, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  options.signal?.throwIfAborted();
+  checkInterrupted(options.signal);
   const { execa } = await import('execa');
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const result: Ended = await execa(tool, args, {
@@ -108,6 +108,11 @@ export async function startTool(tool: Tool, args: readonly string[]): Promise<Ba
       await ended;
     },
   };
+}
+
+/** Throws ERR_INTERRUPTED once the caller has given up. */
+export function checkInterrupted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new AppError('ERR_INTERRUPTED', 'interrupted');
 }
 
 /** The error for a helper program that is not installed; names the Debian package that brings it. */

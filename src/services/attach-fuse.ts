@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { partitionNodes, removeStaleNodes, settlePartitions } from '../disk/nodes.js';
-import { type BackgroundTool, hasTool, missingTool, runTool, startTool } from '../disk/run.js';
+import { type BackgroundTool, checkInterrupted, hasTool, missingTool, runTool, startTool } from '../disk/run.js';
 import { diskSize, kernelName, kernelPartitions, loopDevices, mounts, sysAttribute, usersOf } from '../disk/sysfs.js';
 import type { Tool } from '../disk/tools.js';
 import { delay } from '../transport/timers.js';
@@ -61,7 +61,7 @@ export async function attachFuse(request: AttachRequest): Promise<Attachment> {
     const path = await makeLoop(file.path, request);
     record(request, file.path, path);
     await settlePartitions(kernelName(path), { signal: request.signal });
-    request.signal?.throwIfAborted();
+    checkInterrupted(request.signal);
     return attachment(path, file, request);
   } catch (error) {
     await undo();
@@ -120,7 +120,7 @@ async function waitForFile(
   });
   const deadline = performance.now() + FILE_MS;
   for (;;) {
-    request.signal?.throwIfAborted();
+    checkInterrupted(request.signal);
     const size = await stat(path).then(
       (stats) => stats.size,
       () => null,
@@ -142,8 +142,7 @@ function exportFile(path: string, folder: string, nbdfuse: BackgroundTool): Expo
     async unmount({ force = false } = {}) {
       if (done) return;
       await unmountFuse(folder, force);
-      // nbdfuse ends by itself once it is unmounted; SIGTERM covers the one that never got as far as mounting.
-      await Promise.race([nbdfuse.ended, delay(RELEASE_MS)]);
+      // It ends by itself once it is unmounted; asking covers the one that never got as far as mounting.
       await nbdfuse.stop();
       await unmountFuse(folder, true);
       rmdirSync(folder);

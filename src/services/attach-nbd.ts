@@ -2,7 +2,7 @@
 // the socket and no helper process stays behind.
 import { existsSync } from 'node:fs';
 import { partitionNodes, removeStaleNodes, settlePartitions } from '../disk/nodes.js';
-import { hasTool, missingTool, runTool } from '../disk/run.js';
+import { checkInterrupted, hasTool, missingTool, runTool } from '../disk/run.js';
 import { diskSize, kernelPartitions, sysAttribute, usersOf } from '../disk/sysfs.js';
 import { delay } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
@@ -50,7 +50,7 @@ export async function attachNbd(request: AttachRequest): Promise<Attachment> {
   try {
     await waitForSize(device, request);
     await settlePartitions(device.name, { signal: request.signal });
-    request.signal?.throwIfAborted();
+    checkInterrupted(request.signal);
   } catch (error) {
     await disconnect(device);
     removeAttachRecord(request.runDir, request.exportName);

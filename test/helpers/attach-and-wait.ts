@@ -1,0 +1,7 @@
+// A stand-in for a session worker: attaches what its argument says, prints the device, and waits to be killed.
+import { type AttachRequest, attachDevice } from '../../src/services/attach.js';
+
+const request = JSON.parse(process.argv[2] ?? '') as AttachRequest;
+const attachment = await attachDevice(request);
+process.stdout.write(`${attachment.path}\n`);
+setInterval(() => {}, 60_000);

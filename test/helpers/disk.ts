@@ -1,0 +1,28 @@
+// Whether this machine can make loop disks for the disk tests, and if not, what would change that.
+import { accessSync, constants, existsSync } from 'node:fs';
+import { hasTool } from '../../src/disk/run.js';
+import { TOOL_PACKAGES, type Tool } from '../../src/disk/tools.js';
+
+const NEEDED: readonly Tool[] = [
+  'nbdfuse',
+  'fusermount3',
+  'losetup',
+  'partx',
+  'sfdisk',
+  'mkfs.ext4',
+  'mkfs.xfs',
+  'wipefs',
+];
+
+/** The reason to skip, or null when everything is there. */
+export function whyNoLoopDisks(): string | null {
+  if (process.getuid?.() !== 0) return 'loop devices need root';
+  if (!existsSync('/dev/loop-control')) return 'this kernel has no loop devices';
+  try {
+    accessSync('/dev/fuse', constants.R_OK | constants.W_OK);
+  } catch {
+    return 'no access to /dev/fuse';
+  }
+  const missing = NEEDED.find((tool) => !hasTool(tool));
+  return missing === undefined ? null : `${missing} is missing: apt-get install ${TOOL_PACKAGES[missing]}`;
+}
