@@ -69,7 +69,7 @@ export async function runTool(tool: Tool, args: readonly string[], options: RunO
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
     timeout: timeoutMs,
   });
-  if (result.isCanceled) throw new AppError('ERR_INTERRUPTED', `${tool} was interrupted`);
+  if (result.isCanceled) checkInterrupted(options.signal);
   const status = result.exitCode;
   if (status === undefined || !(options.okStatuses ?? [0]).includes(status)) throw helperError(tool, result, timeoutMs);
   return { status, stdout: text(result.stdout), stderr: text(result.stderr) };
@@ -110,9 +110,10 @@ export async function startTool(tool: Tool, args: readonly string[]): Promise<Ba
   };
 }
 
-/** Throws ERR_INTERRUPTED once the caller has given up. */
+/** Throws the signal's own reason, or ERR_INTERRUPTED, once the caller has given up. */
 export function checkInterrupted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new AppError('ERR_INTERRUPTED', 'interrupted');
+  if (!signal?.aborted) return;
+  throw signal.reason instanceof AppError ? signal.reason : new AppError('ERR_INTERRUPTED', 'interrupted');
 }
 
 /** The error for a helper program that is not installed; names the Debian package that brings it. */
