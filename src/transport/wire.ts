@@ -6,7 +6,7 @@ import { plainSockets } from './handle.js';
 import type { ReceiveBuffers } from './receive-buffers.js';
 import { SocketSink } from './socket-sink.js';
 import { Alarm } from './timers.js';
-import { runTurn } from './turn.js';
+import { markDirty, runTurn } from './turn.js';
 
 /** How long bytes may still wait to leave after this side has decided to close, milliseconds. */
 const LINGER_MS = 1000;
@@ -41,6 +41,7 @@ export class Wire {
   #handlers: PumpHandlers | null = null;
   #alarms: Alarm[] = [];
   #reading = false;
+  #woken = false;
   #closed = false;
   /** Set by `end`: what ends the connection from now on is no failure. */
   #ending = false;
@@ -68,7 +69,7 @@ export class Wire {
       onAvailable: () => this.#update(),
     });
     this.sink.hooks = {
-      onFlushed: () => this.#update(),
+      onFlushed: () => this.#flushed(),
       onDrain: () => this.#call((core) => core.onDrain()),
     };
   }
@@ -104,9 +105,14 @@ export class Wire {
     return this.#closed;
   }
 
-  /** For cores whose state changed in a call that this connection did not make: looks at `paused` and deadlines again. */
-  update(): void {
-    this.#update();
+  /**
+   * For cores whose state changed in a call that this connection did not make (a disk completed a request): at the end of
+   * the turn `afterCall` runs, and `paused` and the deadlines are looked at again. Safe from within the core.
+   */
+  wake(): void {
+    if (this.#closed) return;
+    this.#woken = true;
+    markDirty(this.sink);
   }
 
   /** Sends what is queued, then closes; `onClose(null)` follows. */
@@ -133,6 +139,7 @@ export class Wire {
   #call(work: (core: StreamConsumer) => void): void {
     const core = this.#core;
     if (core === null || this.#closed) return;
+    this.#woken = false;
     runTurn(() => {
       try {
         work(core);
@@ -142,6 +149,11 @@ export class Wire {
       }
       this.#update();
     });
+  }
+
+  #flushed(): void {
+    if (this.#woken) this.#call(() => {});
+    else this.#update();
   }
 
   #received(length: number): boolean {

@@ -1,0 +1,126 @@
+// SendTargets discovery: asks one portal for the targets behind it (RFC 7143 §4.3, Appendix C).
+import { DEFAULT_TIMERS } from '../initiator/options.js';
+import { DiscoverySession, type TargetPortal } from '../initiator/sendtargets.js';
+import { makeIsid, randomIsidPart } from '../iscsi/isid.js';
+import { now } from '../transport/clock.js';
+import { connectTcp } from '../transport/connect.js';
+import { bounded } from '../transport/timers.js';
+import type { Wire } from '../transport/wire.js';
+import { AppError } from '../util/errors.js';
+import { BufferPool } from '../util/ref-buffer.js';
+import { type Attempt, attemptLogin, type Endpoint, formatPortal } from './session-attempts.js';
+import type { Credentials } from './session-info.js';
+
+export interface DiscoverRequest {
+  /** `address` may be a name. */
+  readonly portal: Endpoint;
+  readonly initiatorName: string;
+  readonly credentials?: Credentials | null;
+  /** Bound of the whole discovery, milliseconds. Default 15 s. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One path to one target; `tpgt` is −1 where the portal stated none. */
+export interface DiscoveredTarget {
+  address: string;
+  port: number;
+  tpgt: number;
+  targetName: string;
+}
+
+/**
+ * The targets behind a portal, in the order received. Throws ERR_TRANSPORT for a name that does not resolve, ERR_TIMEOUT
+ * when the portal refuses, has no route or stays silent, ERR_LOGIN_AUTH for credentials that it refuses, ERR_INTERRUPTED;
+ * each names the portal. The connection is closed in every case.
+ */
+export async function discoverSendTargets(request: DiscoverRequest): Promise<DiscoveredTarget[]> {
+  const { portal, timeoutMs = DEFAULT_TIMERS.loginTimeoutMs } = request;
+  const end = now() + timeoutMs;
+  try {
+    const found = await attemptLogin(portal, request.credentials ?? null, (at, credentials) =>
+      attempt(request, at, credentials, end - now()),
+    );
+    return found.map(({ address, port, tpgt, targetName }) => ({ address, port, tpgt, targetName }));
+  } catch (error) {
+    throw discoveryError(portal, error);
+  }
+}
+
+async function attempt(
+  request: DiscoverRequest,
+  portal: Endpoint,
+  credentials: Credentials | null,
+  timeoutMs: number,
+): Promise<Attempt<readonly TargetPortal[]>> {
+  const end = now() + timeoutMs;
+  const { signal } = request;
+  const wire = await connectTcp({ host: portal.address, port: portal.port }, { timeoutMs, signal });
+  try {
+    return await bounded(exchange(request, wire, credentials), {
+      timeoutMs: end - now(),
+      signal,
+      onTimeout: () => new AppError('ERR_TIMEOUT', `no answer within ${Math.round(timeoutMs / 1000)} s`),
+    });
+  } finally {
+    wire.destroy();
+  }
+}
+
+/** The dialogue over one connection. Settles after the logout, so that nothing is cut off. */
+function exchange(
+  request: DiscoverRequest,
+  wire: Wire,
+  credentials: Credentials | null,
+): Promise<Attempt<readonly TargetPortal[]>> {
+  return new Promise((resolve, reject) => {
+    let outcome: Attempt<readonly TargetPortal[]> | null = null;
+    const core = new DiscoverySession(
+      {
+        initiatorName: request.initiatorName,
+        // A new one each time: two discoveries at once must not reinstate each other.
+        isid: makeIsid(randomIsidPart(), 0),
+        credentials,
+        portal: { address: wire.remoteAddress, port: wire.remotePort },
+      },
+      { pool: new BufferPool(), now, timers: DEFAULT_TIMERS, onOutput: () => wire.wake() },
+      wire.sink,
+    );
+    const drain = (): void => {
+      for (let output = core.poll(); output !== undefined; output = core.poll()) {
+        if (output.kind === 'found') outcome = { kind: 'done', value: output.targets };
+        else if (output.kind === 'closed') settle();
+        else outcome = output;
+        if (outcome !== null && outcome.kind !== 'done') settle();
+      }
+    };
+    const settle = (): void => {
+      if (outcome !== null) resolve(outcome);
+      else reject(new AppError('ERR_TIMEOUT', 'the connection was closed before the answer'));
+    };
+    wire.attach(core, {
+      timed: [core],
+      afterCall: drain,
+      onClose: (error) => {
+        core.handleClosed(error);
+        drain();
+        settle();
+      },
+    });
+  });
+}
+
+/** Exit codes of a discovery differ from those of a login: what never got an answer is 11. */
+function discoveryError(portal: Endpoint, error: unknown): unknown {
+  if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED') return error;
+  const hint = error.hint ?? HINTS[error.code];
+  const options = { cause: error, retriable: error.retriable, ...(hint === undefined ? {} : { hint }) };
+  const code = error.code === 'ERR_CONNECT' ? 'ERR_TIMEOUT' : error.code;
+  return new AppError(code, `discovery at ${formatPortal(portal)} failed: ${error.message}`, options);
+}
+
+const HINTS: Partial<Record<AppError['code'], string>> = {
+  ERR_CONNECT: 'is the target running, and is its port open in the firewall?',
+  ERR_TIMEOUT: 'is this the port of an iSCSI target?',
+  ERR_LOGIN_AUTH: 'give the discovery credentials with --chap-user and --chap-secret-file',
+};

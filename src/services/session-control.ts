@@ -1,0 +1,84 @@
+// What other commands ask of a running session's worker, over its control socket.
+import { callControl } from '../transport/control.js';
+import { AppError } from '../util/errors.js';
+import type { Paths } from './paths.js';
+import { sessionFolder } from './session-folder.js';
+import type { DeviceInfo } from './session-info.js';
+
+/** Reading a table or a block; includes the target's own time. */
+const COMMAND_MS = 35_000;
+/** Making or removing a device node. */
+const ATTACH_MS = 60_000;
+
+export interface SessionCallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+type Where = Pick<Paths, 'runDir'>;
+
+/** A range of a LUN and what some other way of reading it gave. Bytes; both numbers multiples of the block size. */
+export interface BlockProof {
+  readonly lun: number;
+  readonly offset: number;
+  /** At most 1 MiB. */
+  readonly length: number;
+  /** SHA-256 of those bytes, hexadecimal. */
+  readonly sha256: string;
+}
+
+/** Whether the worker reads the same bytes from its LUN: whether a device node really is this LUN. */
+export async function verifyBlock(
+  paths: Where,
+  sid: number,
+  proof: BlockProof,
+  options: SessionCallOptions = {},
+): Promise<boolean> {
+  const answer = await call(paths, sid, 'verify-block', proof, COMMAND_MS, options);
+  return (answer as { same: boolean }).same;
+}
+
+/** Reads a LUN's partition table again, so that its `lunNpM` exports are those of now. Returns the device as it is then. */
+export async function rescanPartitions(
+  paths: Where,
+  sid: number,
+  lun: number,
+  options: SessionCallOptions = {},
+): Promise<DeviceInfo> {
+  return (await call(paths, sid, 'rescan-partitions', { lun }, COMMAND_MS, options)) as DeviceInfo;
+}
+
+/** Makes a device node for a LUN. */
+export async function attachLun(
+  paths: Where,
+  sid: number,
+  { lun, mode }: { lun: number; mode: 'nbd' | 'fuse' },
+  options: SessionCallOptions = {},
+): Promise<DeviceInfo> {
+  return (await call(paths, sid, 'attach', { lun, mode }, ATTACH_MS, options)) as DeviceInfo;
+}
+
+/** Takes a LUN's device node away; throws ERR_BUSY while it is mounted or held. */
+export async function detachLun(
+  paths: Where,
+  sid: number,
+  lun: number,
+  options: SessionCallOptions = {},
+): Promise<DeviceInfo> {
+  return (await call(paths, sid, 'detach', { lun }, ATTACH_MS, options)) as DeviceInfo;
+}
+
+async function call(
+  { runDir }: Where,
+  sid: number,
+  op: string,
+  params: object,
+  timeoutMs: number,
+  { signal }: SessionCallOptions,
+): Promise<unknown> {
+  try {
+    return await callControl(sessionFolder(runDir, sid).controlSocket, op, params, { timeoutMs, signal });
+  } catch (error) {
+    const gone = error instanceof AppError && (error.code === 'ERR_NOT_CONNECTED' || error.code === 'ERR_NOT_FOUND');
+    throw gone ? new AppError('ERR_SESSION_NOT_FOUND', `session ${sid} has ended`, { cause: error }) : error;
+  }
+}

@@ -1,0 +1,172 @@
+// The run folder of a session, `s/<sid>`: who owns it and what lies in it.
+import { readFileSync } from 'node:fs';
+import { chmod, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { AppError, messageOf } from '../util/errors.js';
+
+/** Paths below one session's folder. */
+export interface SessionFolder {
+  readonly path: string;
+  /** Who the session belongs to and what it is for; see SessionState. */
+  readonly state: string;
+  readonly controlSocket: string;
+  /** Every LUN and partition, for any client of this user. */
+  readonly nbdSocket: string;
+  /** The same exports for the helper that makes the device node; it alone may write while a device is attached. */
+  readonly attachSocket: string;
+  readonly log: string;
+}
+
+const stateSchema = v.object({
+  version: v.literal(1),
+  sid: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  pid: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  /** Field 22 of /proc/PID/stat: with the pid it names one process for as long as the machine is up. */
+  startTime: v.string(),
+  phase: v.picklist(['starting', 'ready']),
+  targetName: v.string(),
+  portal: v.object({ address: v.string(), port: v.number(), tpgt: v.number() }),
+  iface: v.string(),
+  initiatorName: v.string(),
+  isid: v.pipe(v.string(), v.regex(/^[0-9a-f]{12}$/)),
+});
+/** What state.json says. It is a claim: whether its process lives is asked of the kernel. */
+export type SessionState = v.InferOutput<typeof stateSchema>;
+
+const LARGEST_STATE = 65_536;
+const LARGEST_SID = 2 ** 31 - 1;
+
+export function sessionFolder(runDir: string, sid: number): SessionFolder {
+  const path = join(runDir, 's', String(sid));
+  return {
+    path,
+    state: join(path, 'state.json'),
+    controlSocket: join(path, 'control.sock'),
+    nbdSocket: join(path, 'nbd.sock'),
+    attachSocket: join(path, 'attach.sock'),
+    log: join(path, 'log'),
+  };
+}
+
+/** The numbers of the folders that exist, ascending. */
+export async function sessionIds(runDir: string): Promise<number[]> {
+  const names = await readdir(join(runDir, 's')).catch(() => []);
+  return names
+    .filter((name) => /^[1-9]\d{0,9}$/.test(name))
+    .map(Number)
+    .filter((sid) => sid <= LARGEST_SID)
+    .sort((a, b) => a - b);
+}
+
+/** The state of a session, or null with nothing thrown where the file is missing, too large or damaged. */
+export async function readState(folder: SessionFolder): Promise<SessionState | null> {
+  try {
+    const text = await readFile(folder.state, 'utf8');
+    if (text.length > LARGEST_STATE) return null;
+    const result = v.safeParse(stateSchema, JSON.parse(text));
+    return result.success ? result.output : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Replaces the state as a whole. */
+export async function writeState(folder: SessionFolder, state: SessionState): Promise<void> {
+  const fresh = `${folder.state}.new`;
+  await writeFile(fresh, JSON.stringify(state), { mode: 0o600 });
+  await rename(fresh, folder.state);
+}
+
+/**
+ * Makes the folder of a new session with the lowest number that no folder has. The folder appears with its state in it,
+ * at once, so that nobody ever sees a session without an owner.
+ */
+export async function claimFolder(
+  runDir: string,
+  state: Omit<SessionState, 'sid'>,
+): Promise<{ folder: SessionFolder; state: SessionState }> {
+  const parent = join(runDir, 's');
+  await makePrivateFolder(parent);
+  const draft = join(parent, `.new-${process.pid}-${draftNumber++}`);
+  await mkdir(draft, { mode: 0o700 });
+  try {
+    for (;;) {
+      const sid = lowestFree(await sessionIds(runDir));
+      const claimed = { ...state, sid };
+      await writeFile(join(draft, 'state.json'), JSON.stringify(claimed), { mode: 0o600 });
+      const folder = sessionFolder(runDir, sid);
+      if (await renamed(draft, folder.path)) return { folder, state: claimed };
+    }
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true });
+    if (error instanceof AppError) throw error;
+    throw new AppError('ERR_DATABASE', `cannot make a session folder in ${parent}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+let draftNumber = 0;
+
+/** Removes the folder and everything in it. */
+export async function removeFolder(folder: SessionFolder): Promise<void> {
+  await rm(folder.path, { recursive: true, force: true });
+}
+
+/** Field 22 of /proc/PID/stat, or null if there is no such process. */
+export function processStartTime(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name in field 2 may hold anything, also spaces and brackets; the last bracket ends it.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // A zombie has ended; only its parent has not looked yet.
+    return fields[0] === 'Z' ? null : (fields[19] ?? null);
+  } catch {
+    return null;
+  }
+}
+
+/** Whether the process that a state names still runs. */
+export function ownerLives(state: Pick<SessionState, 'pid' | 'startTime'>): boolean {
+  return processStartTime(state.pid) === state.startTime;
+}
+
+async function makePrivateFolder(path: string): Promise<void> {
+  try {
+    if ((await mkdir(path, { recursive: true, mode: 0o700 })) !== undefined) await chmod(path, 0o700);
+    const handle = await open(path, 'r');
+    try {
+      const found = await handle.stat();
+      const us = process.getuid?.() ?? 0;
+      if (found.uid !== us && us !== 0)
+        throw new AppError('ERR_ACCESS', `run folder ${path} belongs to user ${found.uid}`);
+      if ((found.mode & 0o077) !== 0) await handle.chmod(0o700);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    throw new AppError('ERR_ACCESS', `cannot use run folder ${path}: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'choose another with --run-dir or LUNCTL_RUN_DIR',
+    });
+  }
+}
+
+/** False if the target exists already: rename(2) replaces only an empty folder, and none is ever empty. */
+async function renamed(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function lowestFree(taken: readonly number[]): number {
+  let sid = 1;
+  for (const number of taken) if (number === sid) sid++;
+  return sid;
+}

@@ -1,0 +1,115 @@
+// Which sessions there are: every run folder is asked who owns it, and what a dead worker has left is removed.
+import { callControl } from '../transport/control.js';
+import { AppError, messageOf } from '../util/errors.js';
+import { cleanLeftovers } from './attach.js';
+import type { Paths } from './paths.js';
+import {
+  ownerLives,
+  readState,
+  removeFolder,
+  type SessionFolder,
+  type SessionState,
+  sessionFolder,
+  sessionIds,
+} from './session-folder.js';
+import type { SessionInfo } from './session-info.js';
+
+/** How long a worker may take to say who it is. */
+const ANSWER_MS = 2000;
+
+/** A session whose worker had died: what it was, and one line for each thing removed. */
+export interface PrunedSession {
+  readonly sid: number;
+  readonly state: SessionState | null;
+  readonly removed: readonly string[];
+}
+
+/** A worker that runs but does not answer: it may be starting, ending or stuck. Nothing is removed. */
+export interface SilentSession {
+  readonly sid: number;
+  readonly state: SessionState;
+  readonly reason: string;
+}
+
+export interface SessionList {
+  /** In ascending order of their numbers. */
+  readonly sessions: readonly SessionInfo[];
+  readonly silent: readonly SilentSession[];
+  readonly pruned: readonly PrunedSession[];
+}
+
+type Found =
+  | { readonly kind: 'live'; readonly info: SessionInfo }
+  | { readonly kind: 'silent'; readonly session: SilentSession }
+  | { readonly kind: 'pruned'; readonly session: PrunedSession }
+  | { readonly kind: 'gone' };
+
+export interface ListOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * All sessions below `paths.runDir`. A worker counts as alive if its process is the one that made the folder (pid and
+ * start time); what it says about itself is taken from its own answer, never from a file.
+ */
+export async function listSessions(paths: Pick<Paths, 'runDir'>, options: ListOptions = {}): Promise<SessionList> {
+  const sids = await sessionIds(paths.runDir);
+  const found = await Promise.all(sids.map((sid) => examine(paths.runDir, sid, options)));
+  return {
+    sessions: found.flatMap((f) => (f.kind === 'live' ? [f.info] : [])),
+    silent: found.flatMap((f) => (f.kind === 'silent' ? [f.session] : [])),
+    pruned: found.flatMap((f) => (f.kind === 'pruned' ? [f.session] : [])),
+  };
+}
+
+/** One session. Throws ERR_SESSION_NOT_FOUND, or ERR_TIMEOUT for a worker that does not answer. */
+export async function getSession(
+  paths: Pick<Paths, 'runDir'>,
+  sid: number,
+  options: ListOptions = {},
+): Promise<SessionInfo> {
+  const found = await examine(paths.runDir, sid, options);
+  if (found.kind === 'live') return found.info;
+  if (found.kind === 'silent')
+    throw new AppError('ERR_TIMEOUT', `session ${sid} does not answer: ${found.session.reason}`);
+  throw new AppError('ERR_SESSION_NOT_FOUND', `no session ${sid}`);
+}
+
+async function examine(runDir: string, sid: number, { signal }: ListOptions): Promise<Found> {
+  const folder = sessionFolder(runDir, sid);
+  const state = await readState(folder);
+  // Without a readable state the answer on the socket alone can tell a live worker.
+  if (state !== null && !ownerLives(state)) return prune(folder, sid, state);
+  try {
+    const info = await askInfo(folder, signal);
+    if (info.sid !== sid || (state !== null && info.pid !== state.pid))
+      throw new AppError('ERR_UNKNOWN', 'another process answers');
+    return { kind: 'live', info };
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'ERR_INTERRUPTED') throw error;
+    return unanswered(folder, sid, error);
+  }
+}
+
+async function askInfo(folder: SessionFolder, signal: AbortSignal | undefined): Promise<SessionInfo> {
+  return (await callControl(folder.controlSocket, 'info', {}, { timeoutMs: ANSWER_MS, signal })) as SessionInfo;
+}
+
+/** The worker may have ended in the meantime; only what is surely dead is removed. */
+async function unanswered(folder: SessionFolder, sid: number, error: unknown): Promise<Found> {
+  const state = await readState(folder);
+  if (state === null) {
+    const exists = (await sessionIds(folder.path.slice(0, -`/s/${sid}`.length))).includes(sid);
+    return exists && error instanceof AppError && error.code !== 'ERR_TIMEOUT'
+      ? prune(folder, sid, null)
+      : { kind: 'gone' };
+  }
+  if (!ownerLives(state)) return prune(folder, sid, state);
+  return { kind: 'silent', session: { sid, state, reason: messageOf(error) } };
+}
+
+async function prune(folder: SessionFolder, sid: number, state: SessionState | null): Promise<Found> {
+  const removed = await cleanLeftovers(folder.path).catch((error: unknown) => [`left: ${messageOf(error)}`]);
+  await removeFolder(folder);
+  return { kind: 'pruned', session: { sid, state, removed: [...removed, `removed ${folder.path}`] } };
+}
