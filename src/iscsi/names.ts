@@ -1,0 +1,38 @@
+// iSCSI names, RFC 7143 §4.2.7: iqn., eui. and naa. A name that passes may go into a path and onto a terminal.
+import { AppError } from '../util/errors.js';
+
+/** Longest iSCSI name in bytes (§4.2.7.1). */
+export const NAME_LARGEST = 223;
+
+// The characters that a name has after preparation, without those outside ASCII: RFC 3722's profile is not worth its
+// tables, since a lower-case ASCII name is all that targets in the field have.
+const IQN = /^iqn\.\d{4}-(?:0[1-9]|1[0-2])\.[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[a-z0-9.:_-]+)?$/;
+const EUI = /^eui\.[0-9a-f]{16}$/i;
+const NAA = /^naa\.(?:[0-9a-f]{16}|[0-9a-f]{32})$/i;
+
+/** Whether `name` is an iSCSI name that this program takes. */
+export function isIscsiName(name: string): boolean {
+  return name.length <= NAME_LARGEST && (IQN.test(name) || EUI.test(name) || NAA.test(name));
+}
+
+/** `name` as it was given, or AppError ERR_USAGE that says what is wrong with it. */
+export function checkIscsiName(name: string): string {
+  if (isIscsiName(name)) return name;
+  throw new AppError('ERR_USAGE', `"${printable(name)}" is not an iSCSI name: ${complaint(name)}`, {
+    hint: 'names look like iqn.2022-08.com.example:storage.disk1',
+  });
+}
+
+function complaint(name: string): string {
+  if (Buffer.byteLength(name) > NAME_LARGEST) return `it is longer than ${NAME_LARGEST} bytes`;
+  if (name.toLowerCase() !== name && isIscsiName(name.toLowerCase())) return 'capital letters are not allowed';
+  if (!/^(?:iqn|eui|naa)\./.test(name)) return 'it must begin with iqn., eui. or naa.';
+  if (name.startsWith('iqn.') && !/^iqn\.\d{4}-\d{2}\./.test(name)) return 'a year and month must follow "iqn."';
+  return 'it has characters that are not allowed, or a part is missing';
+}
+
+/** What can be shown of a name from anywhere: short, and without control characters. */
+function printable(name: string): string {
+  const shown = [...name].map((char) => (/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\u2028\u2029]/u.test(char) ? '?' : char));
+  return shown.length <= 80 ? shown.join('') : `${shown.slice(0, 80).join('')}…`;
+}

@@ -1,0 +1,49 @@
+// Network portals as text: HOST[:PORT][,TPGT] with IPv6 in brackets, RFC 7143 §13.8 (TargetAddress) and iscsiadm's -p.
+import { isIPv6 } from 'node:net';
+import { AppError } from '../util/errors.js';
+
+/** The port that IANA gave iSCSI. */
+export const DEFAULT_PORT = 3260;
+
+export interface Portal {
+  /** A host name or an address, IPv6 without brackets. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface PortalWithGroup extends Portal {
+  /** Target portal group tag, 0 to 65535, or null when none was given. */
+  readonly tpgt: number | null;
+}
+
+const BRACKETED = /^\[([^\]]*)\](?::(\d{1,5}))?(?:,(\d{1,5}))?$/;
+const PLAIN = /^([^:,[\]]+)(?::(\d{1,5}))?(?:,(\d{1,5}))?$/;
+const HOST = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})$/;
+
+/** The parts of a portal, port 3260 by default, or null when `text` is none. */
+export function readPortal(text: string): PortalWithGroup | null {
+  // An IPv6 address alone can be told from host and port by its second colon.
+  if (isIPv6(text)) return { address: text, port: DEFAULT_PORT, tpgt: null };
+  const match = BRACKETED.exec(text) ?? PLAIN.exec(text);
+  if (match === null) return null;
+  const [, address = '', port = String(DEFAULT_PORT), tpgt] = match;
+  if (text.startsWith('[') ? !isIPv6(address) : !HOST.test(address)) return null;
+  if (Number(port) < 1 || Number(port) > 65_535 || Number(tpgt ?? 0) > 65_535) return null;
+  return { address, port: Number(port), tpgt: tpgt === undefined ? null : Number(tpgt) };
+}
+
+/** Like readPortal, but what is none throws AppError ERR_USAGE. */
+export function parsePortal(text: string): PortalWithGroup {
+  const portal = readPortal(text);
+  if (portal !== null) return portal;
+  throw new AppError('ERR_USAGE', `"${text.replace(/\p{Cc}/gu, '?')}" is not a portal`, {
+    hint: 'write HOST, HOST:PORT or [IPV6]:PORT',
+  });
+}
+
+/** `host:port` or `[v6]:port`, with `,tpgt` if there is one. */
+export function formatPortal(portal: Portal & { readonly tpgt?: number | null }): string {
+  const host = portal.address.includes(':') ? `[${portal.address}]` : portal.address;
+  const group = portal.tpgt === undefined || portal.tpgt === null ? '' : `,${portal.tpgt}`;
+  return `${host}:${portal.port}${group}`;
+}
