@@ -40,11 +40,8 @@ export async function main(argv: readonly string[], root: string): Promise<void>
 
 function readPackage(root: string): Interfaces.PJSON {
   const pjson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Interfaces.PJSON;
-  const topics = Object.entries(TOPICS).map(([name, description]) => [name, { name, description }]);
-  return {
-    ...pjson,
-    oclif: { ...pjson.oclif, topics: Object.fromEntries(topics) as Record<string, Interfaces.Topic> },
-  };
+  const topics = Object.fromEntries(Object.entries(TOPICS).map(([name, description]) => [name, { description }]));
+  return { ...pjson, oclif: { ...pjson.oclif, topics } };
 }
 
 /** `-h` is `--help` everywhere before `--`. */

@@ -1,0 +1,198 @@
+// Discovery records: send_targets/ADDRESS,PORT/st_config, with a link to each node record found through it.
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../util/errors.js';
+import { fileError, isMissing, readTextFile, removeFile, writeLink, writeTextFile } from './files.js';
+import { parseRecordText, recordFileText } from './format.js';
+import { keysOf, SENDTARGETS_KEYS } from './keys.js';
+import { newNodeValues, newSendTargetsValues, refreshNodeValues, setOrigin } from './new-record.js';
+import {
+  DEFAULT_IFACE,
+  linkName,
+  type NodeRef,
+  type PortalRef,
+  parseLinkName,
+  parsePortalName,
+  sameRef,
+  sendTargetsFolder,
+} from './node-ref.js';
+import { deleteNode, type Listing, readNode, removeDiscoveryLink, writeNode } from './node-store.js';
+import { RecordValues } from './values.js';
+
+export interface DiscoveryRecord {
+  readonly portal: PortalRef;
+  readonly values: RecordValues;
+}
+
+/** One record that a discovery changed. */
+export interface RecordChange {
+  readonly what: 'new' | 'update' | 'delete';
+  readonly ref: NodeRef;
+}
+
+const ST_ORDER = keysOf(SENDTARGETS_KEYS);
+const ST_CONFIG = 'st_config';
+
+/** The SendTargets portals that have been asked before, sorted. */
+export async function listSendTargets(root: string): Promise<Listing<DiscoveryRecord>> {
+  const items: DiscoveryRecord[] = [];
+  const warnings: string[] = [];
+  for (const name of await names(join(root, 'send_targets'))) {
+    const portal = parsePortalName(name);
+    if (portal === undefined || portal.tpgt !== undefined) {
+      warnings.push(`send_targets/${name.replaceAll(/\p{Cc}/gu, '?')}: not named ADDRESS,PORT; skipped`);
+      continue;
+    }
+    try {
+      const read = await readSendTargets(root, portal);
+      if (read === undefined) continue;
+      items.push(read.record);
+      warnings.push(...read.warnings);
+    } catch (error) {
+      warnings.push(`${messageOf(error)}; record skipped`);
+    }
+  }
+  return { items, warnings };
+}
+
+/** The record of one portal, or undefined when it has never been asked. */
+export async function readSendTargets(
+  root: string,
+  portal: PortalRef,
+): Promise<{ record: DiscoveryRecord; warnings: readonly string[] } | undefined> {
+  const path = join(sendTargetsFolder(root, portal), ST_CONFIG);
+  const text = await readTextFile(path);
+  if (text === undefined) return undefined;
+  const { pairs, warnings } = parseRecordText(text, path);
+  const { address, port } = portal;
+  return { record: { portal: { address, port }, values: new RecordValues(ST_ORDER, pairs) }, warnings };
+}
+
+export async function writeSendTargets(root: string, { portal, values }: DiscoveryRecord): Promise<void> {
+  await writeTextFile(root, join(sendTargetsFolder(root, portal), ST_CONFIG), recordFileText(values));
+}
+
+/** The node records that were found through a portal, by its links. */
+export async function linkedNodes(root: string, portal: PortalRef): Promise<NodeRef[]> {
+  const refs = [];
+  for (const name of await names(sendTargetsFolder(root, portal))) {
+    const ref = name === ST_CONFIG ? undefined : parseLinkName(name);
+    if (ref !== undefined) refs.push(ref);
+  }
+  return refs;
+}
+
+export interface Found {
+  readonly targetName: string;
+  readonly address: string;
+  readonly port: number;
+  readonly tpgt: number;
+}
+
+export interface Discovery {
+  readonly portal: PortalRef;
+  readonly found: readonly Found[];
+  /** What iscsid.conf sets. */
+  readonly config: ReadonlyMap<string, string>;
+  /** What to do with the records; all three is what iscsiadm does by default. */
+  readonly operations: ReadonlySet<RecordChange['what']>;
+  /** Whether a session uses the record: then it is not deleted. */
+  readonly inUse: (ref: NodeRef) => boolean;
+}
+
+/**
+ * Makes the records follow what a portal has answered. Call it under the database lock.
+ * Returns the changes; records that are gone from the answer but in use stay, and are not among them.
+ */
+export async function applyDiscovery(root: string, discovery: Discovery): Promise<RecordChange[]> {
+  const { portal, config, operations } = discovery;
+  if ((await readSendTargets(root, portal)) === undefined) {
+    await writeSendTargets(root, { portal, values: newSendTargetsValues(portal, config) });
+  }
+  const refs = uniqueRefs(discovery.found);
+  const changes: RecordChange[] = [];
+  for (const ref of refs) {
+    const what = await store(root, ref, discovery);
+    if (what !== null) changes.push({ what, ref });
+  }
+  if (!operations.has('delete')) return changes;
+  for (const old of await linkedNodes(root, portal)) {
+    if (refs.some((ref) => sameRef(ref, old)) || discovery.inUse(old)) continue;
+    const read = await readNode(root, old).catch(() => undefined);
+    if (read !== undefined) {
+      await deleteNode(root, read.record);
+      changes.push({ what: 'delete', ref: old });
+    }
+    await removeFile(join(sendTargetsFolder(root, portal), linkName(old)));
+  }
+  return changes;
+}
+
+/** Writes one record and its link; null when there was nothing to do. */
+async function store(root: string, ref: NodeRef, discovery: Discovery): Promise<'new' | 'update' | null> {
+  const { portal, config, operations } = discovery;
+  // A record that cannot be used is replaced: the target has just said that it is there.
+  const existing = await readNode(root, ref).catch(() => undefined);
+  if (existing !== undefined) {
+    if (!operations.has('update')) return null;
+    const { values } = existing.record;
+    const before = recordFileText(values);
+    await removeForeignLink(root, { ref, values }, portal);
+    refreshNodeValues(values, config);
+    setOrigin(values, portal);
+    if (recordFileText(values) !== before) await writeNode(root, { ref, values });
+    await makeLink(root, portal, ref);
+    return 'update';
+  }
+  if (!operations.has('new')) return null;
+  const values = newNodeValues(ref, portal, config);
+  const older = { ...ref, tpgt: -1 };
+  const oldStyle = await readNode(root, older).catch(() => undefined);
+  if (oldStyle !== undefined) for (const [key, value] of authOf(oldStyle.record.values)) values.set(key, value);
+  await writeNode(root, { ref, values });
+  await makeLink(root, portal, ref);
+  // A record made by hand, without a tag, is the same way to the same target: the tag is known now.
+  if (oldStyle !== undefined) await deleteNode(root, { ref: older, values: oldStyle.record.values });
+  return 'new';
+}
+
+/** The record moves to the discovery that has found it last. */
+async function removeForeignLink(
+  root: string,
+  record: { ref: NodeRef; values: RecordValues },
+  portal: PortalRef,
+): Promise<void> {
+  const { values } = record;
+  const same =
+    values.text('node.discovery_address') === portal.address &&
+    values.text('node.discovery_port') === String(portal.port);
+  if (!same) await removeDiscoveryLink(root, record);
+}
+
+async function makeLink(root: string, portal: PortalRef, ref: NodeRef): Promise<void> {
+  const { targetName, address, port, tpgt } = ref;
+  const target = join(root, 'nodes', targetName, `${address},${port},${tpgt}`);
+  await writeLink(root, join(sendTargetsFolder(root, portal), linkName(ref)), target);
+}
+
+function authOf(values: RecordValues): [string, string][] {
+  return [...values].filter(([key]) => key.startsWith('node.session.auth.'));
+}
+
+function uniqueRefs(found: readonly Found[]): NodeRef[] {
+  const refs = new Map<string, NodeRef>();
+  for (const { targetName, address, port, tpgt } of found) {
+    const ref = { targetName, address, port, tpgt, iface: DEFAULT_IFACE };
+    refs.set(linkName(ref), ref);
+  }
+  return [...refs.values()];
+}
+
+async function names(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort();
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw fileError(`cannot list ${folder}`, error);
+  }
+}

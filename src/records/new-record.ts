@@ -1,0 +1,70 @@
+// The values of records that are made here: the key table, then what iscsid.conf sets.
+import { keysOf, NEW_RECORD_CHAP_ALGS, NODE_KEYS, SENDTARGETS_KEYS } from './keys.js';
+import type { NodeRef, PortalRef } from './node-ref.js';
+import { RecordValues } from './values.js';
+
+type Settings = ReadonlyMap<string, string>;
+
+/** Keys that say which record it is and where it came from: iscsid.conf has no say in them. */
+const OWN_KEYS = new Set([
+  'node.name',
+  'node.tpgt',
+  'node.discovery_address',
+  'node.discovery_port',
+  'node.discovery_type',
+  'node.conn[0].address',
+  'node.conn[0].port',
+  'discovery.type',
+  'discovery.sendtargets.address',
+  'discovery.sendtargets.port',
+]);
+
+/** A node record for `ref`, found through `origin`, or made by hand when that is null. */
+export function newNodeValues(ref: NodeRef, origin: PortalRef | null, config: Settings): RecordValues {
+  const values = overlaid(NODE_KEYS, config);
+  values.set('node.name', ref.targetName);
+  values.set('node.tpgt', String(ref.tpgt));
+  values.set('iface.iscsi_ifacename', ref.iface);
+  values.set('node.conn[0].address', ref.address);
+  values.set('node.conn[0].port', String(ref.port));
+  setOrigin(values, origin);
+  return values;
+}
+
+/** Says through which SendTargets portal a record was found. */
+export function setOrigin(values: RecordValues, origin: PortalRef | null): void {
+  values.set('node.discovery_type', origin === null ? 'static' : 'send_targets');
+  values.set('node.discovery_address', origin?.address ?? '');
+  values.set('node.discovery_port', String(origin?.port ?? 0));
+}
+
+/** A discovery record for one SendTargets portal. */
+export function newSendTargetsValues(portal: PortalRef, config: Settings): RecordValues {
+  const values = overlaid(SENDTARGETS_KEYS, config);
+  values.set('discovery.sendtargets.address', portal.address);
+  values.set('discovery.sendtargets.port', String(portal.port));
+  return values;
+}
+
+/**
+ * Sets every value again from iscsid.conf, as a repeated discovery does. CHAP settings of the record stay unless
+ * iscsid.conf has credentials of its own: a discovery must not lose a secret that someone has saved.
+ */
+export function refreshNodeValues(values: RecordValues, config: Settings): void {
+  const keepAuth = !config.has('node.session.auth.username');
+  for (const [key, value] of overlaid(NODE_KEYS, config)) {
+    if (OWN_KEYS.has(key) || key.startsWith('iface.')) continue;
+    if (keepAuth && key.startsWith('node.session.auth.')) continue;
+    values.set(key, value);
+  }
+}
+
+function overlaid(table: readonly (readonly [string, string])[], config: Settings): RecordValues {
+  const values = new RecordValues(keysOf(table), table);
+  values.set('node.session.auth.chap_algs', NEW_RECORD_CHAP_ALGS);
+  for (const [key] of table) {
+    const setting = config.get(key);
+    if (setting !== undefined && !OWN_KEYS.has(key)) values.set(key, setting);
+  }
+  return values;
+}
