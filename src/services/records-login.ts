@@ -1,0 +1,66 @@
+// What a node record says about a login: offers, timers and the initiator name, with nonsense in it ignored.
+import type { DigestName } from '../iscsi/params.js';
+import type { NodeRecord } from '../records/node-store.js';
+import { DEFAULT_TIMERS, type LoginRequest, type SessionTimers } from './session-info.js';
+
+type Negotiate = LoginRequest['negotiate'];
+
+/** Offers that differ from the initiator's own. Keys that only open-iscsi has a use for are left out. */
+export function negotiateFrom({ values }: NodeRecord): Negotiate {
+  const text = (key: string) => values.text(key);
+  const session = 'node.session.iscsi.';
+  const conn = 'node.conn[0].iscsi.';
+  const outstanding = integer(text(`${session}MaxOutstandingR2T`), 1, 65_535);
+  return {
+    ...optional('initialR2T', yesNo(text(`${session}InitialR2T`))),
+    ...optional('immediateData', yesNo(text(`${session}ImmediateData`))),
+    ...optional('firstBurstLength', integer(text(`${session}FirstBurstLength`), 512, 2 ** 24 - 1)),
+    ...optional('maxBurstLength', integer(text(`${session}MaxBurstLength`), 512, 2 ** 24 - 1)),
+    ...optional('maxRecvDataSegmentLength', integer(text(`${conn}MaxRecvDataSegmentLength`), 512, 2 ** 24 - 1)),
+    // 1 stands in every record that iscsiadm writes and is nobody's choice: more lets a write keep the line busy.
+    ...(outstanding === undefined || outstanding === 1 ? {} : { maxOutstandingR2T: outstanding }),
+    ...optional('headerDigest', digest(text(`${conn}HeaderDigest`))),
+    ...optional('dataDigest', digest(text(`${conn}DataDigest`))),
+  };
+}
+
+/** Timers in milliseconds; `loginTimeoutMs` may be overridden by the caller. */
+export function timersFrom({ values }: NodeRecord): SessionTimers {
+  const ms = (key: string, fallback: number, least = 0) => {
+    const seconds = integer(values.text(key), least, 86_400);
+    return seconds === undefined ? fallback : seconds * 1000;
+  };
+  const replacement = 'node.session.timeo.replacement_timeout';
+  const conn = 'node.conn[0].timeo.';
+  return {
+    noopIntervalMs: ms(`${conn}noop_out_interval`, DEFAULT_TIMERS.noopIntervalMs),
+    noopTimeoutMs: ms(`${conn}noop_out_timeout`, DEFAULT_TIMERS.noopTimeoutMs),
+    // Below 0 I/O waits for ever.
+    replacementTimeoutMs: values.text(replacement).startsWith('-')
+      ? Number.MAX_SAFE_INTEGER
+      : ms(replacement, DEFAULT_TIMERS.replacementTimeoutMs),
+    loginTimeoutMs: ms(`${conn}login_timeout`, DEFAULT_TIMERS.loginTimeoutMs, 1),
+    logoutTimeoutMs: ms(`${conn}logout_timeout`, DEFAULT_TIMERS.logoutTimeoutMs, 1),
+  };
+}
+
+function optional<K extends keyof Negotiate>(key: K, value: Negotiate[K] | undefined): Pick<Negotiate, K> | object {
+  return value === undefined ? {} : { [key]: value };
+}
+
+function yesNo(text: string): boolean | undefined {
+  if (text === 'Yes') return true;
+  return text === 'No' ? false : undefined;
+}
+
+/** Records write a list in order of preference; its first word is what is asked for. */
+function digest(text: string): DigestName | undefined {
+  const first = text.split(',', 1)[0]?.trim();
+  return first === 'CRC32C' || first === 'None' ? first : undefined;
+}
+
+function integer(text: string, least: number, most: number): number | undefined {
+  if (!/^\d{1,10}$/.test(text)) return undefined;
+  const value = Number(text);
+  return value < least || value > most ? undefined : value;
+}
