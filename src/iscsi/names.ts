@@ -33,6 +33,6 @@ function complaint(name: string): string {
 
 /** What can be shown of a name from anywhere: short, and without control characters. */
 function printable(name: string): string {
-  const shown = [...name].map((char) => (/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\u2028\u2029]/u.test(char) ? '?' : char));
-  return shown.length <= 80 ? shown.join('') : `${shown.slice(0, 80).join('')}…`;
+  const start = name.slice(0, 80).replace(/[\p{C}\u2028\u2029]/gu, '?');
+  return name.length <= 80 ? start : `${start}…`;
 }

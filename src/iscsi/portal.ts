@@ -1,5 +1,4 @@
 // Network portals as text: HOST[:PORT][,TPGT] with IPv6 in brackets, RFC 7143 §13.8 (TargetAddress) and iscsiadm's -p.
-import { isIPv6 } from 'node:net';
 import { AppError } from '../util/errors.js';
 
 /** The port that IANA gave iSCSI. */
@@ -18,7 +17,14 @@ export interface PortalWithGroup extends Portal {
 
 const BRACKETED = /^\[([^\]]*)\](?::(\d{1,5}))?(?:,(\d{1,5}))?$/;
 const PLAIN = /^([^:,[\]]+)(?::(\d{1,5}))?(?:,(\d{1,5}))?$/;
-const HOST = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})$/;
+const HOST = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$/;
+
+/** Whether `text` is an IPv6 address, maybe with a zone (`fe80::1%eth0`). The URL parser knows the grammar. */
+function isIPv6(text: string): boolean {
+  const [address = '', zone] = text.split('%', 2);
+  if (zone !== undefined && !/^[A-Za-z0-9._-]{1,32}$/.test(zone)) return false;
+  return /^[0-9A-Fa-f:.]{2,45}$/.test(address) && address.includes(':') && URL.canParse(`http://[${address}]/`);
+}
 
 /** The parts of a portal, port 3260 by default, or null when `text` is none. */
 export function readPortal(text: string): PortalWithGroup | null {
