@@ -1,9 +1,29 @@
 // Starts a session: makes its folder, starts its worker and waits until every LUN is usable.
+import { readdir, readFile } from 'node:fs/promises';
+import { AppError } from '../util/errors.js';
 import type { Paths } from './paths.js';
+import {
+  claimFolder,
+  ownerLives,
+  processStartTime,
+  readState,
+  removeFolder,
+  type SessionFolder,
+  type SessionState,
+  sessionFolder,
+  sessionIds,
+  writeState,
+} from './session-folder.js';
 import type { LoginRequest, SessionInfo } from './session-info.js';
+import { isidFor, isidRandomPart } from './session-isid.js';
+import { openSessionLog } from './session-log.js';
+import { listSessions, type SessionList } from './session-registry.js';
+import { startSession, type WorkerConfig } from './session-worker.js';
+import { runWorker } from './worker-process.js';
 
 export interface LoginOptions {
   readonly paths: Pick<Paths, 'dbDir' | 'runDir'>;
+  /** Ends the login and leaves nothing; ERR_INTERRUPTED. */
   readonly signal?: AbortSignal | undefined;
   /** One line about what is being done now. */
   onProgress?(line: string): void;
@@ -12,10 +32,118 @@ export interface LoginOptions {
 /** A session that runs inside this process. */
 export interface ForegroundSession {
   readonly info: SessionInfo;
-  /** Settles when the session has ended and nothing of it is left; rejects if it ended by a failure. */
+  /** Settles when the session has ended and nothing of it is left. */
   readonly ended: Promise<void>;
   /** Ends it in order, as `logout` does; a device in use makes it throw ERR_BUSY unless `force`. */
   logout(options?: { readonly force?: boolean }): Promise<void>;
 }
-export declare function login(request: LoginRequest, options: LoginOptions): Promise<SessionInfo>;
-export declare function loginForeground(request: LoginRequest, options: LoginOptions): Promise<ForegroundSession>;
+
+/**
+ * Logs in and returns when the session is in full feature phase, every LUN has been found, its NBD socket accepts and
+ * its device (if one is asked for) works. The session then lives in a process of its own. Throws ERR_SESSION_EXISTS for
+ * a path that is logged in already or, without `also`, a target that the kernel's initiator uses; else what the login
+ * failed with. Nothing is left then: no process, socket or folder. With `request.foreground` see `loginForeground`.
+ */
+export async function login(request: LoginRequest, options: LoginOptions): Promise<SessionInfo> {
+  if (request.foreground) return (await loginForeground(request, options)).info;
+  const { signal, onProgress = () => {} } = options;
+  const { config, folder } = await prepare(request, options);
+  return runWorker(config, folder, { signal, onProgress });
+}
+
+/** The same inside this process: the session lasts until it is logged out or the process ends. */
+export async function loginForeground(request: LoginRequest, options: LoginOptions): Promise<ForegroundSession> {
+  const { signal = new AbortController().signal, onProgress = () => {} } = options;
+  const { config, folder } = await prepare(request, options);
+  const log = openSessionLog(folder.log);
+  try {
+    const worker = await startSession(config, { log, signal, onProgress });
+    return { info: worker.info(), ended: worker.ended, logout: (how) => worker.logout(how) };
+  } catch (error) {
+    log.close();
+    await removeFolder(folder);
+    throw error;
+  }
+}
+
+/** Everything up to the worker: refusals, the folder with its number, the ISID. */
+async function prepare(
+  request: LoginRequest,
+  { paths, signal }: LoginOptions,
+): Promise<{ config: WorkerConfig; folder: SessionFolder }> {
+  const list = await listSessions(paths, { signal });
+  refuseDuplicate(request, [...list.sessions, ...list.silent.map(({ state }) => state)]);
+  if (request.also !== true) await refuseKernelSession(request.targetName);
+  const isid = isidFor(await isidRandomPart(paths), request, takenIsids(list)).toString('hex');
+  const { targetName, portal, iface, initiatorName } = request;
+  const us = { pid: process.pid, startTime: processStartTime(process.pid) ?? '' };
+  const claim = { version: 1, ...us, phase: 'starting', targetName, portal, iface, initiatorName, isid } as const;
+  const { folder, state } = await claimFolder(paths.runDir, claim);
+  try {
+    const settled = await settleClaims(request, paths, folder, state);
+    return { config: { sid: state.sid, runDir: paths.runDir, isid: settled.isid, request }, folder };
+  } catch (error) {
+    await removeFolder(folder);
+    throw error;
+  }
+}
+
+type Nexus = Pick<SessionState, 'targetName' | 'portal' | 'iface'>;
+
+function sameNexus(a: Nexus, b: Nexus): boolean {
+  const samePortal = a.portal.address === b.portal.address && a.portal.port === b.portal.port;
+  return samePortal && a.targetName === b.targetName && a.iface === b.iface;
+}
+
+function refuseDuplicate(request: Nexus, others: readonly (Nexus & { readonly sid: number })[]): void {
+  const other = others.find((session) => sameNexus(session, request));
+  if (other === undefined) return;
+  const { targetName, portal } = request;
+  throw new AppError(
+    'ERR_SESSION_EXISTS',
+    `session ${other.sid} to ${targetName} at ${portal.address},${portal.port} exists`,
+    {
+      hint: `lunctl session show -r ${other.sid}`,
+    },
+  );
+}
+
+function takenIsids({ sessions, silent }: SessionList): Set<string> {
+  return new Set([...sessions.map(({ isid }) => isid), ...silent.map(({ state }) => state.isid)]);
+}
+
+/**
+ * Two logins at the same time may both have seen nobody. Each has made its folder before it looks again, so at least
+ * one sees the other: of the same path the lower number stays, and of one ISID the higher number takes another.
+ */
+async function settleClaims(
+  request: LoginRequest,
+  paths: LoginOptions['paths'],
+  folder: SessionFolder,
+  state: SessionState,
+): Promise<SessionState> {
+  const sids = (await sessionIds(paths.runDir)).filter((sid) => sid < state.sid);
+  const states = await Promise.all(sids.map((sid) => readState(sessionFolder(paths.runDir, sid))));
+  const earlier = states.filter((other): other is SessionState => other !== null && ownerLives(other));
+  refuseDuplicate(request, earlier);
+  const taken = new Set(earlier.map(({ isid }) => isid));
+  if (!taken.has(state.isid)) return state;
+  const isid = isidFor(await isidRandomPart(paths), request, taken).toString('hex');
+  const changed = { ...state, isid };
+  await writeState(folder, changed);
+  return changed;
+}
+
+const KERNEL_SESSIONS = '/sys/class/iscsi_session';
+
+/** Two initiators on one host, one disk: each has a cache that knows nothing of the other. */
+async function refuseKernelSession(targetName: string): Promise<void> {
+  const names = await readdir(KERNEL_SESSIONS).catch(() => []);
+  for (const name of names) {
+    const theirs = await readFile(`${KERNEL_SESSIONS}/${name}/targetname`, 'utf8').catch(() => '');
+    if (theirs.trim() !== targetName) continue;
+    throw new AppError('ERR_SESSION_EXISTS', `the kernel's initiator is logged in to ${targetName} (${name})`, {
+      hint: `log it out first: iscsiadm -m node -T ${targetName} --logout; or, knowing that both write, --also`,
+    });
+  }
+}

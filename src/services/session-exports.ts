@@ -1,0 +1,141 @@
+// The disks of a session as NBD exports: `lunN` for each LUN, `lunNpM` for each partition, and who may write to them.
+import type { BlockDevice } from '../block/block-device.js';
+import { readPartitionTable } from '../block/partition/read-partitions.js';
+import { SliceDevice } from '../block/slice-device.js';
+import type { Lun } from '../initiator/lun.js';
+import type { ExportRegistry, NbdExport } from '../nbd/exports.js';
+import { messageOf } from '../util/errors.js';
+import type { DeviceInfo, PartitionInfo } from './session-info.js';
+import type { SessionLog } from './session-log.js';
+
+/** A LUN that is exported, its partitions as last read, and how it is attached. */
+export interface ExportedLun {
+  readonly lun: Lun;
+  readonly name: string;
+  partitions: readonly ExportedPartition[];
+  attach: DeviceInfo['attach'];
+  path: string | null;
+  note: string | null;
+}
+
+export interface ExportedPartition {
+  readonly info: Omit<PartitionInfo, 'nbd'>;
+  readonly device: BlockDevice;
+}
+
+export interface SessionExportsOptions {
+  /** Other clients may write beside an attached device. */
+  readonly shared: boolean;
+  readonly log: SessionLog;
+}
+
+/**
+ * The exports of one session. `open` is for any client: while a kernel or FUSE device is made of a LUN its exports are
+ * read-only there, because two writers that do not know of each other destroy a file system. `forAttach` is for the
+ * helper that makes that device.
+ */
+export class SessionExports {
+  readonly open: ExportRegistry;
+  readonly forAttach: ExportRegistry;
+  readonly #luns = new Map<number, ExportedLun>();
+  readonly #options: SessionExportsOptions;
+
+  constructor(options: SessionExportsOptions) {
+    this.#options = options;
+    this.open = this.#registry((entry) => entry.attach !== 'none' && !options.shared);
+    this.forAttach = this.#registry(() => false);
+  }
+
+  get luns(): readonly ExportedLun[] {
+    return [...this.#luns.values()];
+  }
+
+  find(lun: number): ExportedLun | undefined {
+    return this.#luns.get(lun);
+  }
+
+  /** Adds a LUN and reads its partition table. */
+  async add(lun: Lun): Promise<ExportedLun> {
+    const name = `lun${lun.info.lun}`;
+    const entry: ExportedLun = { lun, name, partitions: [], attach: 'none', path: null, note: null };
+    this.#luns.set(lun.info.lun, entry);
+    await this.rescan(entry);
+    return entry;
+  }
+
+  /** Makes the partitions' exports those of the table as it is now. A table that cannot be read leaves none. */
+  async rescan(entry: ExportedLun): Promise<void> {
+    entry.partitions = await this.#readPartitions(entry).catch((error: unknown) => {
+      this.#options.log.warn(`${entry.name}: partition table not read: ${messageOf(error)}`);
+      return [];
+    });
+  }
+
+  async #readPartitions({ lun, name }: ExportedLun): Promise<ExportedPartition[]> {
+    const table = await readPartitionTable(lun);
+    if (table.reason !== null) this.#options.log.info(`${name}: partition table: ${table.reason}`);
+    return table.partitions.flatMap(({ number, start, length, type, uuid, name: label }) => {
+      // A partition that is not a whole number of blocks cannot be served as a disk of its own.
+      if (start % lun.blockSize !== 0 || length % lun.blockSize !== 0 || length === 0) return [];
+      const exportName = `${name}p${number}`;
+      const info = { number, exportName, startBytes: start, sizeBytes: length, type, uuid, name: label };
+      return [{ info, device: new SliceDevice(lun, { start, length }) }];
+    });
+  }
+
+  #registry(locked: (entry: ExportedLun) => boolean): ExportRegistry {
+    const list = (): NbdExport[] => this.luns.flatMap((entry) => exportsOf(entry, locked(entry)));
+    return {
+      list,
+      find: (name) => {
+        const all = list();
+        return name === '' ? all[0] : all.find((entry) => entry.name === name);
+      },
+    };
+  }
+}
+
+function exportsOf(entry: ExportedLun, locked: boolean): NbdExport[] {
+  const { lun, name, partitions } = entry;
+  const readOnly = locked || lun.readOnly;
+  const { vendor, product, serial } = lun.info;
+  const description = [vendor, product, serial].filter((part) => part !== '').join(' ');
+  return [
+    { name, description, device: lun, readOnly },
+    ...partitions.map(({ info, device }) => ({
+      name: info.exportName,
+      description: `partition ${info.number} of ${name}`,
+      device,
+      readOnly,
+    })),
+  ];
+}
+
+/** The NBD URI of an export, as qemu, libnbd and nbd-client take it. */
+export function nbdUri(socket: string, exportName: string): string {
+  return `nbd+unix:///${exportName}?socket=${socket.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+/** A LUN as `session show` and `disk list` describe it. */
+export function deviceInfo(entry: ExportedLun, socket: string): DeviceInfo {
+  const { lun, name, attach, path, note } = entry;
+  const { vendor, product, revision, serial, designator } = lun.info;
+  return {
+    lun: lun.info.lun,
+    exportName: name,
+    nbd: nbdUri(socket, name),
+    path,
+    attach,
+    sizeBytes: lun.sizeBytes,
+    blockSize: lun.blockSize,
+    vendor,
+    product,
+    revision,
+    serial,
+    designator,
+    readOnly: lun.readOnly,
+    writeCache: lun.writeCache,
+    partitions: entry.partitions.map(({ info }) => ({ ...info, nbd: nbdUri(socket, info.exportName) })),
+    note,
+  };
+}

@@ -1,0 +1,293 @@
+// One session from login to logout: what a worker process does, and `login --foreground` inside its own process.
+import { createHash } from 'node:crypto';
+import { readBytes } from '../block/promise.js';
+import type { Lun } from '../initiator/lun.js';
+import { DEFAULT_PARAMS } from '../iscsi/params.js';
+import { type ControlServer, serveControl } from '../transport/control.js';
+import { bounded, delay } from '../transport/timers.js';
+import { AppError, messageOf } from '../util/errors.js';
+import { type AttachPlan, planAttach } from './attach.js';
+import { ExportServer } from './export-server.js';
+import { SessionAttachments } from './session-attachments.js';
+import { type OpenSession, openSession } from './session-connect.js';
+import { endSession } from './session-end.js';
+import { deviceInfo, type ExportedLun, SessionExports } from './session-exports.js';
+import { processStartTime, removeFolder, type SessionFolder, sessionFolder, writeState } from './session-folder.js';
+import type { DeviceInfo, LoginRequest, SessionInfo } from './session-info.js';
+import type { SessionLog } from './session-log.js';
+import { openLuns } from './session-luns.js';
+
+/** Largest range of one verify-block request, bytes. */
+const LARGEST_PROOF = 2 ** 20;
+/** For a step that was interrupted to undo itself, milliseconds. */
+const UNDO_MS = 10_000;
+
+/** All that a worker is told. Crosses a process border as JSON. */
+export interface WorkerConfig {
+  readonly sid: number;
+  readonly runDir: string;
+  /** 12 hexadecimal digits. */
+  readonly isid: string;
+  readonly request: LoginRequest;
+}
+
+export interface WorkerEnvironment {
+  readonly log: SessionLog;
+  readonly signal: AbortSignal;
+  onProgress(line: string): void;
+}
+
+interface Parts {
+  readonly config: WorkerConfig;
+  readonly log: SessionLog;
+  readonly folder: SessionFolder;
+  readonly open: OpenSession;
+  readonly exports: SessionExports;
+  /** The one for any client, then the one for attach helpers if there is any need of it. */
+  readonly servers: ExportServer[];
+  readonly attachments: SessionAttachments;
+}
+
+/** A session that is in use. Made by `startSession`. */
+export class SessionWorker {
+  readonly #parts: Parts;
+  readonly #loggedInAt = new Date().toISOString();
+  #control: ControlServer | null = null;
+  #ending: Promise<void> | null = null;
+  #last: Promise<unknown> = Promise.resolve();
+  #resolveEnded: () => void = () => {};
+  /** Settles when nothing of the session is left: no device, no socket, no folder. */
+  readonly ended = new Promise<void>((resolve) => {
+    this.#resolveEnded = resolve;
+  });
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Answers on the control socket from now on. */
+  async serve(): Promise<void> {
+    this.#control = await serveControl(this.#parts.folder.controlSocket, {
+      info: () => this.info(),
+      logout: () => this.#logoutByRequest(),
+      'verify-block': (params) => this.#verifyBlock(params),
+      'rescan-partitions': (params) => this.#onLun(params, (entry) => this.#rescan(entry)),
+      attach: (params) =>
+        this.#onLun(params, (entry) => this.#parts.attachments.attach(entry, attachMode(params.mode))),
+      detach: (params) => this.#onLun(params, (entry) => this.#parts.attachments.detach(entry)),
+    });
+  }
+
+  info(): SessionInfo {
+    const { config, open, exports, folder } = this.#parts;
+    const { request } = config;
+    const { session, portal } = open;
+    const luns = exports.luns;
+    return {
+      sid: config.sid,
+      pid: process.pid,
+      state: session.state,
+      recovery: 'none',
+      targetName: request.targetName,
+      portal: { address: portal.address, port: portal.port, tpgt: open.tpgt ?? request.portal.tpgt },
+      iface: request.iface,
+      initiatorName: request.initiatorName,
+      isid: config.isid,
+      tsih: session.tsih,
+      authMethod: open.authMethod,
+      chapUser: open.authMethod === 'CHAP' ? (request.credentials?.user ?? null) : null,
+      params: session.params ?? DEFAULT_PARAMS,
+      loggedInAt: this.#loggedInAt,
+      socket: folder.nbdSocket,
+      readBytes: sum(luns, (lun) => lun.readBytes),
+      writtenBytes: sum(luns, (lun) => lun.writtenBytes),
+      devices: luns.map((entry) => deviceInfo(entry, folder.nbdSocket)),
+    };
+  }
+
+  /**
+   * Ends the session within 15 s: devices detached, clients refused, caches flushed, logged out, folder removed. Without
+   * `force` it throws ERR_BUSY, with nothing changed, while a device is mounted or held. Idempotent.
+   */
+  async logout({ force = false } = {}): Promise<void> {
+    await this.#end(force);
+    await this.#leave();
+  }
+
+  async #logoutByRequest(): Promise<object> {
+    await this.#end(false);
+    // After the answer has been written.
+    void delay(1).then(() => this.#leave());
+    return {};
+  }
+
+  async #end(force: boolean): Promise<void> {
+    if (this.#ending === null && !force) await this.#exclusive(() => this.#parts.attachments.refuseIfUsed());
+    this.#ending ??= endSession(this.#parts);
+    await this.#ending;
+  }
+
+  /** Takes apart a session that did not become usable. Its folder stays with whoever made it. */
+  async abandon(): Promise<void> {
+    this.#ending ??= endSession(this.#parts);
+    await this.#ending;
+    await this.#control?.close();
+  }
+
+  async #leave(): Promise<void> {
+    await this.#control?.close();
+    await removeFolder(this.#parts.folder);
+    this.#resolveEnded();
+  }
+
+  async #rescan(entry: ExportedLun): Promise<void> {
+    await this.#parts.exports.rescan(entry);
+    await this.#parts.attachments.rescan(entry);
+  }
+
+  async #verifyBlock(params: Readonly<Record<string, unknown>>): Promise<object> {
+    const { lun } = this.#entry(params);
+    const offset = naturalNumber(params, 'offset');
+    const length = naturalNumber(params, 'length');
+    if (length === 0 || length > LARGEST_PROOF || typeof params.sha256 !== 'string') {
+      throw new AppError('ERR_USAGE', `verify-block: 1 to ${LARGEST_PROOF} bytes and their sha256 are needed`);
+    }
+    const bytes = await readBytes(lun, offset, length);
+    return { same: createHash('sha256').update(bytes).digest('hex') === params.sha256.toLowerCase() };
+  }
+
+  async #onLun(
+    params: Readonly<Record<string, unknown>>,
+    work: (entry: ExportedLun) => Promise<void>,
+  ): Promise<DeviceInfo> {
+    const entry = this.#entry(params);
+    await this.#exclusive(async () => {
+      if (this.#ending !== null) throw new AppError('ERR_NOT_CONNECTED', 'the session is ending');
+      await work(entry);
+    });
+    return deviceInfo(entry, this.#parts.folder.nbdSocket);
+  }
+
+  /** One change of devices at a time. */
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work, work);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  #entry(params: Readonly<Record<string, unknown>>): ExportedLun {
+    const number = naturalNumber(params, 'lun');
+    const entry = this.#parts.exports.find(number);
+    if (entry === undefined)
+      throw new AppError('ERR_NOT_FOUND', `session ${this.#parts.config.sid} has no disk at LUN ${number}`);
+    return entry;
+  }
+}
+
+/**
+ * Logs in and makes every LUN usable: exports accept, devices work, the control socket answers. When it throws nothing
+ * is left but the folder, which the caller made. A lost connection on the way is a failure like any other.
+ */
+export async function startSession(config: WorkerConfig, environment: WorkerEnvironment): Promise<SessionWorker> {
+  const { log, signal, onProgress } = environment;
+  const { request } = config;
+  const folder = sessionFolder(config.runDir, config.sid);
+  const plan = await planAttach(request.attach);
+  onProgress(`connecting to ${request.portal.address}`);
+  const isid = Buffer.from(config.isid, 'hex');
+  const open = await openSession({ login: request, isid, log, signal });
+  const exports = new SessionExports({ shared: request.shared ?? false, log });
+  const servers: ExportServer[] = [];
+  const attachments = new SessionAttachments({
+    folder,
+    exports,
+    log,
+    readOnly: request.readOnly,
+    connections: request.connections ?? 1,
+    shared: request.shared ?? false,
+    openServer: () => servers[0],
+    attachServer: async () => {
+      const [, ready] = servers;
+      if (ready !== undefined) return ready;
+      const made = await ExportServer.listen({
+        path: folder.attachSocket,
+        exports: exports.forAttach,
+        pool: open.pool,
+        log,
+      });
+      servers[1] = made;
+      return made;
+    },
+  });
+  const parts: Parts = { config, log, folder, open, exports, servers, attachments };
+  const worker = new SessionWorker(parts);
+  const undo = new AbortController();
+  const usable = makeUsable(worker, parts, plan, { log, onProgress, signal: AbortSignal.any([signal, undo.signal]) });
+  try {
+    await Promise.race([failure(open, signal), usable]);
+    log.info(`logged in to ${request.targetName}, ${exports.luns.length} disks`);
+    return worker;
+  } catch (error) {
+    undo.abort();
+    // What is half made must be whole or undone before it can be taken apart.
+    await settled(usable);
+    await worker.abandon();
+    throw error;
+  }
+}
+
+async function settled(work: Promise<unknown>): Promise<void> {
+  const onTimeout = () => new AppError('ERR_TIMEOUT', 'still at work');
+  await bounded(work, { timeoutMs: UNDO_MS, onTimeout }).catch(() => {});
+}
+
+/** Rejects when the connection is lost, or the caller gives up, before the session is usable. */
+async function failure({ over }: OpenSession, signal: AbortSignal): Promise<never> {
+  const aborted = new Promise<never>((_, reject) => {
+    const give = () => reject(new AppError('ERR_INTERRUPTED', 'interrupted'));
+    if (signal.aborted) give();
+    signal.addEventListener('abort', give, { once: true });
+  });
+  const lost = over.then((error) => {
+    throw error ?? new AppError('ERR_LOGIN', 'the target ended the session');
+  });
+  // Nobody may be listening any more when these settle.
+  lost.catch(() => {});
+  aborted.catch(() => {});
+  return Promise.race([aborted, lost]);
+}
+
+async function makeUsable(
+  worker: SessionWorker,
+  parts: Parts,
+  plan: AttachPlan,
+  { log, signal, onProgress }: WorkerEnvironment,
+): Promise<void> {
+  const { open, exports, folder, servers, attachments, config } = parts;
+  onProgress('looking for disks');
+  for (const lun of await openLuns(open.session, { readOnly: config.request.readOnly, log })) await exports.add(lun);
+  servers[0] = await ExportServer.listen({ path: folder.nbdSocket, exports: exports.open, pool: open.pool, log });
+  if (plan.notice !== null) for (const entry of exports.luns) entry.note = plan.notice;
+  if (plan.mode !== 'none') await attachments.attachAll(plan.mode, config.runDir, { signal, onProgress });
+  await worker.serve();
+  const { sid, isid, request } = config;
+  const { targetName, portal, iface, initiatorName } = request;
+  const startTime = processStartTime(process.pid) ?? '';
+  const owner = { version: 1, sid, pid: process.pid, startTime, phase: 'ready' } as const;
+  await writeState(folder, { ...owner, targetName, portal, iface, initiatorName, isid });
+}
+
+function sum(luns: readonly ExportedLun[], bytes: (lun: Lun) => number): number {
+  return luns.reduce((total, { lun }) => total + bytes(lun), 0);
+}
+
+function naturalNumber(params: Readonly<Record<string, unknown>>, name: string): number {
+  const value = params[name];
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new AppError('ERR_USAGE', `${name} must be a natural number`);
+}
+
+function attachMode(value: unknown): 'nbd' | 'fuse' {
+  if (value === 'nbd' || value === 'fuse') return value;
+  throw new AppError('ERR_USAGE', `cannot attach by ${JSON.stringify(messageOf(value).slice(0, 32))}`);
+}
