@@ -5,7 +5,7 @@ import { shellLine } from './shell.js';
 import type { Tool } from './tools.js';
 
 export interface Step {
-  readonly name: 'wipe' | 'label' | 'partition' | 'format' | 'mkdir' | 'mount' | 'unmount';
+  readonly name: 'wipe' | 'label' | 'partition' | 'format' | 'clean' | 'mount' | 'unmount';
   readonly tool: Tool;
   readonly args: readonly string[];
   /** Standard input. */
@@ -66,8 +66,10 @@ export interface FormatPlan {
   readonly label?: string | undefined;
   /** There is a signature, and a person has agreed to lose it: mkfs may overwrite it. */
   readonly overwrite: boolean;
-  /** `path` is an ordinary file (nbdfuse), which some mkfs programs ask about. */
+  /** `path` is an ordinary file (nbdfuse) and no device that would tell mkfs its block size. */
   readonly isFile: boolean;
+  /** Logical block size of the disk, bytes. */
+  readonly blockSize: number;
   readonly isWholeDisk: boolean;
   /** For mkfs as they are, after ours, so that they win. */
   readonly extra: readonly string[];
@@ -75,27 +77,41 @@ export interface FormatPlan {
 
 /** Longest volume label in bytes. */
 const LABEL_BYTES: Readonly<Record<FileSystem, number>> = { xfs: 12, ext4: 16, btrfs: 255, vfat: 11 };
+/** What libblkid may call the new file system; mkfs.ext4 can be told to make the older kinds. */
+const OWN_TYPES: Readonly<Record<FileSystem, string>> = {
+  xfs: 'noxfs',
+  ext4: 'noext4,ext3,ext2',
+  btrfs: 'nobtrfs',
+  vfat: 'novfat,dos',
+};
 
-/** @throws AppError ERR_USAGE for a label that the file system cannot hold. */
+/**
+ * mkfs first, which checks its arguments before it writes; then, over old data, the signatures that it has left
+ * elsewhere, which would make the disk ambiguous. @throws AppError ERR_USAGE for a label that the file system cannot hold.
+ */
 export function planFormat(plan: FormatPlan): Step[] {
-  const { type, label } = plan;
+  const { type, label, path } = plan;
   if (label !== undefined) checkLabel(type, label);
-  const args = [...ownArguments(plan), ...plan.extra, '--', plan.path];
-  return [{ name: 'format', tool: `mkfs.${type}`, args, timeoutMs: FORMAT_MS }];
+  const args = [...ownArguments(plan), ...plan.extra, '--', path];
+  const format: Step = { name: 'format', tool: `mkfs.${type}`, args, timeoutMs: FORMAT_MS };
+  if (!plan.overwrite) return [format];
+  const others = ['--all', '--lock', '--quiet', '--types', OWN_TYPES[type], '--', path];
+  return [format, { name: 'clean', tool: 'wipefs', args: others, timeoutMs: TABLE_MS }];
 }
 
-function ownArguments({ type, label, overwrite, isFile, isWholeDisk }: FormatPlan): string[] {
+function ownArguments({ type, label, overwrite, isFile, blockSize, isWholeDisk }: FormatPlan): string[] {
   const named = (flag: string) => (label === undefined ? [] : [flag, label]);
+  const onFile = (...args: string[]) => (isFile && blockSize !== 512 ? args : []);
   switch (type) {
     // xfs and btrfs look for signatures once more themselves: -f only where that has been agreed to.
     case 'xfs':
-      return [...(overwrite ? ['-f'] : []), ...named('-L')];
+      return [...(overwrite ? ['-f'] : []), ...onFile('-s', `size=${blockSize}`), ...named('-L')];
     case 'btrfs':
-      return [...(overwrite ? ['-f'] : []), ...named('-L')];
+      return [...(overwrite ? ['-f'] : []), ...onFile('-s', String(blockSize)), ...named('-L')];
     case 'ext4':
-      return [...(overwrite || isFile ? ['-F'] : []), ...named('-L')];
+      return [...(overwrite || isFile ? ['-F'] : []), ...onFile('-b', String(blockSize)), ...named('-L')];
     case 'vfat':
-      return [...(isWholeDisk ? ['-I'] : []), ...named('-n')];
+      return [...(isWholeDisk ? ['-I'] : []), ...onFile('-S', String(blockSize)), ...named('-n')];
   }
 }
 

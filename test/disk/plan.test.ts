@@ -20,6 +20,7 @@ const format = (plan: Partial<FormatPlan>) =>
       type: 'xfs',
       overwrite: false,
       isFile: false,
+      blockSize: 512,
       isWholeDisk: false,
       extra: [],
       ...plan,
@@ -61,10 +62,18 @@ describe('plans', () => {
     ['ext4 on a file', { type: 'ext4', isFile: true, path: '/run/l/lun0' }, 'mkfs.ext4 -F -- /run/l/lun0'],
     ['btrfs', { type: 'btrfs', label: 'two words' }, "mkfs.btrfs -L 'two words' -- /dev/nbd0p1"],
     ['vfat', { type: 'vfat', label: 'EFI' }, 'mkfs.vfat -n EFI -- /dev/nbd0p1'],
+    ['xfs on a file of 4096-byte blocks', { isFile: true, blockSize: 4096 }, 'mkfs.xfs -s size=4096 -- /dev/nbd0p1'],
     ['vfat on a whole disk', { type: 'vfat', isWholeDisk: true, path: '/dev/nbd0' }, 'mkfs.vfat -I -- /dev/nbd0'],
   ] as const satisfies [string, Partial<FormatPlan>, string][]) {
-    test(`format: ${name}`, () => assert.deepEqual(format(plan), [line]));
+    test(`format: ${name}`, () => assert.equal(format(plan)[0], line));
   }
+  test('format over data removes what mkfs leaves of the old signatures, and only then', () => {
+    assert.deepEqual(format({ type: 'ext4', overwrite: true }), [
+      'mkfs.ext4 -F -- /dev/nbd0p1',
+      'wipefs --all --lock --quiet --types noext4,ext3,ext2 -- /dev/nbd0p1',
+    ]);
+    assert.equal(format({ type: 'ext4' }).length, 1);
+  });
   for (const [type, label] of [
     ['xfs', 'thirteen chars'],
     ['ext4', ''],

@@ -1,0 +1,88 @@
+// Proof that a device is the LUN it is taken for, right before something on it is destroyed. Names and device numbers
+// prove nothing: both are reused.
+import { createHash, randomInt } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import { AppError } from '../util/errors.js';
+import { runTool } from './run.js';
+import { kernelName, mounts, sysAttribute } from './sysfs.js';
+
+/** What must be true of the device. */
+export type Claim =
+  | { readonly kind: 'fuse'; readonly path: string; readonly backingFile: string }
+  | {
+      readonly kind: 'nbd';
+      readonly path: string;
+      /** The process that connected the device, as in /sys/block/nbdN/pid. */
+      readonly connectPid: string;
+      readonly sizeBytes: number;
+      /** Whether the session's worker reads bytes with this SHA-256 (hexadecimal) there. */
+      readonly confirm: (offset: number, length: number, sha256: string) => Promise<boolean>;
+    };
+
+/** Holds the device open, so that it cannot become another one, until `release`. */
+export interface Hold {
+  release(): Promise<void>;
+}
+
+const PROBE_BYTES = 4096;
+const PROBE_MS = 60_000;
+
+/**
+ * Opens the device, proves that it is what the claim says, and keeps it open. To be called right before each
+ * destructive step and released after it.
+ * @throws AppError ERR_USAGE when it is another device, ERR_BUSY when it is gone.
+ */
+export async function holdDevice(claim: Claim, signal?: AbortSignal): Promise<Hold> {
+  const handle = await openDevice(claim.path);
+  try {
+    if (claim.kind === 'fuse') proveLoop(claim.path, claim.backingFile);
+    else await proveNbd(claim, signal);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  return { release: () => handle.close() };
+}
+
+async function openDevice(path: string): Promise<FileHandle> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, 'r');
+  } catch (cause) {
+    throw new AppError('ERR_BUSY', `${path} cannot be opened: it has been detached`, { cause });
+  }
+  if ((await handle.stat()).isBlockDevice()) return handle;
+  await handle.close();
+  throw notOurs(path, 'it is no block device');
+}
+
+function proveLoop(path: string, backingFile: string): void {
+  const backing = sysAttribute(kernelName(path), 'loop/backing_file');
+  if (backing !== backingFile) throw notOurs(path, `it shows ${backing ?? 'nothing'} instead of ${backingFile}`);
+  const folder = backingFile.slice(0, backingFile.lastIndexOf('/'));
+  const isFuse = mounts().some(({ target, fsType }) => target === folder && /^fuse\b/.test(fsType));
+  if (!isFuse) throw notOurs(path, `${folder} is no FUSE mount any more`);
+}
+
+async function proveNbd(claim: Claim & { kind: 'nbd' }, signal: AbortSignal | undefined): Promise<void> {
+  const { path, sizeBytes } = claim;
+  if (sysAttribute(kernelName(path), 'pid') !== claim.connectPid)
+    throw notOurs(path, 'it has been connected by another process');
+  // Direct, so that the bytes come from the worker behind the device and not from the page cache.
+  const block = randomInt(Math.max(1, Math.floor(sizeBytes / PROBE_BYTES)));
+  const sha256 = await directHash(path, block, signal);
+  if (!(await claim.confirm(block * PROBE_BYTES, PROBE_BYTES, sha256))) {
+    throw notOurs(path, 'it holds other bytes than the LUN');
+  }
+}
+
+async function directHash(path: string, block: number, signal: AbortSignal | undefined): Promise<string> {
+  const args = [`if=${path}`, `bs=${PROBE_BYTES}`, `skip=${block}`, 'count=1', 'iflag=direct', 'status=none'];
+  const { stdout } = await runTool('dd', args, { encoding: 'hex', timeoutMs: PROBE_MS, signal });
+  if (stdout.length !== 2 * PROBE_BYTES) throw new AppError('ERR_HELPER', `${path} cannot be read at block ${block}`);
+  return createHash('sha256').update(Buffer.from(stdout, 'hex')).digest('hex');
+}
+
+function notOurs(path: string, why: string): AppError {
+  return new AppError('ERR_USAGE', `${path} is not the disk of this session: ${why}; nothing was changed`);
+}

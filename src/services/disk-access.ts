@@ -1,0 +1,145 @@
+// A LUN as something that partitioning and mkfs programs can open: its device node, or, without one, a file that
+// nbdfuse shows for as long as a command runs. The second needs no root.
+import { rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Claim, type Hold, holdDevice } from '../disk/identity.js';
+import type { Geometry } from '../disk/layout.js';
+import { settlePartitions } from '../disk/nodes.js';
+import { shellLine } from '../disk/shell.js';
+import { kernelName, kernelPartitions, sysAttribute, usersOf } from '../disk/sysfs.js';
+import { AppError } from '../util/errors.js';
+import { type ExportFile, mountExport, nbdfuseArguments, requireFuseFile } from './attach-fuse.js';
+import { readAttachRecords } from './attach-record.js';
+import type { DiskTarget } from './disk-name.js';
+import type { Paths } from './paths.js';
+import { rescanPartitions, verifyBlock } from './session-control.js';
+
+export interface DiskContext {
+  readonly paths: Pick<Paths, 'runDir'>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface DiskAccess {
+  /** What a program opens: the whole disk, or the one partition asked for. */
+  readonly path: string;
+  readonly isFile: boolean;
+  /** Of the whole disk. */
+  readonly geometry: Geometry;
+  /** Shell lines that a person would need around those of a plan, to do the same by hand. */
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+  /** Who uses what is about to be changed, or null. */
+  users(): Promise<string | null>;
+  /** Proves that `path` is the LUN and keeps it open; see `holdDevice`. */
+  hold(): Promise<Hold>;
+  /** After a change of the partition table: the kernel's and the worker's partitions follow it. */
+  settle(): Promise<PartitionPath[]>;
+  /** Undoes what opening has done. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface PartitionPath {
+  readonly number: number;
+  /** The device node, or null without a device. */
+  readonly path: string | null;
+  readonly sizeBytes: number;
+}
+
+/** @throws AppError ERR_NOT_FOUND for a partition that is not there, ERR_DRIVER_MISSING where nbdfuse cannot work. */
+export function openDisk(target: DiskTarget, context: DiskContext): Promise<DiskAccess> {
+  return target.device.path === null ? openFile(target, context) : openDevice(target, target.device.path, context);
+}
+
+async function openDevice(target: DiskTarget, disk: string, context: DiskContext): Promise<DiskAccess> {
+  const name = kernelName(disk);
+  const part = kernelPartitions(name).find(({ number }) => number === target.partition);
+  if (target.partition !== null && part === undefined) throw noPartition(target);
+  const claim = claimOf(target, disk, context);
+  return {
+    path: part === undefined ? disk : `/dev/${part.name}`,
+    isFile: false,
+    geometry: {
+      sizeBytes: target.device.sizeBytes,
+      blockSize: target.device.blockSize,
+      optimalIoSize: Number(sysAttribute(name, 'queue/optimal_io_size') ?? 0),
+    },
+    before: [],
+    after: [shellLine('partx', ['--update', '--', disk])],
+    users: () => usersOf(name, part?.name),
+    hold: () => holdDevice(claim, context.signal),
+    async settle() {
+      await settlePartitions(name, { signal: context.signal });
+      await rescanPartitions(context.paths, target.session.sid, target.device.lun, { signal: context.signal });
+      return kernelPartitions(name).map((p) => ({ number: p.number, path: `/dev/${p.name}`, sizeBytes: p.length }));
+    },
+    close: async () => {},
+  };
+}
+
+/** What the worker has written down about the device it made. */
+function claimOf({ session, device }: DiskTarget, path: string, context: DiskContext): Claim {
+  const record = readAttachRecords(dirname(session.socket)).find((r) => r.path === path);
+  if (record?.mode === 'fuse' && record.backingFile !== null) {
+    return { kind: 'fuse', path, backingFile: record.backingFile };
+  }
+  if (record?.mode === 'nbd' && record.connectPid !== null) {
+    const confirm = (offset: number, length: number, sha256: string) =>
+      verifyBlock(context.paths, session.sid, { lun: device.lun, offset, length, sha256 }, { signal: context.signal });
+    return { kind: 'nbd', path, connectPid: record.connectPid, sizeBytes: device.sizeBytes, confirm };
+  }
+  throw new AppError('ERR_USAGE', `session ${session.sid} has no record of ${path}; nothing was changed`);
+}
+
+async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskAccess> {
+  requireFuseFile();
+  const { session, device } = target;
+  const part = device.partitions.find(({ number }) => number === target.partition);
+  if (target.partition !== null && part === undefined) throw noPartition(target);
+  const request = {
+    socketPath: session.socket,
+    exportName: part?.exportName ?? device.exportName,
+    sizeBytes: part?.sizeBytes ?? device.sizeBytes,
+    readOnly: device.readOnly,
+    // Below the session's folder: what a killed command leaves goes with the session.
+    runDir: `${dirname(session.socket)}/disk-${process.pid}`,
+    ...(context.signal === undefined ? {} : { signal: context.signal }),
+  };
+  const file = await mountExport(request);
+  let closed = false;
+  return {
+    path: file.path,
+    isFile: true,
+    geometry: { sizeBytes: device.sizeBytes, blockSize: device.blockSize, optimalIoSize: 0 },
+    before: [
+      shellLine('mkdir', ['-p', '-m', '0700', '--', dirname(file.path)]),
+      `${shellLine('nbdfuse', nbdfuseArguments(request, file.path))} &`,
+    ],
+    after: [shellLine('fusermount3', ['-u', '--', dirname(file.path)])],
+    users: async () => null,
+    hold: async () => stillThere(file),
+    async settle() {
+      const after = await rescanPartitions(context.paths, session.sid, device.lun, { signal: context.signal });
+      return after.partitions.map(({ number, sizeBytes }) => ({ number, path: null, sizeBytes }));
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      await file.unmount();
+      rmSync(request.runDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The file is a mount of our own, made from the session's socket a moment ago: only its end can part them. */
+async function stillThere(file: ExportFile): Promise<Hold> {
+  const alive = Symbol('alive');
+  const state = await Promise.race([file.ended, Promise.resolve(alive)]);
+  if (state !== alive) throw state;
+  return { release: async () => {} };
+}
+
+function noPartition({ device, partition, fullName }: DiskTarget): AppError {
+  return new AppError('ERR_NOT_FOUND', `${device.path ?? fullName} has no partition ${partition}`, {
+    hint: 'lunctl disk list shows what is there',
+  });
+}
