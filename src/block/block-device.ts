@@ -60,14 +60,17 @@ export interface BlockDevice {
   readonly physicalBlockSize: number;
   /** Preferred transfer size in bytes, or 0 if the device states none. */
   readonly optimalIoSize: number;
-  /** Largest transfer of one request in bytes. */
+  /** Largest READ or WRITE in bytes. TRIM and WRITE_ZEROES carry no data and may span the whole device. */
   readonly maxTransfer: number;
   readonly readOnly: boolean;
   /** A volatile write cache: acknowledged writes are stable only after FLUSH. */
   readonly writeCache: boolean;
   readonly canTrim: boolean;
   readonly canWriteZeroes: boolean;
-  /** Starts the request. Never throws for what the request asks: a bad range is `onDone(Einval)`. */
+  /**
+   * Starts the request. Never throws for what the request asks: a bad range is `onDone(Einval)`.
+   * May be called from within `onData` or `onDone` of another request.
+   */
   submit(request: BlockRequest): void;
   /** Ends the device after its requests in flight. Idempotent. */
   close(): Promise<void>;

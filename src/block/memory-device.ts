@@ -1,6 +1,6 @@
 // A disk in memory: the ramdisk backstore, and the device of most tests.
 import { BufferPool } from '../util/ref-buffer.js';
-import { type BlockDevice, BlockOp, type BlockRequest, BlockStatus } from './block-device.js';
+import { type BlockDevice, BlockFlag, BlockOp, type BlockRequest, BlockStatus } from './block-device.js';
 import { checkRequest } from './check-request.js';
 
 export interface MemoryDeviceOptions {
@@ -54,8 +54,7 @@ export class MemoryDevice implements BlockDevice {
   }
 
   submit(request: BlockRequest): void {
-    if (this.#closed) return request.onDone(BlockStatus.Eshutdown);
-    const status = checkRequest(this, request);
+    const status = this.#closed ? BlockStatus.Eshutdown : checkRequest(this, request);
     request.onDone(status === BlockStatus.Ok ? this.#run(request) : status);
   }
   close(): Promise<void> {
@@ -71,8 +70,11 @@ export class MemoryDevice implements BlockDevice {
         return BlockStatus.Ok;
       case BlockOp.Write:
         return this.#write(request.offset, request.payload ?? Buffer.alloc(0));
-      case BlockOp.Trim:
       case BlockOp.WriteZeroes:
+        if ((request.flags & BlockFlag.NoHole) !== 0) return this.#provision(request);
+        this.#clear(request.offset, request.length);
+        return BlockStatus.Ok;
+      case BlockOp.Trim:
         this.#clear(request.offset, request.length);
         return BlockStatus.Ok;
       case BlockOp.Flush:
@@ -109,6 +111,18 @@ export class MemoryDevice implements BlockDevice {
       if (!chunk) return BlockStatus.Enospc;
       bytes.copy(chunk, within, done, done + length);
       done += length;
+    }
+    return BlockStatus.Ok;
+  }
+  /** Zeroes that stay allocated, so that no later write there can fail for want of memory. */
+  #provision({ offset, length, flags }: BlockRequest): BlockStatus {
+    if ((flags & BlockFlag.FastZero) !== 0) return BlockStatus.Enotsup;
+    for (let at = offset; at < offset + length; ) {
+      const chunk = this.#chunkAt(Math.floor(at / CHUNK));
+      if (!chunk) return BlockStatus.Enospc;
+      const end = Math.min(offset + length, at - (at % CHUNK) + CHUNK);
+      chunk.fill(0, at % CHUNK, ((end - 1) % CHUNK) + 1);
+      at = end;
     }
     return BlockStatus.Ok;
   }

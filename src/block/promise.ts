@@ -1,5 +1,6 @@
 // Promises over a completion-based device, for probing, partition tables and tests; never for a hot path.
 import { AppError, type ErrorCode } from '../util/errors.js';
+import type { RefBuffer } from '../util/ref-buffer.js';
 import { type BlockDevice, BlockOp, type BlockRequest, BlockStatus } from './block-device.js';
 
 /** A request that a device ended with another status than Ok. */
@@ -20,46 +21,52 @@ const ERROR_CODE: Partial<Record<BlockStatus, ErrorCode>> = {
 /** The `length` bytes from `offset`, in memory of their own. Both are multiples of the block size. Rejects with BlockError. */
 export async function readBytes(device: BlockDevice, offset: number, length: number): Promise<Buffer> {
   const bytes = Buffer.alloc(length);
-  await run(device, { op: BlockOp.Read, offset, length }, (piece, at) => piece.copy(bytes, at));
+  await perform(device, { op: BlockOp.Read, offset, length }, (piece, at) => piece.copy(bytes, at));
   return bytes;
 }
 
 /** Writes all of `bytes` at `offset`. The caller leaves `bytes` alone until then. Rejects with BlockError. */
 export async function writeBytes(device: BlockDevice, offset: number, bytes: Buffer, flags = 0): Promise<void> {
-  await run(device, { op: BlockOp.Write, offset, length: bytes.length, flags, payload: bytes });
+  await perform(device, { op: BlockOp.Write, offset, length: bytes.length, flags, payload: bytes });
 }
 
 /** Resolves once every write acknowledged before is on stable storage. Rejects with BlockError. */
 export async function flush(device: BlockDevice): Promise<void> {
-  await run(device, { op: BlockOp.Flush, offset: 0, length: 0 });
+  await perform(device, { op: BlockOp.Flush, offset: 0, length: 0 });
 }
 
 /** Gives the range back to the device; what it reads as afterwards is not defined. Rejects with BlockError. */
 export async function trim(device: BlockDevice, offset: number, length: number, flags = 0): Promise<void> {
-  await run(device, { op: BlockOp.Trim, offset, length, flags });
+  await perform(device, { op: BlockOp.Trim, offset, length, flags });
 }
 
 /** Makes the range read as zeroes. Rejects with BlockError. */
 export async function writeZeroes(device: BlockDevice, offset: number, length: number, flags = 0): Promise<void> {
-  await run(device, { op: BlockOp.WriteZeroes, offset, length, flags });
+  await perform(device, { op: BlockOp.WriteZeroes, offset, length, flags });
 }
 
-type Operation = Pick<BlockRequest, 'op' | 'offset' | 'length'> & { flags?: number; payload?: Buffer };
+/** What a request asks for. */
+export type BlockOperation = Pick<BlockRequest, 'op' | 'offset' | 'length'> & { flags?: number; payload?: Buffer };
 
-function run(device: BlockDevice, operation: Operation, onData?: (piece: Buffer, at: number) => void): Promise<void> {
+/** Runs one operation, for callers that want the pieces of a READ as they come. Rejects with BlockError. */
+export function perform(
+  device: BlockDevice,
+  operation: BlockOperation,
+  onData: BlockRequest['onData'] = () => {},
+): Promise<void> {
   return new Promise((resolve, reject) => {
     device.submit({
       flags: 0,
       payload: null,
       payloadOwner: null,
       ...operation,
-      onData: (piece, at) => onData?.(piece, at),
+      onData: (piece: Buffer, at: number, owner: RefBuffer | null) => onData(piece, at, owner),
       onDone: (status) => (status === BlockStatus.Ok ? resolve() : reject(failure(operation, status))),
     });
   });
 }
 
-function failure({ op, offset, length }: Operation, status: BlockStatus): BlockError {
+function failure({ op, offset, length }: BlockOperation, status: BlockStatus): BlockError {
   const [verb] = Object.entries(BlockOp).find(([, value]) => value === op) ?? [op];
   const [name] = Object.entries(BlockStatus).find(([, value]) => value === status) ?? [status];
   const range = op === BlockOp.Flush ? '' : ` of ${length} bytes at ${offset}`;

@@ -62,9 +62,11 @@ export class SliceDevice implements BlockDevice {
   }
 
   submit(request: BlockRequest): void {
-    if (this.#closing) return request.onDone(BlockStatus.Eshutdown);
-    const status = checkRequest(this, request);
-    if (status !== BlockStatus.Ok) return request.onDone(status);
+    const status = this.#closing ? BlockStatus.Eshutdown : checkRequest(this, request);
+    if (status !== BlockStatus.Ok) {
+      request.onDone(status);
+      return;
+    }
     const forward = this.#free.pop() ?? new SliceRequest((done) => this.#give(done));
     forward.stand(request, request.op === BlockOp.Flush ? 0 : this.#start);
     this.#inFlight++;

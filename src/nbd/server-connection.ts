@@ -1,8 +1,11 @@
 // One client of the NBD server: the fixed newstyle handshake, then the transmission phase (NBD proto.md).
+import { AppError } from '../util/errors.js';
 import type { BufferPool, RefBuffer } from '../util/ref-buffer.js';
 import type { StreamConsumer, Timed, TransmitSink } from '../util/stream.js';
 import type { ExportRegistry } from './exports.js';
-import type { NbdLimits } from './limits.js';
+import { Handshake, type Session } from './handshake.js';
+import { DEFAULT_LIMITS, type NbdLimits } from './limits.js';
+import { Transmission } from './transmission.js';
 
 export interface NbdServerOptions {
   readonly exports: ExportRegistry;
@@ -12,51 +15,148 @@ export interface NbdServerOptions {
   readonly now: number;
   readonly limits?: Partial<NbdLimits>;
   /**
-   * Called when `poll()` has something new or `paused` became false outside of a call by the driver, that is when the
-   * device completed a request. It must only note the fact (or poll); it must not call back into the core.
+   * Called when `poll()` has something new or `paused` has changed outside of a call by the driver, that is when the
+   * device completed a request. It may poll and look at the properties; it must not feed bytes.
    */
   readonly wake?: () => void;
 }
 
 export type NbdServerOutput =
-  /** Send what the sink holds, then end the connection. `error` says what the client did wrong, or null at an orderly end. */
+  /** Send what the sink holds, then end the connection. `error` says what the client did wrong; null at an orderly end. */
   | { readonly kind: 'close'; readonly error: Error | null }
-  | { readonly kind: 'log'; readonly level: 'debug' | 'info' | 'warn'; readonly message: string };
+  | { readonly kind: 'log'; readonly level: 'info' | 'warn'; readonly message: string };
 
-/** Never throws for what a client sends: a broken protocol is a `close` with its error. */
+/** Never throws for what a client sends: a broken protocol is a `close` output with its error, and nothing follows it. */
 export class NbdServerConnection implements StreamConsumer, Timed {
-  constructor(_options: NbdServerOptions) {
-    throw new Error('under construction');
+  readonly #sink: TransmitSink;
+  readonly #pool: BufferPool;
+  readonly #limits: NbdLimits;
+  readonly #wake: () => void;
+  readonly #handshake: Handshake;
+  readonly #out: NbdServerOutput[] = [];
+  #session: Session | null = null;
+  #transmission: Transmission | null = null;
+  #deadline: number | undefined;
+  #closed = false;
+
+  constructor({ exports, sink, pool, now, limits, wake }: NbdServerOptions) {
+    this.#sink = sink;
+    this.#pool = pool;
+    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#wake = wake ?? (() => {});
+    this.#handshake = new Handshake(exports, sink, this.#limits);
+    this.#deadline = now + this.#limits.handshakeMs;
   }
-  /** The export in use, or null before the transmission phase. */
+  /** The name of the export in use, or null before the transmission phase. */
   get exportName(): string | null {
-    return null;
+    return this.#session?.entry.name ?? null;
   }
-  /** Payload bytes sent for READ and accepted for WRITE. */
+  /** Bytes that READs have returned. */
   get readBytes(): number {
-    return 0;
+    return this.#transmission?.readBytes ?? 0;
   }
+  /** Bytes of WRITEs that the device has acknowledged. */
   get writtenBytes(): number {
-    return 0;
+    return this.#transmission?.writtenBytes ?? 0;
   }
   get paused(): boolean {
-    return false;
+    return this.#closed || (this.#transmission?.paused ?? false);
   }
   get deadline(): number | undefined {
-    return undefined;
+    return this.#deadline;
   }
-  onBytes(_chunk: Buffer, _owner: RefBuffer): void {}
+
+  onBytes(chunk: Buffer, owner: RefBuffer): void {
+    if (this.#closed) return;
+    try {
+      const used = this.#transmission ? 0 : this.#onHandshake(chunk);
+      if (used < chunk.length) this.#transmission?.onBytes(used === 0 ? chunk : chunk.subarray(used), owner);
+    } catch (error) {
+      this.#onFault(error);
+    }
+    this.#closeIfFinished();
+  }
   readTarget(): Buffer | null {
-    return null;
+    return this.#transmission?.readTarget() ?? null;
   }
-  onTargetFilled(_length: number): void {}
-  onDrain(): void {}
-  handleTimeout(_now: number): void {}
+  onTargetFilled(length: number): void {
+    this.#transmission?.onTargetFilled(length);
+    this.#closeIfFinished();
+  }
+  onDrain(): void {
+    this.#transmission?.resume();
+    this.#closeIfFinished();
+  }
+  handleTimeout(now: number): void {
+    if (this.#closed || this.#deadline === undefined || now < this.#deadline) return;
+    if (this.#transmission) {
+      this.#out.push({
+        kind: 'log',
+        level: 'warn',
+        message: 'an NBD client was cut off: its requests did not end in time',
+      });
+      this.#close(null);
+    } else {
+      const seconds = this.#limits.handshakeMs / 1000;
+      this.#close(new AppError('ERR_TIMEOUT', `an NBD client did not finish its handshake in ${seconds} s`));
+    }
+  }
   poll(): NbdServerOutput | undefined {
-    return undefined;
+    return this.#out.shift();
   }
-  /** Answers new requests with ESHUTDOWN and closes once those in flight have ended, after `limits.shutdownMs` at the latest. */
-  shutdown(_now: number): void {}
+
+  /**
+   * Answers new requests with ESHUTDOWN and closes once those in flight have ended, after `limits.shutdownMs` at the latest.
+   * A client that has not chosen an export yet is closed at once: nothing of its is in flight. `now` as in the options.
+   */
+  shutdown(now: number): void {
+    if (this.#closed) return;
+    if (!this.#transmission) {
+      this.#close(null);
+      return;
+    }
+    this.#deadline ??= now + this.#limits.shutdownMs;
+    this.#transmission.shutdown();
+    this.#closeIfFinished();
+  }
   /** The socket is gone: drops what was being received; requests in flight end without a reply. Idempotent. */
-  disconnected(): void {}
+  disconnected(): void {
+    this.#closed = true;
+    this.#deadline = undefined;
+    this.#transmission?.end();
+  }
+
+  /** Returns how many bytes belonged to the handshake. */
+  #onHandshake(chunk: Buffer): number {
+    const used = this.#handshake.onBytes(chunk);
+    if (this.#handshake.aborted) this.#close(null);
+    else if (this.#handshake.session) this.#begin(this.#handshake.session);
+    return used;
+  }
+  #begin(session: Session): void {
+    this.#session = session;
+    this.#deadline = undefined;
+    this.#out.push({ kind: 'log', level: 'info', message: `an NBD client opened export ${session.entry.name}` });
+    this.#transmission = new Transmission(session, this.#sink, this.#pool, this.#limits, {
+      onChange: () => {
+        this.#closeIfFinished();
+        this.#wake();
+      },
+      onFault: (error) => {
+        this.#onFault(error);
+        this.#wake();
+      },
+    });
+  }
+  #closeIfFinished(): void {
+    if (!this.#closed && this.#transmission?.finished) this.#close(null);
+  }
+  #onFault(error: unknown): void {
+    this.#close(error instanceof Error ? error : new Error(String(error)));
+  }
+  #close(error: Error | null): void {
+    if (this.#closed) return;
+    this.disconnected();
+    this.#out.push({ kind: 'close', error });
+  }
 }

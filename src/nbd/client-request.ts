@@ -1,0 +1,93 @@
+// One request of a client from its header to its reply: a pooled BlockRequest that answers by itself.
+import { BlockOp, type BlockRequest, BlockStatus } from '../block/block-device.js';
+import type { BufferPool, RefBuffer } from '../util/ref-buffer.js';
+import type { ReplyWriter } from './reply-writer.js';
+
+/** Who is told that a request has been answered. */
+export interface RequestOwner {
+  readonly replies: ReplyWriter;
+  readonly pool: BufferPool;
+  /** The connection has ended: nothing may be sent any more. */
+  readonly ended: boolean;
+  onAnswered(request: ClientRequest, status: BlockStatus): void;
+}
+
+/**
+ * READ replies go out in one of two ways. Streamed: each piece becomes a chunk as it comes, and only the last one is held
+ * back until the status is known, because it carries NBD_REPLY_FLAG_DONE. Whole (simple replies, NBD_CMD_FLAG_DF): nothing
+ * is sent before the status; a single piece is held by reference, several are collected in a buffer.
+ */
+export class ClientRequest implements BlockRequest {
+  op: BlockOp = BlockOp.Read;
+  offset = 0;
+  length = 0;
+  flags = 0;
+  payload: Buffer | null = null;
+  payloadOwner: RefBuffer | null = null;
+  cookieHigh = 0;
+  cookieLow = 0;
+  /** Whether a READ must be answered in one piece. */
+  whole = false;
+  readonly #owner: RequestOwner;
+  /** Bytes of a READ that have arrived. */
+  #arrived = 0;
+  /** The piece held back, where it belongs, and its memory. */
+  #held: Buffer | null = null;
+  #heldAt = 0;
+  #heldOwner: RefBuffer | null = null;
+  /** Where the pieces of a whole READ are collected. */
+  #collected: RefBuffer | null = null;
+
+  constructor(owner: RequestOwner) {
+    this.#owner = owner;
+  }
+
+  onData(piece: Buffer, at: number, owner: RefBuffer | null): void {
+    if (this.#owner.ended) return;
+    // Parts come in order. A device that breaks this must not break the reply's framing too: the READ fails in the end.
+    if (at !== this.#arrived || at + piece.length > this.length) {
+      this.#arrived = Number.NaN;
+      return;
+    }
+    this.#arrived += piece.length;
+    const last = this.#arrived === this.length;
+    if (owner !== null && last && (!this.whole || at === 0)) {
+      owner.retain();
+      this.#held = piece;
+      this.#heldAt = at;
+      this.#heldOwner = owner;
+    } else if (this.whole) {
+      this.#collected ??= this.#owner.pool.take(this.length);
+      piece.copy(this.#collected.buffer, at);
+    } else {
+      this.#owner.replies.data(this, piece, at, owner, false);
+    }
+  }
+
+  onDone(status: BlockStatus): void {
+    if (!this.#owner.ended) this.#answer(status);
+    this.#heldOwner?.release();
+    this.#collected?.release();
+    this.payloadOwner?.release();
+    this.#held = this.#heldOwner = this.#collected = this.payload = this.payloadOwner = null;
+    this.#arrived = 0;
+    this.#owner.onAnswered(this, status);
+  }
+
+  #answer(status: BlockStatus): void {
+    const { replies } = this.#owner;
+    if (status !== BlockStatus.Ok) {
+      replies.error(this, status);
+    } else if (this.op !== BlockOp.Read) {
+      replies.done(this);
+    } else if (this.#arrived !== this.length) {
+      replies.error(this, BlockStatus.Eio);
+    } else if (this.#held) {
+      replies.data(this, this.#held, this.#heldAt, this.#heldOwner, true);
+    } else if (this.#collected) {
+      replies.data(this, this.#collected.buffer.subarray(0, this.length), 0, this.#collected, true);
+    } else {
+      replies.endOfData(this);
+    }
+  }
+}
