@@ -115,22 +115,49 @@ export function nameStringDesignator(name: string, association: number): Designa
   return { codeSet: CodeSet.Utf8, association, type: DesignatorType.ScsiNameString, value, protocol: ISCSI };
 }
 
-/** How well a designator tells units apart: NAA registered ones first, T10 last; 0 means not at all. */
-function rank({ association, type, value }: Designator): number {
+/** Whether the 24 bits from bit `shift` of byte `at` on, an IEEE company identifier, are assigned to someone. */
+function hasCompany(value: Buffer, at: number, bit: number): boolean {
+  return value.length >= at + 4 && (value.readUInt32BE(at) << bit) >>> 8 !== 0;
+}
+
+/**
+ * Whether no two units of the world share this designator if their makers keep the rules: an NAA or EUI-64 name under
+ * a company identifier, or a UUID. Equal ones are two paths to one unit. Locally assigned names are not (istgt's and
+ * tgt's NAA 3h), nor tgt's NAA 6h, whose company identifier is 0: another tgt has the same ones.
+ */
+export function isWorldwideUnique({ association, type, value }: Designator): boolean {
+  if (association !== Association.LogicalUnit) return false;
+  if (type === DesignatorType.Uuid) return value.length === 18;
+  if (type === DesignatorType.Eui64) return hasCompany(value, value.length === 16 ? 8 : 0, 0);
+  if (type !== DesignatorType.Naa || value.length === 0) return false;
+  switch (value.readUInt8(0) >> 4) {
+    case 2: // IEEE extended: 12 bits of the vendor's before the company
+      return value.length === 8 && hasCompany(value, 2, 0);
+    case 5: // IEEE registered
+      return value.length === 8 && hasCompany(value, 0, 4);
+    case 6: // IEEE registered extended
+      return value.length === 16 && hasCompany(value, 0, 4);
+    default:
+      return false;
+  }
+}
+
+/** How well a designator tells units apart: the worldwide ones first, T10 last; 0 means not at all. */
+function rank(designator: Designator): number {
+  const { association, type, value } = designator;
   if (association !== Association.LogicalUnit || value.length === 0) return 0;
+  const base = isWorldwideUnique(designator) ? 10 : 0;
   switch (type) {
-    case DesignatorType.Naa: {
-      const naa = value.readUInt8(0) >> 4;
-      return naa === 6 ? 8 : naa === 3 ? 4 : 7;
-    }
+    case DesignatorType.Naa:
+      return base + (value.readUInt8(0) >> 4 === 6 ? 6 : 5);
     case DesignatorType.Eui64:
-      return 6;
+      return base + 4;
     case DesignatorType.Uuid:
-      return 5;
+      return base + 3;
     case DesignatorType.ScsiNameString:
-      return 3;
+      return base + 2;
     case DesignatorType.T10Vendor:
-      return 2;
+      return base + 1;
     default:
       return 0;
   }

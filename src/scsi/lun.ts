@@ -61,7 +61,7 @@ export interface ReportedLun {
 export interface ReportedLuns {
   /** Single-level LUNs in the target's order; other addresses are left out. */
   readonly luns: readonly ReportedLun[];
-  /** Bytes that a complete answer takes; more than were given means: ask again with this allocation length. */
+  /** Bytes that a complete answer takes; more than were given means: ask again. The target's word: bound it. */
   readonly completeLength: number;
 }
 

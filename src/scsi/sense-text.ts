@@ -1,5 +1,5 @@
 // Sense data in words, for messages and logs: the names of SPC-4 §4.5.6 (tables 53 and 54).
-import type { Sense } from './sense.js';
+import { type Sense, SenseKey } from './sense.js';
 
 const KEY_NAMES = [
   'No Sense',
@@ -130,7 +130,6 @@ const CODE_NAMES: ReadonlyMap<number, string> = new Map([
   [0x3807, 'thin provisioning soft threshold reached'],
   [0x3900, 'saving parameters not supported'],
   [0x3a00, 'medium not present'],
-  [0x3b1b, 'data offset error'],
   [0x3d00, 'invalid bits in IDENTIFY message'],
   [0x3e00, 'logical unit has not self-configured yet'],
   [0x3e01, 'logical unit failure'],
@@ -195,6 +194,11 @@ export function senseCodeName(asc: number, ascq: number): string | undefined {
   return CODE_NAMES.get((asc << 8) | ascq);
 }
 
+/** Whether INFORMATION is the first block in error; istgt sets VALID with 0 everywhere, which would only confuse. */
+function namesBlock(key: number): boolean {
+  return key === SenseKey.MediumError || key === SenseKey.HardwareError || key === SenseKey.RecoveredError;
+}
+
 /** One line such as "Illegal Request: invalid field in CDB (05/24/00)", with the LBA or field where it is told. */
 export function senseToText(sense: Sense): string {
   const code = `${hex2(sense.key)}/${hex2(sense.asc)}/${hex2(sense.ascq)}`;
@@ -205,8 +209,8 @@ export function senseToText(sense: Sense): string {
     const bit = sense.field.bit === undefined ? '' : ` bit ${sense.field.bit}`;
     words.push(`at ${sense.field.inCdb ? 'CDB' : 'parameter list'} byte ${sense.field.byte}${bit}`);
   }
-  if (sense.information !== undefined) {
-    words.push(`information ${Number.isFinite(sense.information) ? sense.information : 'above 2^53'}`);
+  if (sense.information !== undefined && namesBlock(sense.key)) {
+    words.push(`at LBA ${Number.isFinite(sense.information) ? sense.information : 'above 2^53'}`);
   }
   return words.join(', ');
 }
