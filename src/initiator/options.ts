@@ -1,4 +1,5 @@
 // What an initiator is told before it connects, and what it reports. RFC 7143 §6 (login) and §8 (states).
+import type { NegotiationWishes } from '../iscsi/negotiation.js';
 import type { OperationalParams } from '../iscsi/params.js';
 import type { AppError } from '../util/errors.js';
 import type { BufferPool } from '../util/ref-buffer.js';
@@ -14,6 +15,25 @@ export interface Credentials {
 
 /** The algorithm list of records that we create ourselves: the strongest that a peer knows wins. */
 export const DEFAULT_CHAP_ALGORITHMS: readonly number[] = [8, 5, 7, 6];
+
+/** What we offer. Lengths in bytes; the target cuts them to what it can take. */
+export const DEFAULT_WISHES: NegotiationWishes = {
+  headerDigest: 'None',
+  dataDigest: 'None',
+  maxConnections: 1,
+  initialR2T: false,
+  immediateData: true,
+  maxRecvDataSegmentLength: 262_144,
+  maxBurstLength: 16_776_192,
+  firstBurstLength: 262_144,
+  // 0: a lost session is reinstated at once.
+  defaultTime2Wait: 0,
+  defaultTime2Retain: 0,
+  maxOutstandingR2T: 16,
+  dataPDUInOrder: true,
+  dataSequenceInOrder: true,
+  errorRecoveryLevel: 0,
+};
 
 /** Every span in milliseconds. 0 switches the NOP-Out keepalive off. */
 export interface InitiatorTimers {
@@ -45,8 +65,8 @@ export interface LoginOptions {
   /** Six bytes, RFC 7143 §11.12.5. */
   readonly isid: Buffer;
   readonly credentials: Credentials | null;
-  /** Differences from what we offer by default. */
-  readonly negotiate?: Partial<OperationalParams>;
+  /** Differences from DEFAULT_WISHES. */
+  readonly negotiate?: NegotiationWishes;
 }
 
 /** What surrounds a core: memory, the clock and the timers. */
@@ -60,13 +80,7 @@ export interface InitiatorEnvironment {
 }
 
 /** RFC 7143 §8.1.3, the states of a connection that an initiator can be in. */
-export type ConnectionState =
-  | 'FREE'
-  | 'IN_LOGIN'
-  | 'LOGGED_IN'
-  | 'IN_LOGOUT'
-  | 'LOGOUT_REQUESTED'
-  | 'CLEANUP_WAIT';
+export type ConnectionState = 'FREE' | 'IN_LOGIN' | 'LOGGED_IN' | 'IN_LOGOUT' | 'LOGOUT_REQUESTED' | 'CLEANUP_WAIT';
 
 /** Where a redirected login should go (RFC 7143 §11.13.5, class 01h). */
 export interface Redirect {
@@ -92,7 +106,9 @@ export type ConnectionOutput =
       readonly retryWithMd5: boolean;
     }
   | { readonly kind: 'redirect'; readonly to: Redirect }
-  | { readonly kind: 'lost'; readonly error: AppError }
-  | { readonly kind: 'logged-out' }
+  /** The target may ask for a pause before the next login (Async Message 2 and 3). */
+  | { readonly kind: 'lost'; readonly error: AppError; readonly time2WaitMs: number }
+  /** `byTarget`: it asked for the logout, and a new login may follow after `time2WaitMs`. */
+  | { readonly kind: 'logged-out'; readonly byTarget: boolean; readonly time2WaitMs: number }
   | { readonly kind: 'text'; readonly pairs: readonly [string, string][] }
   | { readonly kind: 'log'; readonly level: 'info' | 'warn'; readonly message: string };

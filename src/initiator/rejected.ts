@@ -1,0 +1,27 @@
+// What a Reject refuses, and what that means for us at error recovery level 0. RFC 7143 §11.17.
+import { BHS_LENGTH, NO_TAG, Opcode, opcodeName, opcodeOf, itt as tagOf } from '../iscsi/wire/bhs.js';
+import { type Reject, rejectReasonText } from '../iscsi/wire/reject.js';
+
+export interface Rejected {
+  readonly message: string;
+  /** The tag of the refused PDU, NO_TAG if its header did not come along. */
+  readonly itt: number;
+  /**
+   * `task`: the command ends here, no status will come. `none`: refused data ends its command by a status or by the command's
+   * deadline, a refused ping shows life all the same. `connection`: an exchange of ours would wait forever.
+   */
+  readonly fate: 'task' | 'none' | 'connection';
+}
+
+/** `data` is the Reject's data segment: the header of the PDU that was refused. */
+export function rejectedPdu(pdu: Reject, data: Buffer): Rejected {
+  const reason = rejectReasonText(pdu.reason);
+  if (data.length < BHS_LENGTH) return { message: `the target rejected a PDU: ${reason}`, itt: NO_TAG, fate: 'none' };
+  const opcode = opcodeOf(data);
+  return { message: `the target rejected ${opcodeName(opcode)}: ${reason}`, itt: tagOf(data), fate: fateOf(opcode) };
+}
+
+function fateOf(opcode: number): Rejected['fate'] {
+  if (opcode === Opcode.ScsiCommand) return 'task';
+  return opcode === Opcode.NopOut || opcode === Opcode.DataOut ? 'none' : 'connection';
+}
