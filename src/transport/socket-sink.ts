@@ -95,15 +95,18 @@ export class SocketSink implements TransmitSink, Flushable {
     this.flush();
   }
 
-  /** Forgets what has not been sent and lets go of every buffer. Later calls do nothing; `reserve` still gives memory. */
+  /**
+   * After the socket has been closed: forgets what has not been sent and lets go of every buffer. Later calls do nothing;
+   * `reserve` still gives memory.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     unmarkDirty(this);
     releaseAll(this.#owners);
+    releaseAll(this.#pendingOwners);
     this.#pieces = [];
-    this.#owners = [];
-    this.#queuedBytes = 0;
+    this.#queuedBytes = this.#pendingBytes = 0;
     this.#start = this.#used = 0;
   }
 

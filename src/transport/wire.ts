@@ -42,6 +42,7 @@ export class Wire {
   #alarms: Alarm[] = [];
   #reading = false;
   #woken = false;
+  #isGone = false;
   #closed = false;
   /** Set by `end`: what ends the connection from now on is no failure. */
   #ending = false;
@@ -131,7 +132,7 @@ export class Wire {
 
   /** Settles when the descriptor is closed. */
   gone(): Promise<void> {
-    if (this.#socket.closed) return Promise.resolve();
+    if (this.#isGone) return Promise.resolve();
     return new Promise((resolve) => this.#whenGone.add(resolve));
   }
 
@@ -190,8 +191,9 @@ export class Wire {
   }
 
   #gone(): void {
-    clearTimeout(this.#linger);
     this.#finish(null);
+    this.#isGone = true;
+    clearTimeout(this.#linger);
     this.sink.close();
     this.#buffers.close();
     for (const resolve of this.#whenGone) resolve();
