@@ -90,7 +90,7 @@ function exchange(
       for (let output = core.poll(); output !== undefined; output = core.poll()) {
         if (output.kind === 'found') outcome = { kind: 'done', value: output.targets };
         else if (output.kind === 'closed') settle();
-        else outcome = output;
+        else if (output.kind !== 'log') outcome = output;
         if (outcome !== null && outcome.kind !== 'done') settle();
       }
     };

@@ -1,7 +1,7 @@
 // From a portal to a logged-in session: connect, log in, follow redirections. RFC 7143 §6.
 import { DEFAULT_TIMERS, type InitiatorEnvironment, type InitiatorTimers } from '../initiator/options.js';
 import { InitiatorSession, type SessionOutput } from '../initiator/session.js';
-import { senseToText } from '../scsi/sense.js';
+import { senseToText } from '../scsi/sense-text.js';
 import { now } from '../transport/clock.js';
 import { connectTcp } from '../transport/connect.js';
 import { bounded } from '../transport/timers.js';

@@ -12,6 +12,7 @@ export const LONGEST_REQUEST = 65_536;
 export const LONGEST_ANSWER = 16_777_216;
 /** How long a client may take over one line, and over reading an answer. */
 const IDLE_MS = 10_000;
+const DISMISS_MS = 1000;
 const MOST_CLIENTS = 64;
 
 /** One operation: parsed parameters in, anything that JSON can say out. It throws AppError to refuse. */
@@ -42,7 +43,7 @@ export async function serveControl(
     clients.add(socket);
     socket.on('close', () => clients.delete(socket));
     socket.on('error', () => {});
-    void serveClient(socket, handlers).finally(() => socket.destroySoon());
+    void serveClient(socket, handlers).finally(() => dismiss(socket));
   });
   server.maxConnections = MOST_CLIENTS;
   await new Promise<void>((resolve, reject) => {
@@ -127,6 +128,13 @@ async function serveClient(socket: Socket, handlers: Readonly<Record<string, Con
     // Too long a line, or a client that went away.
     if (socket.writable) socket.write(`${JSON.stringify({ error: errorToJson(error) })}\n`);
   }
+}
+
+/** Closing with unread bytes would take our last answer back; so what still comes is thrown away for a moment. */
+function dismiss(socket: Socket): void {
+  setTimeout(() => socket.destroy(), DISMISS_MS).unref();
+  socket.end();
+  socket.resume();
 }
 
 async function answerTo(line: string, handlers: Readonly<Record<string, ControlHandler>>): Promise<object> {

@@ -11,7 +11,9 @@ const NEWLINE = 0x0a;
 export async function* linesOf(socket: Socket, longest: number): AsyncGenerator<string, void, void> {
   let held: Buffer[] = [];
   let heldBytes = 0;
-  for await (const chunk of socket as AsyncIterable<Buffer>) {
+  // The socket stays open when the reader stops early, for a last answer.
+  const chunks: AsyncIterable<Buffer> = socket.iterator({ destroyOnReturn: false });
+  for await (const chunk of chunks) {
     let from = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
       if (heldBytes + end + 1 - from > longest) throw tooLong(longest);
