@@ -63,6 +63,23 @@ export abstract class BaseCommand extends Command {
   protected get interactive(): boolean {
     return !this.jsonEnabled() && canAsk(this.#globals['no-input']);
   }
+  /** The name of this host; where one was made and saved now, standard error says so. */
+  protected async initiatorName(): Promise<string> {
+    const { readIdentity } = await import('../services/identity.js');
+    const { initiatorName, path, created } = await readIdentity(this.paths);
+    if (created && path !== null) this.note(`initiator name ${initiatorName} made and saved in ${path}`);
+    if (path === null) this.warning(`initiator name ${initiatorName} could not be saved; the next call makes another`);
+    return initiatorName;
+  }
+  /** Under --json: prints `result` now, for a command that goes on running. */
+  protected jsonNow(result: object): void {
+    if (this.jsonEnabled()) this.logJson(this.toSuccessJson(result));
+  }
+  /** After a refused Ctrl-C: the next signal counts as the first one. */
+  protected forgetSignal(): void {
+    this.#signals?.stop();
+    this.#signals = undefined;
+  }
   /** For the functions of cli/prompt.ts. */
   protected get prompts(): PromptContext {
     return { interactive: this.interactive, signal: this.abortSignal };
@@ -81,6 +98,10 @@ export abstract class BaseCommand extends Command {
   protected note(text: string): void {
     if (this.jsonEnabled() || this.#globals.quiet) return;
     process.stderr.write(`${oneLine(text)}\n`);
+  }
+  /** What is being done, to standard error, with --verbose. */
+  protected detail(text: string): void {
+    if (this.#globals.verbose) this.note(text);
   }
   /** The command to try next; for people only, so never in a pipe. */
   protected next(text: string): void {
@@ -124,9 +145,10 @@ export abstract class BaseCommand extends Command {
       process.exitCode = error.oclif.exit ?? 0;
       return;
     }
-    // An abort may surface as whatever the interrupted call threw: the signal is the reason that counts.
+    // An abort surfaces as whatever the interrupted call threw; the signal knows which of the two it was.
     const aborted = this.#signals?.signal;
-    const cause = aborted?.aborted && !(error instanceof AppError) ? aborted.reason : error;
+    const isAbort = !(error instanceof AppError) || error.code === 'ERR_INTERRUPTED';
+    const cause = aborted?.aborted && isAbort ? aborted.reason : error;
     const translated = translateOclifError(cause, this.id ?? '');
     process.exitCode = exitCodeOf(translated);
     if (this.jsonEnabled()) this.logJson(this.toErrorJson(translated));

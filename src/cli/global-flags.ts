@@ -18,7 +18,11 @@ export const globalFlags = {
     summary: 'Write only data, warnings and errors: no hints and no progress.',
     helpGroup: GLOBAL,
   }),
-  verbose: Flags.boolean({ char: 'v', summary: 'Show what caused an error.', helpGroup: GLOBAL }),
+  verbose: Flags.boolean({
+    char: 'v',
+    summary: 'Say what is being done, and what caused an error.',
+    helpGroup: GLOBAL,
+  }),
   debug: Flags.integer({
     char: 'd',
     summary: 'How much to log: 0 nothing, 2 warnings, 4 information, 8 everything.',

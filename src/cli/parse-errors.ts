@@ -52,14 +52,29 @@ function unknownFlag(name: string, known: readonly string[], commandId: string):
 
 /** Anything thrown by a command, as what is reported: oclif's errors become ERR_USAGE, the rest stays. */
 export function translateOclifError(error: unknown, commandId: string): unknown {
-  if (error instanceof AppError || !(error instanceof Errors.CLIError)) return error;
+  if (error instanceof AppError) return unwrapped(error);
+  if (!(error instanceof Errors.CLIError)) return error;
   const isParse = 'parse' in error;
-  const text = messageOf(error)
-    .replace(/\nSee more help with --help$/, '')
+  const text = stripColor(messageOf(error))
+    .replace(SEE_HELP, '')
     .replace(/^The following errors? occurred:\s*/, '');
-  return new AppError(isParse ? 'ERR_USAGE' : 'ERR_UNKNOWN', oneLine(stripColor(text)), {
+  return new AppError(isParse ? 'ERR_USAGE' : 'ERR_UNKNOWN', oneLine(text), {
     cause: error,
     ...(isParse ? { hint: helpHint(commandId) } : {}),
+  });
+}
+
+const SEE_HELP = /\nSee more help with --help$/;
+const PARSING = /^Parsing --(\S+) \n\t/;
+
+/** oclif writes around the message of whatever a flag's own parser throws. */
+function unwrapped(error: AppError): AppError {
+  if (!PARSING.test(error.message)) return error;
+  const message = error.message.replace(PARSING, '--$1: ').replace(SEE_HELP, '');
+  return new AppError(error.code, message, {
+    cause: error.cause,
+    retriable: error.retriable,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
   });
 }
 

@@ -1,7 +1,9 @@
 // What a node record says about a login: offers, timers and the initiator name, with nonsense in it ignored.
 import type { DigestName } from '../iscsi/params.js';
 import type { NodeRecord } from '../records/node-store.js';
-import { DEFAULT_TIMERS, type LoginRequest, type SessionTimers } from './session-info.js';
+import type { Paths } from './paths.js';
+import { selectNodes } from './records.js';
+import { DEFAULT_TIMERS, type LoginRequest, type SessionInfo, type SessionTimers } from './session-info.js';
 
 type Negotiate = LoginRequest['negotiate'];
 
@@ -42,6 +44,39 @@ export function timersFrom({ values }: NodeRecord): SessionTimers {
     loginTimeoutMs: ms(`${conn}login_timeout`, DEFAULT_TIMERS.loginTimeoutMs, 1),
     logoutTimeoutMs: ms(`${conn}logout_timeout`, DEFAULT_TIMERS.logoutTimeoutMs, 1),
   };
+}
+
+/** What `session show -P 2` says about waiting, in seconds. */
+export interface SessionTimeouts {
+  readonly recovery: number;
+  readonly targetReset: number;
+  readonly lunReset: number;
+  readonly abort: number;
+}
+
+/** The timeouts of each session's record, or the defaults where it has none any more. */
+export async function sessionTimeouts(
+  paths: Pick<Paths, 'configDir' | 'dbDir'>,
+  sessions: readonly Pick<SessionInfo, 'targetName' | 'portal' | 'iface'>[],
+): Promise<SessionTimeouts[]> {
+  const { items } = await selectNodes(paths);
+  return sessions.map(({ targetName, portal, iface }) => {
+    const record = items.find(
+      ({ ref }) =>
+        ref.targetName === targetName &&
+        ref.address === portal.address &&
+        ref.port === portal.port &&
+        ref.iface === iface,
+    );
+    const seconds = (key: string, fallback: number) =>
+      integer(record?.values.text(`node.session.${key}`) ?? '', 0, 86_400) ?? fallback;
+    return {
+      recovery: seconds('timeo.replacement_timeout', DEFAULT_TIMERS.replacementTimeoutMs / 1000),
+      targetReset: seconds('err_timeo.tgt_reset_timeout', 30),
+      lunReset: seconds('err_timeo.lu_reset_timeout', 30),
+      abort: seconds('err_timeo.abort_timeout', 15),
+    };
+  });
 }
 
 function optional<K extends keyof Negotiate>(key: K, value: Negotiate[K] | undefined): Pick<Negotiate, K> | object {

@@ -1,0 +1,91 @@
+// What the disk commands share: naming a disk, arguments for a helper program, a dry run, and asking before data goes.
+import { Args, Flags } from '@oclif/core';
+import type { DiskJob } from '../services/disk.js';
+import type { PartitionPath } from '../services/disk-access.js';
+import { BaseCommand } from './base-command.js';
+
+export const devArgument = {
+  dev: Args.string({
+    name: 'DEV',
+    required: true,
+    description: 'The disk: /dev/nbd0, nbd0, loop0, or TARGET/LUN; a partition as nbd0p1 or TARGET/LUNp1.',
+  }),
+};
+
+export const partitionFlag = {
+  partition: Flags.integer({ summary: 'The partition of DEV, by its number.', min: 1, max: 128, helpValue: 'N' }),
+};
+
+export const dryRunFlag = {
+  'dry-run': Flags.boolean({ summary: 'Print the plan as shell lines and change nothing.' }),
+};
+
+export const confirmFlag = {
+  confirm: Flags.string({
+    summary: 'Agree to lose what is on the disk, by its TARGET/LUN or its serial number.',
+    helpValue: 'NAME',
+  }),
+};
+
+/** What a destructive command prints under --json. */
+export interface DiskJobJson {
+  readonly disk: {
+    readonly targetName: string;
+    readonly lun: number;
+    readonly path: string | null;
+    readonly nbd: string;
+    readonly sizeBytes: number;
+    readonly serial: string;
+  };
+  readonly dryRun: boolean;
+  /** The plan as shell lines. */
+  readonly plan: readonly string[];
+  /** What the plan destroys (dry run) or has destroyed, in words; null where there was nothing. */
+  readonly loss: string | null;
+  readonly partitions: readonly PartitionPath[];
+}
+
+export abstract class DiskCommand extends BaseCommand {
+  /** Splits argv at `--`: what follows is for a helper program, as it is. */
+  protected splitArguments(): { own: string[]; extra: string[] } {
+    const at = this.argv.indexOf('--');
+    return at < 0 ? { own: this.argv, extra: [] } : { own: this.argv.slice(0, at), extra: this.argv.slice(at + 1) };
+  }
+
+  /**
+   * Runs a prepared job to its end: shows the plan in a dry run; otherwise has the loss confirmed, runs every step and
+   * shows what the programs printed. `done` makes the line that tells the success.
+   */
+  protected async runJob(
+    job: DiskJob,
+    flags: { readonly 'dry-run': boolean; readonly confirm?: string | undefined },
+    done: (partitions: readonly PartitionPath[]) => string,
+  ): Promise<DiskJobJson> {
+    try {
+      const { device, session } = job.target;
+      const { path, nbd, sizeBytes, serial, lun } = device;
+      const disk = { targetName: session.targetName, lun, path, nbd, sizeBytes, serial };
+      const json = { disk, dryRun: flags['dry-run'], plan: job.lines, loss: job.loss?.what ?? null };
+      await this.#agree(job, flags);
+      if (flags['dry-run']) {
+        this.render(job.lines.join('\n'));
+        return { ...json, partitions: [] };
+      }
+      const partitions = await job.run(({ stdout }) => this.render(stdout));
+      this.render(done(partitions));
+      return { ...json, partitions };
+    } finally {
+      await job.close();
+    }
+  }
+
+  /** A dry run ends as the real one would; only a person who watches is not asked to agree to nothing. */
+  async #agree(job: DiskJob, flags: { readonly 'dry-run': boolean; readonly confirm?: string | undefined }) {
+    if (job.loss === null) return;
+    if (!flags['dry-run'] || !this.interactive || flags.confirm !== undefined) {
+      await this.confirmByName({ ...job.loss, given: flags.confirm });
+      return;
+    }
+    for (const line of job.loss.what.split('\n')) this.note(line);
+  }
+}

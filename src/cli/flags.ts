@@ -1,0 +1,82 @@
+// Flags and arguments that several commands share, parsed into values.
+import { Args, Flags } from '@oclif/core';
+import { parsePortal } from '../iscsi/portal.js';
+import { AppError } from '../util/errors.js';
+
+/** A portal as typed. `explicitPort` is null when none was written: then a filter matches every port. */
+export interface PortalValue {
+  readonly address: string;
+  readonly port: number;
+  readonly explicitPort: number | null;
+}
+
+/** HOST[:PORT][,TPGT]; the tag is accepted, as iscsiadm does, and not used. @throws AppError ERR_USAGE */
+export function parsePortalValue(text: string): PortalValue {
+  const { address, port } = parsePortal(text);
+  // An IPv6 address without brackets cannot carry a port.
+  const bare = text.replace(/,\d+$/, '');
+  const written = bare.startsWith('[') ? /\]:\d+$/.test(bare) : /^[^:]+:\d+$/.test(bare);
+  return { address, port, explicitPort: written ? port : null };
+}
+
+const portalSummary = 'HOST, HOST:PORT or [IPV6]:PORT; port 3260 if none is given.';
+
+/** `-p`, for commands that filter by portal or connect to one. */
+export const portalFlag = Flags.custom<PortalValue>({
+  char: 'p',
+  summary: portalSummary,
+  helpValue: 'PORTAL',
+  parse: async (text) => parsePortalValue(text),
+});
+
+export const portalArg = Args.custom<PortalValue>({
+  description: portalSummary,
+  parse: async (text) => parsePortalValue(text),
+});
+
+/** `-T`: the same as the TARGET argument. */
+export const targetFlag = Flags.custom<string>({
+  char: 'T',
+  summary: 'Name of the target; the same as the argument.',
+  helpValue: 'TARGET',
+  parse: async (text) => text,
+});
+
+export const targetArg = Args.custom<string>({
+  description: 'Name of the target, NAME@PORTAL, or on a terminal the end of a name that fits only one.',
+  parse: async (text) => text,
+});
+
+/** `-P` as iscsiadm has it. */
+export function printLevelFlag(most: number) {
+  return Flags.integer({
+    char: 'P',
+    summary: `How much to show, 0 to ${most}; written as iscsiadm does.`,
+    helpValue: `0..${most}`,
+    min: 0,
+    max: most,
+  });
+}
+
+/** `-r`: a session's number. */
+export const sidFlag = Flags.custom<number>({
+  char: 'r',
+  summary: 'Number of the session.',
+  helpValue: 'SID',
+  parse: async (text) => {
+    if (!/^[1-9]\d{0,9}$/.test(text))
+      throw new AppError('ERR_USAGE', 'the session number must be a whole number from 1');
+    return Number(text);
+  },
+});
+
+/**
+ * One value given as an argument, as a flag, or as both if they agree.
+ * @throws AppError ERR_USAGE when they differ
+ */
+export function sameOf<T>(arg: T | undefined, flag: T | undefined, name: string): T | undefined {
+  if (arg !== undefined && flag !== undefined && JSON.stringify(arg) !== JSON.stringify(flag)) {
+    throw new AppError('ERR_USAGE', `the argument and ${name} name different things`, { hint: 'give one of them' });
+  }
+  return arg ?? flag;
+}

@@ -1,0 +1,57 @@
+// Disks, partitions and mounts as text.
+import type { ListedContent, ListedDisk } from '../../services/disk-list.js';
+import type { MountedFileSystem } from '../../services/disk-mount.js';
+import { table } from './table.js';
+import { formatSize, orDash } from './text.js';
+
+/** One file system as `df -hT` shows it. */
+export function mountedText({ source, type, sizeBytes, usedBytes, availableBytes, target }: MountedFileSystem): string {
+  const sizes = [sizeBytes, usedBytes, availableBytes].map(formatSize);
+  return table(
+    [
+      { head: 'Filesystem' },
+      { head: 'Type' },
+      ...['Size', 'Used', 'Avail', 'Use%'].map((head) => ({ head, align: 'right' as const })),
+      { head: 'Mounted on' },
+    ],
+    [[source, type, ...sizes, percent(usedBytes, usedBytes + availableBytes), target]],
+  );
+}
+
+/** A tree: each disk, and its partitions below it. */
+export function diskListText(disks: readonly ListedDisk[]): string {
+  const rows = disks.flatMap((disk) => {
+    const fullName = `${disk.targetName}/${disk.lun}`;
+    const state = disk.state === 'LOGGED_IN' ? '' : ` (${disk.state})`;
+    const whole = [
+      disk.path?.replace(/^\/dev\//, '') ?? '-',
+      formatSize(disk.sizeBytes),
+      disk.table ?? (disk.type === null ? '-' : 'disk'),
+      ...contentCells(disk),
+      `${fullName}${state}`,
+    ];
+    const parts = disk.partitions.map((part, i) => {
+      const branch = i === disk.partitions.length - 1 ? '└─' : '├─';
+      const name = part.path?.replace(/^\/dev\//, '') ?? `p${part.number}`;
+      return [`${branch}${name}`, formatSize(part.sizeBytes), 'part', ...contentCells(part), ''];
+    });
+    return [whole, ...parts];
+  });
+  const heads = ['DEVICE', 'SIZE', 'TYPE', 'FSTYPE', 'LABEL', 'MOUNT', 'USED', 'FROM'];
+  return table(
+    heads.map((head) => (head === 'SIZE' || head === 'USED' ? { head, align: 'right' as const } : { head })),
+    rows,
+  );
+}
+
+function contentCells({ type, label, mounts }: ListedContent): string[] {
+  const used = mounts[0]?.usedBytes;
+  const size = mounts[0]?.sizeBytes;
+  const share = typeof used === 'number' && typeof size === 'number' ? percent(used, size) : '-';
+  return [orDash(type), orDash(label), orDash(mounts.map(({ target }) => target).join(',')), share];
+}
+
+/** Rounded up, as df does: a disk that is a little used is not 0 % used. */
+function percent(part: number, whole: number): string {
+  return whole === 0 ? '-' : `${Math.ceil((part / whole) * 100)}%`;
+}

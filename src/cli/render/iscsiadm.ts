@@ -1,0 +1,103 @@
+// iscsiadm's own texts, byte for byte: what the scripts that call it have learnt to read.
+
+import { RECORD_VERSION } from '../../records/format.js';
+import { SECRET_KEYS } from '../../records/keys.js';
+import { printable } from './text.js';
+
+/** Where a session or a record leads. */
+export interface PathText {
+  readonly targetName: string;
+  readonly address: string;
+  readonly port: number;
+  /** −1 where it is not known. */
+  readonly tpgt: number;
+  readonly iface: string;
+}
+
+/** `ADDRESS:PORT,TPGT`, IPv6 in brackets. iscsiadm prints a tag that is not known as 4294967295. */
+export function portalText({ address, port, tpgt }: Pick<PathText, 'address' | 'port' | 'tpgt'>): string {
+  const host = address.includes(':') ? `[${address}]` : address;
+  return `${host}:${port},${tpgt >>> 0}`;
+}
+
+/** A line of the list of records and of a discovery's answer. */
+export function nodeLine(path: Omit<PathText, 'iface'>): string {
+  return `${portalText(path)} ${printable(path.targetName)}\n`;
+}
+
+/** The same as a tree: target, portals below it, interfaces below those. Paths of one target stand together. */
+export function nodeTree(paths: readonly PathText[]): string {
+  let text = '';
+  let target = '';
+  let portal = '';
+  for (const path of paths) {
+    if (path.targetName !== target) text += `Target: ${printable(path.targetName)}\n`;
+    if (path.targetName !== target || portalText(path) !== portal) text += `\tPortal: ${portalText(path)}\n`;
+    text += `\t\tIface Name: ${path.iface}\n`;
+    target = path.targetName;
+    portal = portalText(path);
+  }
+  return text;
+}
+
+/** A line of the list of discovery records. */
+export function discoveryLine({ address, port }: { address: string; port: number }): string {
+  return `${address}:${port} via sendtargets\n`;
+}
+
+/**
+ * A record as it is shown: every key of `table` in its order, then what else the record holds. Secrets are masked
+ * unless `showSecrets`.
+ */
+export function recordText(
+  values: Iterable<readonly [string, string]>,
+  table: readonly (readonly [string, string])[],
+  { showSecrets }: { showSecrets: boolean },
+): string {
+  const own = new Map(values);
+  const merged = new Map(table.map(([key, fallback]) => [key, own.get(key) ?? fallback]));
+  for (const [key, value] of own) merged.set(key, value);
+  let text = `# BEGIN RECORD ${RECORD_VERSION}\n`;
+  for (const [key, value] of merged) text += `${key} = ${shownValue(key, value, showSecrets)}\n`;
+  return `${text}# END RECORD\n`;
+}
+
+/** A record's value for eyes: `<empty>`, or `********` for a secret. */
+export function shownValue(key: string, value: string, showSecrets: boolean): string {
+  if (value === '') return '<empty>';
+  return SECRET_KEYS.has(key) && !showSecrets ? '********' : printable(value);
+}
+
+/** `[iface: …, target: …, portal: ADDRESS,PORT]`, the name of one way to a target in messages. */
+export function pathName({ iface, targetName, address, port }: Omit<PathText, 'tpgt'>): string {
+  return `[iface: ${iface}, target: ${printable(targetName)}, portal: ${address},${port}]`;
+}
+
+export function loginStartLine(path: Omit<PathText, 'tpgt'>): string {
+  return `Logging in to ${pathName(path)}\n`;
+}
+
+export function loginDoneLine(path: Omit<PathText, 'tpgt'>): string {
+  return `Login to ${pathName(path)} successful.\n`;
+}
+
+/** `[sid: …, target: …, portal: ADDRESS,PORT]`, the name of a session in messages. */
+export function sessionName({ sid, targetName, address, port }: SessionName): string {
+  return `[sid: ${sid}, target: ${printable(targetName)}, portal: ${address},${port}]`;
+}
+interface SessionName extends Pick<PathText, 'targetName' | 'address' | 'port'> {
+  readonly sid: number;
+}
+
+export function logoutStartLine(session: SessionName): string {
+  return `Logging out of session ${sessionName(session)}\n`;
+}
+
+export function logoutDoneLine(session: SessionName): string {
+  return `Logout of ${sessionName(session)} successful.\n`;
+}
+
+/** A line of the list of sessions. */
+export function sessionLine(session: Omit<PathText, 'iface'> & { readonly sid: number }): string {
+  return `tcp: [${session.sid}] ${portalText(session)} ${printable(session.targetName)} (non-flash)\n`;
+}

@@ -1,0 +1,157 @@
+// The blocks of `session show -P 1` to `-P 3`, in iscsiadm's words and layout.
+import { portalText } from './iscsiadm.js';
+import { printable } from './text.js';
+
+/** What a block tells about one session; names as iscsiadm's. */
+export interface SessionBlock {
+  readonly sid: number;
+  readonly targetName: string;
+  readonly portal: { readonly address: string; readonly port: number; readonly tpgt: number };
+  readonly iface: string;
+  readonly initiatorName: string;
+  /** This end's address, null where it is not known. */
+  readonly localAddress: string | null;
+  /** The RFC's word: LOGGED_IN, FAILED, FREE. */
+  readonly state: string;
+  /** 'none' or what is being done about a lost connection. */
+  readonly recovery: string;
+  readonly chapUser: string | null;
+  /** The name that the target proved, with mutual CHAP. */
+  readonly mutualUser: string | null;
+  readonly params: BlockParams;
+  readonly timeouts: BlockTimeouts;
+  readonly devices: readonly { readonly lun: number; readonly path: string | null; readonly exportName: string }[];
+}
+
+export interface BlockParams {
+  readonly headerDigest: string;
+  readonly dataDigest: string;
+  readonly maxRecvDataSegmentLength: number;
+  readonly maxXmitDataSegmentLength: number;
+  readonly firstBurstLength: number;
+  readonly maxBurstLength: number;
+  readonly immediateData: boolean;
+  readonly initialR2T: boolean;
+  readonly maxOutstandingR2T: number;
+}
+
+/** Seconds. */
+export interface BlockTimeouts {
+  readonly recovery: number;
+  readonly targetReset: number;
+  readonly lunReset: number;
+  readonly abort: number;
+}
+
+/** Sessions of one target stand together below its name. `version` heads level 3. */
+export function sessionBlocks(sessions: readonly SessionBlock[], level: 1 | 2 | 3, version: string): string {
+  const byTarget = new Map<string, SessionBlock[]>();
+  for (const session of sessions) {
+    const group = byTarget.get(session.targetName);
+    if (group === undefined) byTarget.set(session.targetName, [session]);
+    else group.push(session);
+  }
+  let text = level === 3 ? `version ${version}\n` : '';
+  for (const [targetName, group] of byTarget) {
+    text += `Target: ${printable(targetName)} (non-flash)\n`;
+    for (const session of group) text += block(session, level);
+  }
+  return text;
+}
+
+function block(session: SessionBlock, level: 1 | 2 | 3): string {
+  const portal = portalText(session.portal);
+  const lines = [
+    `\tCurrent Portal: ${currentPortal(session.portal)}`,
+    `\tPersistent Portal: ${portal}`,
+    ...heading('Interface:', '**********'),
+    `Iface Name: ${session.iface}`,
+    'Iface Transport: tcp',
+    `Iface Initiatorname: ${session.initiatorName}`,
+    `Iface IPaddress: ${session.localAddress === null ? '<empty>' : localAddress(session.localAddress)}`,
+    'Iface HWaddress: default',
+    'Iface Netdev: default',
+    `SID: ${session.sid}`,
+    `iSCSI Connection State: ${CONNECTION_STATES[session.state] ?? printable(session.state)}`,
+    `iSCSI Session State: ${printable(session.state)}`,
+    `Internal iscsid Session State: ${session.recovery === 'none' ? 'NO CHANGE' : 'REOPEN'}`,
+    ...(level >= 2 ? details(session) : []),
+    ...(level >= 3 ? devices(session) : []),
+  ];
+  return lines.map((line) => `${line.startsWith('\t') ? '' : '\t\t'}${line}\n`).join('');
+}
+
+const CONNECTION_STATES: Readonly<Record<string, string>> = {
+  LOGGED_IN: 'LOGGED IN',
+  FAILED: 'TRANSPORT WAIT',
+  FREE: 'FREE',
+};
+
+function details({ timeouts, chapUser, mutualUser, params }: SessionBlock): string[] {
+  return [
+    ...heading('Timeouts:', '*********'),
+    `Recovery Timeout: ${timeouts.recovery}`,
+    `Target Reset Timeout: ${timeouts.targetReset}`,
+    `LUN Reset Timeout: ${timeouts.lunReset}`,
+    `Abort Timeout: ${timeouts.abort}`,
+    ...heading('CHAP:', '*****'),
+    `username: ${chapUser === null ? '<empty>' : printable(chapUser)}`,
+    'password: ********',
+    `username_in: ${mutualUser === null ? '<empty>' : printable(mutualUser)}`,
+    'password_in: ********',
+    ...heading('Negotiated iSCSI params:', '************************'),
+    `HeaderDigest: ${params.headerDigest}`,
+    `DataDigest: ${params.dataDigest}`,
+    `MaxRecvDataSegmentLength: ${params.maxRecvDataSegmentLength}`,
+    `MaxXmitDataSegmentLength: ${params.maxXmitDataSegmentLength}`,
+    `FirstBurstLength: ${params.firstBurstLength}`,
+    `MaxBurstLength: ${params.maxBurstLength}`,
+    `ImmediateData: ${yesNo(params.immediateData)}`,
+    `InitialR2T: ${yesNo(params.initialR2T)}`,
+    `MaxOutstandingR2T: ${params.maxOutstandingR2T}`,
+  ];
+}
+
+/** A session has no SCSI host here: its number stands in the place of one, and the NBD export for a disk not attached. */
+function devices({ sid, devices: luns }: SessionBlock): string[] {
+  const lines = [
+    ...heading('Attached SCSI devices:', '************************'),
+    `Host Number: ${sid}\tState: running`,
+  ];
+  for (const { lun, path, exportName } of luns) {
+    lines.push(`scsi${sid} Channel 00 Id 0 Lun: ${lun}`);
+    const disk = path === null ? exportName : path.replace('/dev/', '');
+    lines.push(`\t\t\tAttached scsi disk ${disk}\t\tState: running`);
+  }
+  return lines;
+}
+
+function heading(title: string, stars: string): string[] {
+  return [stars, title, stars];
+}
+
+function yesNo(value: boolean): string {
+  return value ? 'Yes' : 'No';
+}
+
+/** iscsiadm writes the current portal's IPv6 address in full. */
+function currentPortal(portal: SessionBlock['portal']): string {
+  if (!portal.address.includes(':')) return portalText(portal);
+  return `[${fullIpv6(portal.address)}]:${portal.port},${portal.tpgt >>> 0}`;
+}
+
+function localAddress(address: string): string {
+  return address.includes(':') ? `[${fullIpv6(address)}]` : address;
+}
+
+/** Eight groups of four digits; an address with a zone or an IPv4 tail stays as it is. */
+export function fullIpv6(address: string): string {
+  if (!/^[0-9a-fA-F:]+$/.test(address)) return address;
+  const [head = '', tail] = address.split('::', 2);
+  const groups = (part: string) => (part === '' ? [] : part.split(':'));
+  const before = groups(head);
+  const after = tail === undefined ? [] : groups(tail);
+  const missing = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length);
+  const all = [...before, ...Array<string>(missing).fill('0'), ...after];
+  return all.map((group) => group.padStart(4, '0').toLowerCase()).join(':');
+}

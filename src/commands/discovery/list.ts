@@ -1,0 +1,26 @@
+// The portals that have been asked before.
+import { BaseCommand } from '../../cli/base-command.js';
+import { printLevelFlag } from '../../cli/flags.js';
+import { discoveryTree } from '../../cli/render/discovery-tree.js';
+import { discoveryLine } from '../../cli/render/iscsiadm.js';
+import { AppError } from '../../util/errors.js';
+
+export default class DiscoveryList extends BaseCommand {
+  static override summary = 'List the portals that have been asked for targets';
+  static override examples = ['<%= config.bin %> discovery list', '<%= config.bin %> discovery list -P 1'];
+  static override flags = { print: printLevelFlag(1) };
+
+  async run() {
+    const { flags } = await this.parse(DiscoveryList);
+    const { listDiscoveries } = await import('../../services/records.js');
+    const { items, warnings } = await listDiscoveries(this.paths);
+    for (const text of warnings) this.warning(text);
+    if (items.length === 0) {
+      throw new AppError('ERR_NOT_FOUND', 'No discovery records found', {
+        hint: 'lunctl discovery sendtargets -p HOST makes one',
+      });
+    }
+    this.render(flags.print === 1 ? discoveryTree(items) : items.map(({ portal }) => discoveryLine(portal)).join(''));
+    return { discoveries: items.map(({ portal, nodes }) => ({ type: 'sendtargets', ...portal, nodes })) };
+  }
+}

@@ -1,0 +1,40 @@
+// The node records, one line each.
+import { BaseCommand } from '../../cli/base-command.js';
+import { portalFlag, printLevelFlag, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
+import { nodeLine, nodeTree } from '../../cli/render/iscsiadm.js';
+import { table } from '../../cli/render/table.js';
+import { formatPortal } from '../../iscsi/portal.js';
+
+export default class NodeList extends BaseCommand {
+  static override summary = 'List the known targets';
+  static override examples = ['<%= config.bin %> node list', '<%= config.bin %> node list -P 1'];
+  static override args = { target: targetArg() };
+  static override flags = { targetname: targetFlag(), portal: portalFlag(), print: printLevelFlag(1) };
+
+  async run() {
+    const { args, flags } = await this.parse(NodeList);
+    const { chooseNodes } = await import('../../services/records-choose.js');
+    const { items, warnings } = await chooseNodes(this.paths, {
+      target: sameOf(args.target, flags.targetname, '--targetname'),
+      portal: flags.portal && { address: flags.portal.address, port: flags.portal.explicitPort },
+      all: true,
+      suffix: this.toTerminal,
+    });
+    for (const text of warnings) this.warning(text);
+    const refs = items.map(({ ref }) => ref);
+    if (flags.print === 1) this.render(nodeTree(refs));
+    else if (flags.print === 0 || !this.toTerminal) this.render(refs.map(nodeLine).join(''));
+    else {
+      const rows = items.map(({ ref, values }) => [
+        formatPortal({ ...ref, tpgt: null }),
+        ref.tpgt === -1 ? '-' : String(ref.tpgt),
+        ref.targetName,
+        ref.iface,
+        values.text('node.startup'),
+      ]);
+      const heads = [{ head: 'PORTAL' }, { head: 'TPGT', align: 'right' }, { head: 'TARGET' }] as const;
+      this.render(table([...heads, { head: 'IFACE' }, { head: 'STARTUP' }], rows));
+    }
+    return { nodes: items.map(({ ref, values }) => ({ ...ref, startup: values.text('node.startup') })) };
+  }
+}

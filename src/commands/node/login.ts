@@ -1,0 +1,218 @@
+// `node login`: a session to each chosen target, and its LUNs as devices.
+import { Flags } from '@oclif/core';
+import { BaseCommand } from '../../cli/base-command.js';
+import { credentialFlags, readCredentials } from '../../cli/credentials.js';
+import { portalFlag, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
+import { deviceTable } from '../../cli/render/devices.js';
+import type { ErrorJson } from '../../cli/render/error.js';
+import { loginDoneLine, loginStartLine, pathName } from '../../cli/render/iscsiadm.js';
+import type { ForegroundSession } from '../../services/login.js';
+import type { NodeRecord } from '../../services/records.js';
+import type { LoginPlan } from '../../services/records-plan.js';
+import { ATTACH_MODES, type LoginRequest, type SessionInfo } from '../../services/session-info.js';
+import { AppError, messageOf } from '../../util/errors.js';
+
+interface Failure {
+  readonly targetName: string;
+  readonly portal: { readonly address: string; readonly port: number; readonly tpgt: number };
+  readonly error: ErrorJson;
+}
+
+export default class NodeLogin extends BaseCommand {
+  static override summary = 'Log in to a target and get its disks';
+  static override description =
+    'Returns when the session is up, every LUN has been found and its device can be used. Without a name the only known target is meant. The session goes on in the background until it is logged out.';
+  static override aliases = ['login'];
+  static override examples = [
+    '<%= config.bin %> login iqn.2022-08.com.test:dlp.target01',
+    '<%= config.bin %> node login -T iqn.2022-08.com.test:dlp.target01 -p 192.168.219.101 --attach none --json',
+    '<%= config.bin %> login iqn.2022-08.com.test:dlp.target01 --chap-user username --chap-secret-file secret --save',
+  ];
+  static override args = { target: targetArg() };
+  static override flags = {
+    targetname: targetFlag(),
+    portal: portalFlag(),
+    all: Flags.boolean({ summary: 'Log in with every record.', exclusive: ['targetname', 'foreground'] }),
+    attach: Flags.option({
+      summary: 'How a LUN becomes a device: auto is nbd where the kernel has it, else none.',
+      options: ATTACH_MODES,
+      default: 'auto',
+      helpValue: 'WAY',
+    })(),
+    ...credentialFlags,
+    save: Flags.boolean({ summary: 'Keep the CHAP credentials in the record.', dependsOn: ['chap-user'] }),
+    'read-only': Flags.boolean({ summary: 'Allow no writes to the LUNs.' }),
+    foreground: Flags.boolean({ summary: 'Stay, and log out on Ctrl-C or SIGTERM.' }),
+    wait: Flags.integer({
+      summary: 'Try again for so long while the target cannot be reached.',
+      helpValue: 'SEC',
+      min: 0,
+      max: 86_400,
+      default: 0,
+    }),
+    'ignore-existing': Flags.boolean({ summary: 'Take a session that exists already for a success.' }),
+    also: Flags.boolean({ summary: "Log in although the kernel's own initiator is logged in to the same target." }),
+    shared: Flags.boolean({ summary: 'Let other NBD clients write while a LUN is attached.' }),
+    connections: Flags.integer({
+      summary: 'NBD connections of an attached kernel device.',
+      helpValue: '1..4',
+      min: 1,
+      max: 4,
+      default: 1,
+    }),
+  };
+
+  readonly #sessions: SessionInfo[] = [];
+  readonly #failures: Failure[] = [];
+
+  async run() {
+    const { args, flags } = await this.parse(NodeLogin);
+    const prompts = { prompts: this.prompts, warn: (text: string) => this.warning(text) };
+    const credentials = await readCredentials(flags, prompts);
+    const { planLogin, loginRequest } = await import('../../services/records-plan.js');
+    const plan = await planLogin(this.paths, {
+      target: sameOf(args.target, flags.targetname, '--targetname'),
+      portal: flags.portal && { address: flags.portal.address, port: flags.portal.explicitPort },
+      all: flags.all,
+      suffix: this.toTerminal,
+    });
+    for (const text of plan.warnings) this.warning(text);
+    const wishes = {
+      initiatorName: await this.initiatorName(),
+      credentials,
+      attach: flags.attach,
+      readOnly: flags['read-only'],
+      foreground: flags.foreground,
+      also: flags.also,
+      shared: flags.shared,
+      connections: flags.connections,
+      timeoutMs: this.timeoutMs,
+    };
+    const request = (record: NodeRecord): LoginRequest => loginRequest(record, plan.config, wishes);
+    if (flags.foreground) return await this.#stay(plan, request, flags.wait);
+    for (const { ref } of plan.records) this.render(loginStartLine(ref));
+    for (const record of plan.records) {
+      const done = await this.#one(record, request(record), flags);
+      if (done && flags.save && credentials !== null) await this.#save(record, credentials);
+    }
+    this.#suggest();
+    return { sessions: this.#sessions, failed: this.#failures };
+  }
+
+  /** Logs in with one record; what goes wrong is reported and the others go on. */
+  async #one(record: NodeRecord, request: LoginRequest, flags: { wait: number; 'ignore-existing': boolean }) {
+    const { login } = await import('../../services/login.js');
+    try {
+      const options = { paths: this.paths, signal: this.abortSignal, onProgress: (line: string) => this.detail(line) };
+      this.#show(record, await this.#retry(flags.wait, () => login(request, options)));
+      return true;
+    } catch (error) {
+      if (this.abortSignal.aborted) throw this.abortSignal.reason;
+      if (isExisting(error) && flags['ignore-existing']) {
+        this.note(messageOf(error));
+        return true;
+      }
+      const { targetName, address, port, tpgt } = record.ref;
+      const failure = this.failed(loginError(record, error));
+      this.#failures.push({ targetName, portal: { address, port, tpgt }, error: failure });
+      return false;
+    }
+  }
+
+  /** Repeats what may succeed later, once a second, until `seconds` are over. */
+  async #retry<T>(seconds: number, attempt: () => Promise<T>): Promise<T> {
+    const { delay } = await import('../../transport/timers.js');
+    const until = performance.now() + seconds * 1000;
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!mayPass(error) || performance.now() + 1000 > until) throw error;
+        this.detail(`${error.message}; trying again`);
+        await delay(1000, this.abortSignal);
+      }
+    }
+  }
+
+  #show(record: NodeRecord, session: SessionInfo): void {
+    this.#sessions.push(session);
+    this.render(loginDoneLine(record.ref));
+    this.render(deviceTable(session.devices));
+    for (const { lun, note } of session.devices) if (note !== null) this.note(`LUN ${lun}: ${note}`);
+  }
+
+  /** The session lives in this process: it ends with a signal, or by itself. */
+  async #stay(plan: LoginPlan, request: (record: NodeRecord) => LoginRequest, wait: number) {
+    const [record, ...more] = plan.records;
+    if (record === undefined || more.length > 0) {
+      throw new AppError('ERR_USAGE', '--foreground holds one session, and several records fit', {
+        hint: 'add -p PORTAL',
+      });
+    }
+    const { loginForeground } = await import('../../services/login.js');
+    this.render(loginStartLine(record.ref));
+    const session = await this.#retry(wait, () =>
+      loginForeground(request(record), {
+        paths: this.paths,
+        signal: this.abortSignal,
+        onProgress: (line) => this.detail(line),
+      }),
+    ).catch((error: unknown) => {
+      throw loginError(record, error);
+    });
+    this.#show(record, session.info);
+    this.jsonNow({ sessions: this.#sessions, failed: [] });
+    await this.#untilEnd(session);
+  }
+
+  /** @throws the reason of the signal that ended it; an end of the session itself is an error too */
+  async #untilEnd(session: ForegroundSession): Promise<void> {
+    for (;;) {
+      const signal = this.abortSignal;
+      const aborted = new Promise<void>((done) => signal.addEventListener('abort', () => done(), { once: true }));
+      const ended = session.ended.then(() => true);
+      if (await Promise.race([ended, aborted.then(() => false)])) return;
+      const asked = signal.reason as AppError;
+      try {
+        await session.logout({ force: asked.code === 'ERR_TERMINATED' });
+        await session.ended;
+        throw asked;
+      } catch (error) {
+        if (!(error instanceof AppError) || error.code !== 'ERR_BUSY') throw error;
+        this.warning(`${error.message}; still logged in`);
+        this.forgetSignal();
+      }
+    }
+  }
+
+  async #save(record: NodeRecord, credentials: { user: string; secret: string }): Promise<void> {
+    const { saveNodeCredentials } = await import('../../services/records.js');
+    await saveNodeCredentials(this.paths, record, credentials, this.abortSignal);
+    this.note(`CHAP credentials kept in the record of ${record.ref.targetName}`);
+  }
+
+  #suggest(): void {
+    const path = this.#sessions.flatMap(({ devices }) => devices).find((device) => device.path !== null)?.path;
+    if (path) this.next(`lunctl disk label ${path.replace('/dev/', '')}`);
+  }
+}
+
+function isExisting(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'ERR_SESSION_EXISTS';
+}
+
+/** Whether the target may simply not be up yet. */
+function mayPass(error: unknown): error is AppError {
+  const codes = ['ERR_CONNECT', 'ERR_TRANSPORT', 'ERR_TIMEOUT', 'ERR_NOT_CONNECTED'];
+  return error instanceof AppError && (error.retriable || codes.includes(error.code));
+}
+
+/** The same failure, with iscsiadm's words for what could not be done. */
+function loginError(record: NodeRecord, error: unknown): unknown {
+  if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED' || error.code === 'ERR_TERMINATED') return error;
+  const message = isExisting(error)
+    ? `${record.ref.iface}: 1 session requested, but 1 already present: ${error.message}`
+    : `Could not login to ${pathName(record.ref)}: ${error.message}`;
+  const hint = error.hint === undefined ? {} : { hint: error.hint };
+  return new AppError(error.code, message, { cause: error, retriable: error.retriable, ...hint });
+}

@@ -1,0 +1,43 @@
+// Whole records, as iscsiadm shows them.
+import { Flags } from '@oclif/core';
+import { BaseCommand } from '../../cli/base-command.js';
+import { portalFlag, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
+import { recordText, shownValue } from '../../cli/render/iscsiadm.js';
+import { NODE_KEYS } from '../../records/keys.js';
+
+export default class NodeShow extends BaseCommand {
+  static override summary = 'Show the records of known targets in full';
+  static override description =
+    'Writes each record as iscsiadm does: every key in its order, <empty> where there is no value, secrets as ********.';
+  static override examples = [
+    '<%= config.bin %> node show iqn.2022-08.com.test:dlp.target01',
+    '<%= config.bin %> node show -T iqn.2022-08.com.test:dlp.target01 -p 192.168.219.101 --json',
+  ];
+  static override args = { target: targetArg() };
+  static override flags = {
+    targetname: targetFlag(),
+    portal: portalFlag(),
+    show: Flags.boolean({ char: 'S', summary: 'Show secrets as they are.' }),
+  };
+
+  async run() {
+    const { args, flags } = await this.parse(NodeShow);
+    const { chooseNodes } = await import('../../services/records-choose.js');
+    const { items, warnings } = await chooseNodes(this.paths, {
+      target: sameOf(args.target, flags.targetname, '--targetname'),
+      portal: flags.portal && { address: flags.portal.address, port: flags.portal.explicitPort },
+      all: true,
+      suffix: this.toTerminal,
+    });
+    for (const text of warnings) this.warning(text);
+    this.render(items.map(({ values }) => recordText(values, NODE_KEYS, { showSecrets: flags.show })).join(''));
+    return {
+      records: items.map(({ ref, values }) => ({
+        ...ref,
+        values: Object.fromEntries(
+          [...values].map(([key, value]) => [key, value === '' ? null : shownValue(key, value, flags.show)]),
+        ),
+      })),
+    };
+  }
+}
