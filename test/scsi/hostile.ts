@@ -18,7 +18,11 @@ export function valueOrProtocolError<T>(parse: () => T): T | ProtocolError {
 }
 
 /** Runs `parse` on any bytes, on every beginning of each good vector, and on each vector with bytes changed. */
-export function hammer(parse: (data: Buffer) => unknown, vectors: readonly Buffer[], prefix = Buffer.alloc(0)): void {
+export function hammer(
+  parse: (data: Buffer) => unknown,
+  vectors: readonly Buffer[],
+  prefix: Buffer = Buffer.alloc(0),
+): void {
   for (const vector of vectors) {
     for (let length = 0; length <= vector.length; length++) {
       valueOrProtocolError(() => parse(Buffer.from(vector.subarray(0, length))));
