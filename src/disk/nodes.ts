@@ -15,8 +15,8 @@ export async function settlePartitions(name: string, options: Signal = {}): Prom
   const path = `/dev/${name}`;
   const result = await runTool('partx', ['--update', '--', path], { ...options, okStatuses: [0, 1] });
   if (result.status === 1) {
-    // No table to read: nothing to do on a blank disk, and stale partitions are dropped from one that was wiped.
-    if (!/failed to read partition table|contains no partition/i.test(result.stderr)) {
+    // No table, or one without partitions (partx then speaks of the range 1 to 0): what the kernel still has is stale.
+    if (!/failed to read partition table|range <1:0>/.test(result.stderr)) {
       throw new AppError(
         'ERR_HELPER',
         `partx failed with exit status 1: ${result.stderr.trim().replaceAll('\n', '; ')}`,

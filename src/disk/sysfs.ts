@@ -116,6 +116,8 @@ export async function usersOf(name: string, partition?: string): Promise<string 
     const folder = node.name === name ? `/sys/block/${name}` : `/sys/block/${name}/${node.name}`;
     const holder = names(`${folder}/holders`)[0];
     if (holder !== undefined) return `${path} is held by ${holder}`;
+    const loop = loopDevices().find(({ backingFile }) => backingFile === path);
+    if (loop !== undefined) return `${path} is behind /dev/${loop.name}`;
     if (swapDevices().includes(path)) return `${path} is swap space in use`;
   }
   for (const node of nodes) {

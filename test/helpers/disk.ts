@@ -4,18 +4,12 @@ import { hasTool } from '../../src/disk/run.js';
 import { TOOL_PACKAGES, type Tool } from '../../src/disk/tools.js';
 
 const NEEDED: readonly Tool[] = [
-  'nbdfuse',
-  'fusermount3',
-  'losetup',
-  'partx',
-  'sfdisk',
-  'mkfs.ext4',
-  'mkfs.xfs',
-  'wipefs',
+  ...(['nbdfuse', 'fusermount3', 'losetup', 'partx', 'sfdisk', 'wipefs'] as const),
+  ...(['mkfs.ext4', 'mkfs.xfs', 'mkfs.btrfs', 'mkfs.vfat'] as const),
 ];
 
-/** The reason to skip, or null when everything is there. */
-export function whyNoLoopDisks(): string | null {
+/** The reason to skip, or null when everything is there. `peers`: programs of packages of the same name. */
+export function whyNoLoopDisks(peers: readonly string[] = []): string | null {
   if (process.getuid?.() !== 0) return 'loop devices need root';
   if (!existsSync('/dev/loop-control')) return 'this kernel has no loop devices';
   try {
@@ -24,5 +18,7 @@ export function whyNoLoopDisks(): string | null {
     return 'no access to /dev/fuse';
   }
   const missing = NEEDED.find((tool) => !hasTool(tool));
-  return missing === undefined ? null : `${missing} is missing: apt-get install ${TOOL_PACKAGES[missing]}`;
+  if (missing !== undefined) return `${missing} is missing: apt-get install ${TOOL_PACKAGES[missing]}`;
+  const peer = peers.find((name) => !['/usr/bin', '/usr/sbin'].some((folder) => existsSync(`${folder}/${name}`)));
+  return peer === undefined ? null : `${peer} is missing: apt-get install ${peer}`;
 }

@@ -15,11 +15,7 @@ import { whyNoLoopDisks } from '../helpers/disk.js';
 
 const MIB = 1024 * 1024;
 const SIZE = 64 * MIB;
-const skip =
-  whyNoLoopDisks() ??
-  (existsSync('/usr/bin/nbdkit') || existsSync('/usr/sbin/nbdkit')
-    ? false
-    : 'nbdkit is missing: apt-get install nbdkit');
+const skip = whyNoLoopDisks(['nbdkit']) ?? false;
 
 describe('attach by FUSE and loop', { skip }, () => {
   let folder = '';

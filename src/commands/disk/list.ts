@@ -1,0 +1,23 @@
+// lunctl disk list: sessions, their disks, partitions, file systems and mounts, as a tree.
+import { Args } from '@oclif/core';
+import { BaseCommand } from '../../cli/base-command.js';
+import { diskListText } from '../../cli/render/disk.js';
+import type { ListedDisk } from '../../services/disk-list.js';
+
+export default class DiskList extends BaseCommand {
+  static override summary = 'List the disks of all sessions, with partitions, file systems and mounts';
+  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> nbd0 --json'];
+  static override args = {
+    dev: Args.string({ name: 'DEV', description: 'Only this disk: /dev/nbd0, nbd0 or TARGET/LUN.' }),
+  };
+
+  async run(): Promise<{ disks: readonly ListedDisk[] }> {
+    const { args } = await this.parse(DiskList);
+    const { listDisks } = await import('../../services/disk-list.js');
+    const { disks, pruned } = await listDisks({ paths: this.paths, signal: this.abortSignal }, args.dev);
+    for (const { sid, removed } of pruned) this.warning(`session ${sid} was dead: ${removed.join('; ')}`);
+    if (disks.length === 0) this.note('no disks: no session is up');
+    else this.render(diskListText(disks));
+    return { disks };
+  }
+}

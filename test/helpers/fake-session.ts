@@ -1,0 +1,152 @@
+// A session without iSCSI: a control socket that answers as a worker does, nbdkit as its NBD server, an image file as the
+// LUN. Disk commands find it like a real one, and a test can compare the image byte for byte.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DEFAULT_PARAMS } from '../../src/iscsi/params.js';
+import { type Attachment, attachDevice } from '../../src/services/attach.js';
+import type { DeviceInfo, SessionInfo } from '../../src/services/session-info.js';
+import { serveControl } from '../../src/transport/control.js';
+
+export const TARGET = 'iqn.2022-08.com.test:dlp.target01';
+export const SERIAL = '0123456789abcdef';
+
+export function device(values: Partial<DeviceInfo>): DeviceInfo {
+  return {
+    lun: 0,
+    exportName: `lun${values.lun ?? 0}`,
+    nbd: '',
+    path: null,
+    attach: 'none',
+    sizeBytes: 0,
+    blockSize: 512,
+    vendor: 'LUNCTL',
+    product: 'disk01',
+    revision: '1',
+    serial: SERIAL,
+    designator: '',
+    readOnly: false,
+    writeCache: true,
+    partitions: [],
+    note: null,
+    ...values,
+  };
+}
+
+export function session(values: Partial<SessionInfo>): SessionInfo {
+  return {
+    sid: 1,
+    pid: process.pid,
+    state: 'LOGGED_IN',
+    recovery: 'none',
+    targetName: TARGET,
+    portal: { address: '127.0.0.1', port: 3260, tpgt: 1 },
+    iface: 'default',
+    initiatorName: 'iqn.2022-08.com.test:node01.initiator01',
+    isid: '800000000000',
+    tsih: 1,
+    authMethod: 'None',
+    chapUser: null,
+    params: DEFAULT_PARAMS,
+    loggedInAt: '2026-11-21T00:00:00Z',
+    socket: '',
+    readBytes: 0,
+    writtenBytes: 0,
+    devices: [],
+    ...values,
+  };
+}
+
+export interface FakeSession {
+  readonly paths: { readonly runDir: string };
+  /** `s/1` */
+  readonly folder: string;
+  readonly image: string;
+  readonly disk: DeviceInfo;
+  readonly attachment: Attachment | null;
+  /** SHA-256 of the whole image. */
+  checksum(): string;
+  close(): Promise<void>;
+}
+
+/** A session with one LUN on a blank image of `sizeBytes`, attached by FUSE unless told otherwise. */
+export async function startFakeSession(options: {
+  readonly sizeBytes: number;
+  readonly blockSize?: number;
+  readonly attach?: 'fuse' | 'none';
+  readonly readOnly?: boolean;
+}): Promise<FakeSession> {
+  const { sizeBytes, blockSize = 512, attach = 'fuse', readOnly = false } = options;
+  const runDir = mkdtempSync(`${tmpdir()}/lunctl-fake-`);
+  const folder = `${runDir}/s/1`;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const image = `${runDir}/image`;
+  writeFileSync(image, '');
+  truncateSync(image, sizeBytes);
+  const socket = `${folder}/nbd.sock`;
+  const nbdkit = await startNbdkit(socket, image);
+  const attachment =
+    attach === 'none'
+      ? null
+      : await attachDevice({
+          mode: attach,
+          socketPath: socket,
+          exportName: 'lun0',
+          sizeBytes,
+          blockSize,
+          readOnly,
+          runDir: folder,
+        });
+  const disk = device({ path: attachment?.path ?? null, attach, sizeBytes, blockSize, readOnly });
+  const info = session({ socket, devices: [disk] });
+  const control = await serveControl(`${folder}/control.sock`, {
+    info: () => info,
+    'rescan-partitions': () => disk,
+    'verify-block': ({ offset, length, sha256 }) => ({
+      same: hashOf(image, Number(offset), Number(length)) === sha256,
+    }),
+  });
+  return {
+    paths: { runDir },
+    folder,
+    image,
+    disk,
+    attachment,
+    checksum: () => createHash('sha256').update(readFileSync(image)).digest('hex'),
+    async close() {
+      await attachment?.detach({ force: true });
+      await control.close();
+      nbdkit.kill();
+      await once(nbdkit, 'exit');
+      rmSync(runDir, { recursive: true });
+    },
+  };
+}
+
+async function startNbdkit(socket: string, image: string): Promise<ChildProcess> {
+  const child = spawn('nbdkit', ['-f', '-U', socket, 'file', image], { stdio: 'ignore' });
+  while (!existsSync(socket)) {
+    if (child.exitCode !== null) throw new Error(`nbdkit ended with ${child.exitCode}`);
+    await sleep(10);
+  }
+  return child;
+}
+
+function hashOf(path: string, offset: number, length: number): string {
+  const bytes = Buffer.alloc(length);
+  readSync(openSync(path, 'r'), bytes, 0, length, offset);
+  return createHash('sha256').update(bytes).digest('hex');
+}
