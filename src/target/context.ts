@@ -1,4 +1,5 @@
 // What the connections of one server share.
+import { ChapChallenges } from '../iscsi/chap.js';
 import type { BufferPool } from '../util/ref-buffer.js';
 import { LIMITS } from './limits.js';
 import { SessionRegistry } from './session-registry.js';
@@ -12,10 +13,17 @@ export class TargetContext {
   readonly sessions = new SessionRegistry();
   readonly memory = new WriteMemory(LIMITS.bufferedBytes);
   /** CHAP challenges of every login under way: none of them may come back as a peer's own (RFC 7143 §12.1.3). */
-  readonly challenges = new Set<string>();
+  readonly challenges = new ChapChallenges();
 
   constructor(node: TargetNode, pool: BufferPool) {
     this.node = node;
     this.pool = pool;
+  }
+
+  /** Ends every session of one target: its cold reset (RFC 7143 §11.5.1). */
+  endSessionsOf(targetName: string | null): void {
+    for (const session of this.sessions.sessions()) {
+      if (session.targetName === targetName) session.terminate('target cold reset', () => {});
+    }
   }
 }

@@ -36,6 +36,8 @@ export interface ConnectionHost {
   /** Send what is queued, then close. Called once. The core does nothing more after it. */
   close(): void;
   event(event: TargetEvent): void;
+  /** `paused` or `deadline` may have changed in a call that the driver did not make. */
+  changed(): void;
 }
 
 /** The two ends of a connection. IPv4-mapped IPv6 addresses are written as IPv4. */

@@ -26,6 +26,14 @@ export const LIMITS = {
   solicitedPerConnection: 2 ** 23,
   /** Data moves between device and network in pieces of this size: MaxBurstLength and a multiple of every block size. */
   chunk: 2 ** 20,
+  /** One READ, WRITE, VERIFY … : MAXIMUM TRANSFER LENGTH of VPD page B0h, in bytes. */
+  transfer: 2 ** 23,
+  /** COMPARE AND WRITE, in blocks. */
+  compareAndWrite: 128,
+  /** WRITE SAME in blocks, UNMAP in blocks of all its descriptors, and their number. */
+  writeSame: 65_536,
+  unmapBlocks: 2 ** 22,
+  unmapDescriptors: 64,
   /** An answer to our Asynchronous Message that asks for logout, in seconds (RFC 7143 §11.9.1, Parameter3). */
   logoutSeconds: 5,
   /** SendTargets and other text of full feature phase, in bytes. */

@@ -1,6 +1,5 @@
 // A SCSI command on its way through a logical unit, and the transport services it offers there (SAM-5 §5.4).
 // The logical unit sees this interface only: how data and status travel is the business of the connection.
-import type { Sense } from '../scsi/sense.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
 import type { Nexus } from './nexus.js';
 import type { MappedLun } from './target-node.js';
@@ -28,23 +27,30 @@ export interface ScsiTask {
   readonly cdb: Buffer;
   readonly nexus: Nexus;
   readonly mapped: MappedLun;
+  /** Every LUN of the initiator, for REPORT LUNS. */
+  readonly luns: ReadonlyMap<number, MappedLun>;
   readonly attribute: number;
   /** Bytes that the initiator offers (W bit) and expects (R bit): its Expected Data Transfer Length, or 0. */
   readonly dataOutLength: number;
   readonly dataInLength: number;
-  /** Once true, nothing that the task sends is seen by anybody; `finish` must be called all the same. */
+  /** Once true, nothing more should be started for the task; `finish` must be called all the same. */
   readonly aborted: boolean;
+  /** Stops the task without an answer. `ended` is called after `finish`, so when nothing of it is in flight any more. */
+  abort(ended: () => void): void;
 
   /** Asks for the first `length` bytes of write data, at least 1; fewer come if the initiator has fewer. Returns how many. */
   receive(length: number, receiver: DataOutReceiver): number;
   /** Says that `length` bytes taken from `onDataOut` are no longer held. */
   release(length: number): void;
-  /** Announces how many bytes `sendData` will bring in all, which sets the residual count. */
+  /** Announces how many bytes the command moves, in either direction, which sets the residual count. Before any of them. */
   expectData(total: number): void;
   /** Whether `bytes` of read data may be fetched now. If not, `waiter.resume` is called once they may, or on abort. */
   mayFetch(bytes: number, waiter: Resumable): boolean;
   /** Read data in ascending order. `owner` is retained while the bytes wait; without one they are copied. */
   sendData(piece: Buffer, owner: RefBuffer | null): void;
-  /** The command is over: exactly once, also for an aborted one. Nothing of it may be in flight any more. */
-  finish(status: number, sense: Sense | null): void;
+  /**
+   * The command is over: exactly once, also for an aborted one. Nothing of it may be in flight any more.
+   * `sense` is whole sense data, with CHECK CONDITION only. Called by the logical unit's `end`, by nobody else.
+   */
+  finish(status: number, sense: Buffer | null): void;
 }

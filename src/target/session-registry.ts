@@ -5,6 +5,8 @@ import { LIMITS } from './limits.js';
 export interface RegisteredSession {
   readonly tsih: number;
   readonly initiatorName: string;
+  /** Null for a discovery session. */
+  readonly targetName: string | null;
   /** Initiator port, target name and portal group tag: who comes again with it takes the session's place. */
   readonly nexusKey: string;
   /** Ends the session. `ended` is called once its tasks have stopped and the writes they had started have returned. */

@@ -3,6 +3,7 @@ import { AppError } from '../util/errors.js';
 import type {
   AclConfig,
   AuthConfig,
+  ChapAccount,
   PortalConfig,
   PortalGroupConfig,
   TargetConfig,
@@ -56,9 +57,7 @@ export class PortalGroup {
     checkAuth(targetName, config.auth);
     for (const acl of config.acls) this.#addAcl(acl, units);
     this.#demo =
-      config.demoMode === 'off'
-        ? null
-        : { auth: config.auth, luns: allLuns(units, config.demoMode === 'read-only') };
+      config.demoMode === 'off' ? null : { auth: config.auth, luns: allLuns(units, config.demoMode === 'read-only') };
   }
 
   #addAcl(acl: AclConfig, units: ReadonlyMap<number, LogicalUnit>): void {
@@ -112,6 +111,17 @@ export class TargetNode {
   portalGroup(targetName: string, address: string, port: number): PortalGroup | null {
     const groups = this.#targets.get(targetName) ?? [];
     return groups.find((g) => g.config.enabled && g.listensOn(address, port)) ?? null;
+  }
+
+  /** Some account that `initiatorName` logs in with, for discovery by initiators that insist on CHAP; null if it has none. */
+  accountOf(initiatorName: string): ChapAccount | null {
+    for (const groups of this.#targets.values()) {
+      for (const group of groups) {
+        const account = group.grantFor(initiatorName)?.auth.account;
+        if (account) return account;
+      }
+    }
+    return null;
   }
 
   /**

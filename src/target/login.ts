@@ -1,0 +1,358 @@
+// The login phase of a target (RFC 7143 §6.3, §11.12, §11.13): stages, names, CHAP, operational keys, session identity.
+import { ChapTarget } from '../iscsi/chap.js';
+import { LoginStatus } from '../iscsi/login-status.js';
+import { isIscsiName } from '../iscsi/names.js';
+import { Negotiator, type OperationalParams } from '../iscsi/negotiation.js';
+import { StatusSequence } from '../iscsi/windows.js';
+import { type LoginRequest, LoginStage, parseLoginRequest } from '../iscsi/wire/login-request.js';
+import { emitLoginResponse } from '../iscsi/wire/login-response.js';
+import type { PduWriter } from '../iscsi/wire/pdu-writer.js';
+import { emitText, findKey, TextAssembler, type TextPair } from '../iscsi/wire/text.js';
+import { ProtocolError } from '../util/errors.js';
+import type { AuthConfig } from './config.js';
+import type { TargetContext } from './context.js';
+import type { ConnectionAddresses } from './events.js';
+import { DECLARED, LIMITS } from './limits.js';
+import type { MappedLun } from './target-node.js';
+
+/** What a login has come to. */
+export interface LoginResult {
+  readonly params: OperationalParams;
+  readonly initiatorName: string;
+  readonly isid: Buffer;
+  readonly cid: number;
+  readonly cmdSn: number;
+  /** Null for a discovery session. */
+  readonly targetName: string | null;
+  readonly tag: number;
+  readonly luns: ReadonlyMap<number, MappedLun>;
+  readonly authenticated: boolean;
+  readonly statSn: StatusSequence;
+}
+
+export interface LoginOptions {
+  readonly context: TargetContext;
+  readonly writer: PduWriter;
+  readonly addresses: ConnectionAddresses;
+  /**
+   * The login is complete but for its last response: make the session, then call `accept` with its TSIH. Null means
+   * there is no room for it; `accept` may be called later.
+   */
+  complete(result: LoginResult, accept: (tsih: number | null) => void): void;
+  /** The login was refused and its response is on its way: close. */
+  refused(status: number, reason: string, initiatorName: string | null, targetName: string | null): void;
+}
+
+/** Ends a login: a status of §11.13.5 for the initiator, a reason for the log. */
+class Refusal extends Error {
+  readonly status: number;
+  constructor(status: number, reason: string) {
+    super(reason);
+    this.status = status;
+  }
+}
+
+interface Identity {
+  readonly initiatorName: string;
+  readonly targetName: string | null;
+  readonly tag: number;
+  readonly luns: ReadonlyMap<number, MappedLun>;
+  readonly auth: AuthConfig;
+  readonly authenticationRequired: boolean;
+}
+
+export class TargetLogin {
+  readonly #options: LoginOptions;
+  #text = new TextAssembler();
+  readonly #statSn = new StatusSequence(0);
+  #exchanges = 0;
+  #first: { readonly isid: Buffer; readonly cid: number; readonly itt: number; readonly cmdSn: number } | null = null;
+  #stage: number = LoginStage.Security;
+  #identity: Identity | null = null;
+  #claimedName: string | null = null;
+  #claimedTarget: string | null = null;
+  #chap: ChapTarget | null = null;
+  #authenticated = false;
+  /** The security stage has settled on None, or CHAP has succeeded. */
+  #secured = false;
+  #negotiator: Negotiator | null = null;
+  #offered = false;
+  #over = false;
+
+  constructor(options: LoginOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a Login PDU has come: such a connection is not the first to go when there are too many. */
+  get begun(): boolean {
+    return this.#exchanges > 0;
+  }
+
+  /** One Login Request. @throws ProtocolError for what no response can answer. */
+  onRequest(b: Buffer, at: number, data: Buffer): void {
+    if (this.#over) throw new ProtocolError('RFC 7143 §6.3', 'a Login Request after the end of the login');
+    if (++this.#exchanges > LIMITS.loginExchanges) {
+      throw new ProtocolError('RFC 7143 §6.3', `a login of more than ${LIMITS.loginExchanges} requests`);
+    }
+    const request = parseLoginRequest(b, at);
+    try {
+      this.#check(request);
+      const pairs = this.#text.push(data, request.continues);
+      if (pairs === null) this.#respond(request, [], false);
+      else this.#proceed(request, pairs);
+    } catch (error) {
+      if (error instanceof Refusal) {
+        this.#refuse(request, error.status, error.message);
+        return;
+      }
+      // Keys that break the rules of §6 and §13 are an error of the initiator, and it is told so.
+      if (error instanceof ProtocolError) {
+        this.#refuse(request, LoginStatus.InitiatorError, error.message);
+        return;
+      }
+      throw error;
+    }
+  }
+
+  /** Forgets secrets and challenges. Idempotent. */
+  close(): void {
+    this.#over = true;
+    this.#chap?.close();
+    this.#chap = null;
+  }
+
+  /** The rules for the header (§11.12). */
+  #check(request: LoginRequest): void {
+    if (request.versionMin > 0) throw new Refusal(LoginStatus.UnsupportedVersion, `version ${request.versionMin} only`);
+    const { csg, nsg } = request;
+    const knownStage = csg === LoginStage.Security || csg === LoginStage.Operational;
+    if (!knownStage || (request.transit && (nsg <= csg || nsg === 2)) || (request.transit && request.continues)) {
+      throw new Refusal(LoginStatus.InitiatorError, 'stages that do not follow each other');
+    }
+    const first = this.#first;
+    if (first === null) {
+      const { cid, itt, cmdSn } = request;
+      this.#first = { isid: Buffer.from(request.isid), cid, itt, cmdSn };
+      this.#stage = csg;
+      if (request.tsih !== 0) this.#refuseJoining(request.tsih);
+      return;
+    }
+    if (csg !== this.#stage) throw new Refusal(LoginStatus.InitiatorError, 'a stage that was not agreed on');
+    if (!first.isid.equals(request.isid) || first.cid !== request.cid || first.itt !== request.itt) {
+      throw new Refusal(LoginStatus.InitiatorError, 'ISID, CID or task tag changed during the login');
+    }
+  }
+
+  /** A connection for an existing session: at MaxConnections=1 and ErrorRecoveryLevel=0 there is no such thing. */
+  #refuseJoining(tsih: number): void {
+    if (this.#options.context.sessions.find(tsih) === undefined) {
+      throw new Refusal(LoginStatus.SessionDoesNotExist, `session ${tsih} does not exist`);
+    }
+    throw new Refusal(LoginStatus.TooManyConnections, `session ${tsih} has its connection`);
+  }
+
+  #proceed(request: LoginRequest, pairs: readonly TextPair[]): void {
+    const out: TextPair[] = [];
+    if (this.#identity === null) {
+      this.#identity = this.#identify(pairs);
+      if (this.#identity.targetName !== null) {
+        const { alias } = this.#options.context.node;
+        if (alias !== null) out.push(['TargetAlias', alias]);
+        out.push(['TargetPortalGroupTag', String(this.#identity.tag)]);
+      }
+    }
+    if (request.csg === LoginStage.Security) this.#security(this.#identity, request, pairs, out);
+    else this.#operational(this.#identity, request, pairs, out);
+  }
+
+  /** The first keys: who wants what (§6.3, §13.4 ff.). */
+  #identify(pairs: readonly TextPair[]): Identity {
+    const initiatorName = findKey(pairs, 'InitiatorName');
+    if (initiatorName === undefined) throw new Refusal(LoginStatus.MissingParameter, 'no InitiatorName');
+    if (!isIscsiName(initiatorName)) throw new Refusal(LoginStatus.InitiatorError, 'InitiatorName is no iSCSI name');
+    this.#claimedName = initiatorName;
+    const type = findKey(pairs, 'SessionType') ?? 'Normal';
+    if (type === 'Discovery') return this.#identifyDiscovery(initiatorName);
+    if (type !== 'Normal') throw new Refusal(LoginStatus.SessionTypeNotSupported, 'an unknown SessionType');
+    const targetName = findKey(pairs, 'TargetName');
+    if (targetName === undefined) throw new Refusal(LoginStatus.MissingParameter, 'no TargetName');
+    if (!isIscsiName(targetName)) throw new Refusal(LoginStatus.NotFound, 'TargetName is no iSCSI name');
+    this.#claimedTarget = targetName;
+    const { address, port } = this.#options.addresses.local;
+    const group = this.#options.context.node.portalGroup(targetName, address, port);
+    if (group === null) throw new Refusal(LoginStatus.NotFound, `no target ${targetName} here`);
+    const grant = group.grantFor(initiatorName);
+    if (grant === null) throw new Refusal(LoginStatus.AuthorizationFailure, 'not in the ACL');
+    const { authenticationRequired, tag } = group.config;
+    return { initiatorName, targetName, tag, luns: grant.luns, auth: grant.auth, authenticationRequired };
+  }
+
+  #identifyDiscovery(initiatorName: string): Identity {
+    const auth = this.#options.context.node.discoveryAuth ?? { account: null, mutual: null };
+    return { initiatorName, targetName: null, tag: 0, luns: new Map(), auth, authenticationRequired: false };
+  }
+
+  // ---- Security stage, §6.3.2 and §12.1 ---------------------------------------------------------------------------
+
+  #security(identity: Identity, request: LoginRequest, pairs: readonly TextPair[], out: TextPair[]): void {
+    const methods = findKey(pairs, 'AuthMethod');
+    if (this.#chap !== null) this.#answerChap(this.#chap, pairs, out);
+    else if (methods !== undefined && !this.#secured) this.#chooseMethod(identity, methods.split(','), out);
+    else if (request.transit) this.#withoutProof(identity);
+    const transit = request.transit && this.#secured;
+    if (transit && request.nsg === LoginStage.FullFeature) {
+      // Straight to full feature phase: every operational key keeps its default.
+      this.#finish(identity, request, this.#operationalKeys(identity), out);
+      return;
+    }
+    this.#respond(request, out, transit);
+    if (transit) this.#stage = LoginStage.Operational;
+  }
+
+  #chooseMethod(identity: Identity, methods: readonly string[], out: TextPair[]): void {
+    const { account, mutual } = identity.auth;
+    const chapOnly = !methods.includes('None');
+    if (account === null && !chapOnly) {
+      this.#withoutProof(identity);
+      out.push(['AuthMethod', 'None']);
+      return;
+    }
+    if (!methods.includes('CHAP')) {
+      throw new Refusal(
+        LoginStatus.AuthenticationFailure,
+        account === null ? 'no common AuthMethod' : 'CHAP not offered',
+      );
+    }
+    // Without an account here no answer can be right, but an initiator that insists on CHAP is told so only after the
+    // same work as any other.
+    const known = account ?? this.#options.context.node.accountOf(identity.initiatorName);
+    this.#chap = new ChapTarget({
+      challenges: this.#options.context.challenges,
+      find: (user) => {
+        if (known === null || user !== known.user) return undefined;
+        return mutual === null ? { secret: known.secret } : { secret: known.secret, mutual };
+      },
+    });
+    out.push(['AuthMethod', 'CHAP']);
+  }
+
+  #withoutProof(identity: Identity): void {
+    if (identity.auth.account !== null || identity.authenticationRequired) {
+      throw new Refusal(LoginStatus.AuthenticationFailure, 'no proof of identity offered');
+    }
+    this.#secured = true;
+  }
+
+  #answerChap(chap: ChapTarget, pairs: readonly TextPair[], out: TextPair[]): void {
+    const verdict = chap.receive(pairs);
+    if (verdict.kind === 'refuse') throw new Refusal(LoginStatus.InitiatorError | verdict.detail, verdict.reason);
+    out.push(...verdict.pairs);
+    if (verdict.kind !== 'accept') return;
+    chap.close();
+    this.#chap = null;
+    this.#secured = true;
+    this.#authenticated = true;
+  }
+
+  // ---- Operational stage, §6.3.3 and §13 --------------------------------------------------------------------------
+
+  #operational(identity: Identity, request: LoginRequest, pairs: readonly TextPair[], out: TextPair[]): void {
+    if (!this.#secured) this.#withoutProof(identity);
+    const negotiator = this.#operationalKeys(identity);
+    out.push(...negotiator.receive(pairs));
+    if (!request.transit) {
+      this.#respond(request, out, false);
+      return;
+    }
+    if (!this.#offered) {
+      this.#offered = true;
+      out.push(...negotiator.offer());
+    }
+    // What we have asked must be answered before the stage is left.
+    if (negotiator.pending.length > 0) {
+      this.#respond(request, out, false);
+      return;
+    }
+    this.#finish(identity, request, negotiator, out);
+  }
+
+  #operationalKeys(identity: Identity): Negotiator {
+    this.#negotiator ??= new Negotiator({
+      role: 'target',
+      discovery: identity.targetName === null,
+      wishes: { ...DECLARED, headerDigest: ['None', 'CRC32C'], dataDigest: ['None', 'CRC32C'] },
+    });
+    return this.#negotiator;
+  }
+
+  // ---- Answers ----------------------------------------------------------------------------------------------------
+
+  #finish(identity: Identity, request: LoginRequest, negotiator: Negotiator, out: TextPair[]): void {
+    const first = this.#first;
+    if (first === null) return;
+    // The request is a view of receive memory, and the answer may come later: keep what it needs.
+    const kept = { ...request, isid: first.isid };
+    this.close();
+    const { initiatorName, targetName, tag, luns } = identity;
+    const result: LoginResult = {
+      params: negotiator.result(),
+      initiatorName,
+      isid: first.isid,
+      cid: first.cid,
+      cmdSn: first.cmdSn,
+      targetName,
+      tag,
+      luns,
+      authenticated: this.#authenticated,
+      statSn: this.#statSn,
+    };
+    this.#options.complete(result, (tsih) => {
+      if (tsih === null) this.#refuse(kept, LoginStatus.OutOfResources, 'too many sessions');
+      else this.#respond(kept, out, true, tsih);
+    });
+  }
+
+  #respond(request: LoginRequest, pairs: readonly TextPair[], transit: boolean, tsih = 0): void {
+    const last = transit && request.nsg === LoginStage.FullFeature;
+    const pdu = {
+      transit,
+      continues: false,
+      csg: request.csg,
+      nsg: transit ? request.nsg : 0,
+      versionMax: 0,
+      versionActive: 0,
+      isid: request.isid,
+      tsih: last ? tsih : request.tsih,
+      itt: request.itt,
+      statSn: this.#statSn.take(),
+      expCmdSn: request.cmdSn,
+      maxCmdSn: last ? (request.cmdSn + LIMITS.window - 1) >>> 0 : request.cmdSn,
+      statusClass: 0,
+      statusDetail: 0,
+    };
+    const data = pairs.length === 0 ? null : emitText(pairs);
+    this.#options.writer.send((s, to) => emitLoginResponse(pdu, s, to), data);
+  }
+
+  #refuse(request: LoginRequest, status: number, reason: string): void {
+    this.close();
+    const pdu = {
+      transit: false,
+      continues: false,
+      csg: request.csg,
+      nsg: 0,
+      versionMax: 0,
+      versionActive: 0,
+      isid: request.isid,
+      tsih: request.tsih,
+      itt: request.itt,
+      statSn: this.#statSn.take(),
+      expCmdSn: request.cmdSn,
+      maxCmdSn: request.cmdSn,
+      statusClass: status >> 8,
+      statusDetail: status & 0xff,
+    };
+    this.#options.writer.send((s, to) => emitLoginResponse(pdu, s, to), null);
+    this.#options.refused(status, reason, this.#claimedName, this.#claimedTarget);
+  }
+}

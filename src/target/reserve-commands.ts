@@ -1,0 +1,108 @@
+// RESERVE(6), RELEASE(6) (SPC-2 §7.21, §7.16) and PERSISTENT RESERVE IN and OUT (SPC-4 §6.15, §6.16).
+import type { PrimaryCdb } from '../scsi/cdb-parse.js';
+import { invalidFieldInCdb, invalidFieldInParameterList, parameterListLengthError } from '../scsi/check-condition.js';
+import { PersistentReserveIn as In, PersistentReserveOut as Out } from '../scsi/opcodes.js';
+import {
+  buildFullStatus,
+  buildReadKeys,
+  buildReadReservation,
+  buildReportCapabilities,
+  parseReserveOut,
+  type ReserveOut,
+} from '../scsi/persistent-reserve.js';
+import { ScsiStatus } from '../scsi/status.js';
+import { reply } from './block-commands.js';
+import { gather } from './gather.js';
+import type { LogicalUnit } from './logical-unit.js';
+import { isReservationType } from './reservations.js';
+import type { ScsiTask } from './scsi-task.js';
+
+type CdbOf<K extends PrimaryCdb['kind']> = Extract<PrimaryCdb, { kind: K }>;
+/** Every list but that of REGISTER AND MOVE, which is not offered. */
+const LIST_LENGTH = 24;
+
+export function reserve(unit: LogicalUnit, task: ScsiTask): number {
+  return unit.reservations.reserve(task.nexus) ? ScsiStatus.Good : ScsiStatus.ReservationConflict;
+}
+
+export function release(unit: LogicalUnit, task: ScsiTask): number {
+  return unit.reservations.release(task.nexus) ? ScsiStatus.Good : ScsiStatus.ReservationConflict;
+}
+
+export function persistentReserveIn(unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'persistent-reserve-in'>): undefined {
+  const { reservations } = unit;
+  const { generation } = reservations;
+  const send = (data: Buffer): void => reply(task, data, cdb.allocationLength);
+  switch (cdb.serviceAction) {
+    case In.ReadKeys:
+      send(buildReadKeys({ generation, keys: reservations.keys }));
+      return;
+    case In.ReadReservation:
+      send(buildReadReservation(generation, reservations.held));
+      return;
+    case In.ReportCapabilities:
+      send(
+        buildReportCapabilities({
+          specifyInitiatorPorts: false,
+          allTargetPorts: false,
+          persistCapable: false,
+          persistActive: false,
+        }),
+      );
+      return;
+    case In.ReadFullStatus:
+      send(buildFullStatus(generation, reservations.registrations()));
+      return;
+    default:
+      throw invalidFieldInCdb('SPC-4 §6.15', 1, 4);
+  }
+}
+
+export async function persistentReserveOut(
+  unit: LogicalUnit,
+  task: ScsiTask,
+  cdb: CdbOf<'persistent-reserve-out'>,
+): Promise<number> {
+  if (cdb.serviceAction > Out.RegisterAndIgnoreExistingKey) throw invalidFieldInCdb('SPC-4 §6.16', 1, 4);
+  if (cdb.parameterListLength !== LIST_LENGTH) throw parameterListLengthError('SPC-4 §6.16');
+  const list = await gather(task, LIST_LENGTH);
+  if (list.length < LIST_LENGTH) throw parameterListLengthError('SPC-4 §6.16');
+  const out = parseReserveOut(list);
+  // SIP_C, ATP_C and PTPL_C are 0 in REPORT CAPABILITIES.
+  if (out.initiatorPorts !== null) throw invalidFieldInParameterList('SPC-4 §6.16.3', 20, 3);
+  if (out.allTargetPorts) throw invalidFieldInParameterList('SPC-4 §6.16.3', 20, 2);
+  if (out.persist) throw invalidFieldInParameterList('SPC-4 §6.16.3', 20, 0);
+  const done = await act(unit, task, cdb, out);
+  return done ? ScsiStatus.Good : ScsiStatus.ReservationConflict;
+}
+
+/** False: RESERVATION CONFLICT. */
+async function act(
+  unit: LogicalUnit,
+  task: ScsiTask,
+  cdb: CdbOf<'persistent-reserve-out'>,
+  out: ReserveOut,
+): Promise<boolean> {
+  const { reservations } = unit;
+  const { nexus } = task;
+  if (cdb.serviceAction === Out.Register) return reservations.register(nexus, out.reservationKey, out.serviceActionKey);
+  if (cdb.serviceAction === Out.RegisterAndIgnoreExistingKey) {
+    return reservations.register(nexus, null, out.serviceActionKey);
+  }
+  if (!reservations.isRegistered(nexus, out.reservationKey)) return false;
+  if (cdb.serviceAction === Out.Clear) {
+    reservations.clear(nexus);
+    return true;
+  }
+  if (cdb.scope !== 0) throw invalidFieldInCdb('SPC-4 §5.12.3', 2, 7);
+  if (!isReservationType(cdb.type)) throw invalidFieldInCdb('SPC-4 §5.12.3', 2, 3);
+  if (cdb.serviceAction === Out.Reserve) return reservations.hold(nexus, cdb.type);
+  if (cdb.serviceAction === Out.Release) {
+    reservations.letGo(nexus, cdb.type);
+    return true;
+  }
+  const removed = reservations.preempt(nexus, out.serviceActionKey, cdb.type);
+  if (removed === null) return false;
+  if (cdb.serviceAction === Out.PreemptAndAbort) await unit.abortTasksOf(removed, task);
+  return true;
+}

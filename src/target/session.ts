@@ -1,0 +1,220 @@
+// A session with its one connection in full feature phase: numbers, tasks, and the limits on what they hold (RFC 7143 §4.4.3).
+import type { OperationalParams } from '../iscsi/negotiation.js';
+import { ReceiveWindow, type StatusSequence } from '../iscsi/windows.js';
+import { NO_TAG } from '../iscsi/wire/bhs.js';
+import { emitNopIn } from '../iscsi/wire/nop-in.js';
+import type { PduWriter } from '../iscsi/wire/pdu-writer.js';
+import { HIGH_WATER, type TransmitSink } from '../util/stream.js';
+import type { TargetContext } from './context.js';
+import type { ConnectionHost } from './events.js';
+import { IscsiTask } from './iscsi-task.js';
+import { LIMITS } from './limits.js';
+import type { LogicalUnit } from './logical-unit.js';
+import type { Nexus } from './nexus.js';
+import type { Resumable } from './scsi-task.js';
+import type { RegisteredSession } from './session-registry.js';
+import type { MappedLun } from './target-node.js';
+
+/** Read data being fetched from devices for one connection, in bytes: two pieces of the largest kind. */
+const MOST_FETCHED = HIGH_WATER;
+const NO_LUN = Buffer.alloc(8);
+
+export interface SessionOptions {
+  readonly context: TargetContext;
+  readonly host: ConnectionHost;
+  /** Closes the connection once what is queued has left. */
+  readonly close: () => void;
+  readonly sink: TransmitSink;
+  readonly writer: PduWriter;
+  readonly params: OperationalParams;
+  readonly tsih: number;
+  readonly initiatorName: string;
+  /** Null for a discovery session. */
+  readonly targetName: string | null;
+  readonly nexus: Nexus;
+  readonly luns: ReadonlyMap<number, MappedLun>;
+  readonly cid: number;
+  readonly cmdSn: number;
+  readonly statSn: StatusSequence;
+}
+
+export class TargetSession implements RegisteredSession {
+  readonly context: TargetContext;
+  readonly host: ConnectionHost;
+  readonly sink: TransmitSink;
+  readonly writer: PduWriter;
+  readonly params: OperationalParams;
+  readonly tsih: number;
+  readonly initiatorName: string;
+  readonly targetName: string | null;
+  readonly nexus: Nexus;
+  readonly luns: ReadonlyMap<number, MappedLun>;
+  readonly cid: number;
+  readonly statSn: StatusSequence;
+  readonly window: ReceiveWindow;
+  /** By Initiator Task Tag. */
+  readonly tasks = new Map<number, IscsiTask>();
+  /** Bytes that R2Ts under way have asked for. */
+  solicited = 0;
+  immediateTasks = 0;
+  #nextTtt = 0;
+  #fetching = 0;
+  readonly #fetchers: Resumable[] = [];
+  readonly #starved = new Set<IscsiTask>();
+  #windowClosed = false;
+  /** Whether units and registry have been told. */
+  #left = false;
+  /** Set when the session is over: its reason. Nothing is sent any more. */
+  #ended: string | null = null;
+  readonly #whenEnded: (() => void)[] = [];
+  readonly #close: () => void;
+  readonly #kept: IscsiTask[] = [];
+  readonly #units = new Set<LogicalUnit>();
+  readonly #wake = (): void => this.#memoryFreed();
+
+  constructor(options: SessionOptions) {
+    this.context = options.context;
+    this.host = options.host;
+    this.#close = options.close;
+    this.sink = options.sink;
+    this.writer = options.writer;
+    this.params = options.params;
+    this.tsih = options.tsih;
+    this.initiatorName = options.initiatorName;
+    this.targetName = options.targetName;
+    this.nexus = options.nexus;
+    this.luns = options.luns;
+    this.cid = options.cid;
+    this.statSn = options.statSn;
+    this.window = new ReceiveWindow(options.cmdSn, LIMITS.window);
+    for (const { unit } of this.luns.values()) this.#units.add(unit);
+    for (const unit of this.#units) unit.join(this.nexus);
+  }
+
+  get nexusKey(): string {
+    return this.nexus.key;
+  }
+  /** Whether the session is over, so that nothing is taken or sent for it any more. */
+  get over(): boolean {
+    return this.#ended !== null;
+  }
+  get units(): ReadonlySet<LogicalUnit> {
+    return this.#units;
+  }
+
+  /** MaxCmdSN for the next PDU. It stands still while too much write data is held. */
+  maxCmdSn(): number {
+    if (this.context.memory.exhausted !== this.#windowClosed) {
+      this.#windowClosed = !this.#windowClosed;
+      this.window.setSize(this.#windowClosed ? 0 : LIMITS.window);
+      if (this.#windowClosed) this.context.memory.wait(this.#wake);
+    }
+    return this.window.maxCmdSn;
+  }
+
+  nextTtt(): number {
+    this.#nextTtt = (this.#nextTtt + 1) >>> 0;
+    if (this.#nextTtt === NO_TAG) this.#nextTtt = 1;
+    return this.#nextTtt;
+  }
+
+  /** An unused task, from the last ones if there are some. */
+  newTask(): IscsiTask {
+    return this.#kept.pop() ?? new IscsiTask(this);
+  }
+
+  /** The task is over: its tag is free, and so is its object. */
+  taskEnded(task: IscsiTask): void {
+    if (this.tasks.get(task.itt) === task) this.tasks.delete(task.itt);
+    this.#starved.delete(task);
+    if (task.immediate) this.immediateTasks--;
+    if (this.#kept.length < LIMITS.window) this.#kept.push(task);
+    if (this.#ended !== null && this.tasks.size === 0) this.#finishEnd();
+  }
+
+  /** See ScsiTask.mayFetch. One of the two things that a refusal waits for is always on its way. */
+  mayFetch(bytes: number, waiter: Resumable): boolean {
+    if (this.sink.backlog > HIGH_WATER || this.#fetching + bytes > MOST_FETCHED) {
+      if (this.#fetching > 0 || this.sink.backlog > HIGH_WATER) {
+        this.#fetchers.push(waiter);
+        return false;
+      }
+    }
+    this.#fetching += bytes;
+    return true;
+  }
+  fetched(bytes: number): void {
+    this.#fetching -= bytes;
+  }
+  /** Lets waiting reads go on, as far as there is room. */
+  resumeFetchers(): void {
+    while (this.#fetchers.length > 0 && this.#fetching < MOST_FETCHED && this.sink.backlog <= HIGH_WATER) {
+      this.#fetchers.shift()?.resume();
+    }
+  }
+  /** Takes a waiting read out, to be resumed by its abort. */
+  dropFetcher(waiter: Resumable): boolean {
+    const at = this.#fetchers.indexOf(waiter);
+    if (at >= 0) this.#fetchers.splice(at, 1);
+    return at >= 0;
+  }
+
+  /** Whether an R2T for `bytes` may go out now; if not, `task.solicit` is called again when there may be room. */
+  maySolicit(bytes: number, task: IscsiTask): boolean {
+    const own = this.solicited === 0 || this.solicited + bytes <= LIMITS.solicitedPerConnection;
+    if (own && this.context.memory.reserve(bytes)) {
+      this.solicited += bytes;
+      return true;
+    }
+    this.#starved.add(task);
+    this.context.memory.wait(this.#wake);
+    return false;
+  }
+
+  #memoryFreed(): void {
+    if (this.#ended !== null) return;
+    const starved = [...this.#starved];
+    this.#starved.clear();
+    for (const task of starved) task.solicit();
+    if (!this.#windowClosed) return;
+    if (this.context.memory.exhausted) this.context.memory.wait(this.#wake);
+    // An initiator that has used up its window and waits for nothing else must be told that it is open again.
+    else this.sendNopIn(NO_TAG, NO_TAG, NO_LUN, null);
+  }
+
+  /** A NOP-In. It uses up a StatSN only as the answer to a ping (RFC 7143 §11.19.2). */
+  sendNopIn(itt: number, ttt: number, lun: Buffer, data: Buffer | null): void {
+    const statSn = itt === NO_TAG ? this.statSn.next : this.statSn.take();
+    const numbers = { statSn, expCmdSn: this.window.expCmdSn, maxCmdSn: this.maxCmdSn() };
+    this.writer.send((b, at) => emitNopIn({ lun, itt, ttt, ...numbers }, b, at), data);
+  }
+
+  terminate(reason: string, ended: () => void): void {
+    this.#whenEnded.push(ended);
+    this.end(reason);
+  }
+
+  /** Stops every task, closes the connection and leaves the registry once all that was started has returned. */
+  end(reason: string): void {
+    if (this.#ended !== null) return;
+    this.#ended = reason;
+    this.context.memory.forget(this.#wake);
+    this.#close();
+    const tasks = [...this.tasks.values()];
+    if (tasks.length === 0) this.#finishEnd();
+    else for (const task of tasks) task.abort(() => {});
+  }
+
+  #finishEnd(): void {
+    const reason = this.#ended ?? '';
+    const waiting = this.#whenEnded.splice(0);
+    if (!this.#left) {
+      this.#left = true;
+      for (const unit of this.#units) unit.leave(this.nexus);
+      this.context.sessions.remove(this);
+      const { initiatorName, targetName, tsih } = this;
+      this.host.event({ kind: 'end', initiatorName, targetName, session: tsih, reason });
+    }
+    for (const ended of waiting) ended();
+  }
+}
