@@ -5,7 +5,7 @@ import { resolvePaths } from '../services/paths.js';
 import { AppError } from '../util/errors.js';
 import { exitCodeOf } from './exit-codes.js';
 import { globalFlags } from './global-flags.js';
-import { refuseUnknownFlags, translateOclifError } from './parse-errors.js';
+import { asUsageError, refuseUnknownFlags, translateOclifError } from './parse-errors.js';
 import { type Confirmation, canAsk, confirmByName, type PromptContext } from './prompt.js';
 import { causesText, type ErrorJson, errorJson, errorText } from './render/error.js';
 import { oneLine } from './render/text.js';
@@ -122,7 +122,7 @@ export abstract class BaseCommand extends Command {
    * Returns what belongs into the object's JSON as `error`.
    */
   protected failed(error: unknown): ErrorJson {
-    const translated = translateOclifError(error, this.id ?? '');
+    const translated = translateOclifError(error);
     this.#firstFailure ??= translated;
     process.exitCode = exitCodeOf(this.#firstFailure);
     if (!this.jsonEnabled()) this.#report(translated);
@@ -135,7 +135,9 @@ export abstract class BaseCommand extends Command {
     A extends Record<string, unknown>,
   >(options?: Interfaces.Input<F, B, A>, argv: string[] = this.argv): Promise<Interfaces.ParserOutput<F, B, A>> {
     refuseUnknownFlags(argv, { ...globalFlags, ...this.ctor.flags, json: { type: 'boolean' } }, this.id ?? '');
-    const parsed = await super.parse(options, argv);
+    const parsed = await super.parse(options, argv).catch((error: unknown) => {
+      throw asUsageError(error, this.id ?? '');
+    });
     this.#globals = { ...BEFORE_PARSE, ...(parsed.flags as Partial<Globals>) };
     return parsed;
   }
@@ -149,7 +151,7 @@ export abstract class BaseCommand extends Command {
     const aborted = this.#signals?.signal;
     const isAbort = !(error instanceof AppError) || error.code === 'ERR_INTERRUPTED';
     const cause = aborted?.aborted && isAbort ? aborted.reason : error;
-    const translated = translateOclifError(cause, this.id ?? '');
+    const translated = translateOclifError(cause);
     process.exitCode = exitCodeOf(translated);
     if (this.jsonEnabled()) this.logJson(this.toErrorJson(translated));
     else this.#report(translated);

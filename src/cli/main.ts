@@ -70,24 +70,17 @@ function refuseUnknownCommand(words: readonly string[], config: Config): void {
       hint: 'lunctl --help lists the commands',
     });
   }
-  const commands = config.commands.filter((command) => !command.hidden);
-  const names = [...new Set(commands.flatMap((command) => [command.id, ...command.aliases]))].map((id) =>
-    id.replaceAll(':', ' '),
-  );
-  const depth = longestMatch(words, names);
-  if (depth === 'command') return;
   const typed = words.slice(0, 2).filter((word) => !word.startsWith('-'));
+  if (config.findCommand(first) !== undefined || config.findCommand(typed.join(':')) !== undefined) return;
   const topic = config.findTopic(first);
   if (topic !== undefined && typed.length === 1) return;
-  const shown = oneLine(topic === undefined ? first : typed.join(' '));
+  const commands = config.commands.filter((command) => !command.hidden);
+  const ids = new Set(commands.flatMap((command) => [command.id, ...command.aliases]));
+  const names = [...ids].map((id) => id.replaceAll(':', ' '));
   const near = closest(typed.join(' '), names) ?? closest(first, [...names, ...Object.keys(TOPICS)]);
-  throw new AppError('ERR_USAGE', `unknown command "${shown}"`, {
+  throw new AppError('ERR_USAGE', `unknown command "${oneLine(topic === undefined ? first : typed.join(' '))}"`, {
     hint: near === undefined ? 'lunctl --help lists the commands' : `did you mean "lunctl ${near}"?`,
   });
-}
-
-function longestMatch(words: readonly string[], names: readonly string[]): 'command' | 'none' {
-  return names.includes(words[0] ?? '') || names.includes(`${words[0]} ${words[1]}`) ? 'command' : 'none';
 }
 
 /** What oclif throws outside of a command, and what a command class throws while it is loaded. */
@@ -96,7 +89,7 @@ function report(error: unknown, words: readonly string[]): void {
     process.exitCode = error.oclif.exit ?? 0;
     return;
   }
-  const translated = translateOclifError(error, '');
+  const translated = translateOclifError(error);
   process.exitCode = exitCodeOf(translated);
   if (words.includes('--json')) {
     process.stdout.write(`${JSON.stringify({ schema: 'lunctl.error/1', error: errorJson(translated) }, null, 2)}\n`);

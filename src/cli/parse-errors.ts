@@ -38,44 +38,38 @@ export function refuseUnknownFlags(argv: readonly string[], flags: FlagShapes, c
 }
 
 function unknownFlag(name: string, known: readonly string[], commandId: string): AppError {
-  const near = closest(
-    name,
-    known.filter((other) => other.startsWith('--')),
-  );
+  const long = known.filter((other) => other.startsWith('--')).map((other) => other.slice(2));
+  const near = closest(name.slice(2), long);
   const hint = /secret|password/.test(name)
     ? 'a secret is never taken from the command line: use --chap-secret-file or --mutual-secret-file, `-` reads standard input'
     : near === undefined
       ? helpHint(commandId)
-      : `did you mean ${near}?`;
+      : `did you mean --${near}?`;
   return new AppError('ERR_USAGE', `unknown option ${oneLine(name)}`, { hint });
 }
 
-/** Anything thrown by a command, as what is reported: oclif's errors become ERR_USAGE, the rest stays. */
-export function translateOclifError(error: unknown, commandId: string): unknown {
-  if (error instanceof AppError) return unwrapped(error);
-  if (!(error instanceof Errors.CLIError)) return error;
-  const isParse = 'parse' in error;
-  const text = stripColor(messageOf(error))
-    .replace(SEE_HELP, '')
-    .replace(/^The following errors? occurred:\s*/, '');
-  return new AppError(isParse ? 'ERR_USAGE' : 'ERR_UNKNOWN', oneLine(text), {
-    cause: error,
-    ...(isParse ? { hint: helpHint(commandId) } : {}),
-  });
+/** What oclif's parser, or a flag's own, has thrown: always ERR_USAGE unless a flag's parser said otherwise. */
+export function asUsageError(error: unknown, commandId: string): AppError {
+  const [, flag, text] = PARSING.exec(plain(error)) ?? [undefined, undefined, plain(error)];
+  const message = oneLine(`${flag === undefined ? '' : `${flag}: `}${text}`);
+  const code = error instanceof AppError ? error.code : 'ERR_USAGE';
+  const hint = error instanceof AppError ? error.hint : helpHint(commandId);
+  return new AppError(code, message, { cause: error, ...(hint === undefined ? {} : { hint }) });
 }
 
-const SEE_HELP = /\nSee more help with --help$/;
-const PARSING = /^Parsing --(\S+) \n\t/;
+/** Anything else that oclif throws, as what is reported. AppErrors and bugs stay as they are. */
+export function translateOclifError(error: unknown): unknown {
+  if (error instanceof AppError || !(error instanceof Errors.CLIError)) return error;
+  return new AppError('ERR_UNKNOWN', oneLine(plain(error)), { cause: error });
+}
 
-/** oclif writes around the message of whatever a flag's own parser throws. */
-function unwrapped(error: AppError): AppError {
-  if (!PARSING.test(error.message)) return error;
-  const message = error.message.replace(PARSING, '--$1: ').replace(SEE_HELP, '');
-  return new AppError(error.code, message, {
-    cause: error.cause,
-    retriable: error.retriable,
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
-  });
+/** oclif writes this around whatever a flag's parser says. */
+const PARSING = /^Parsing (--\S+)\s+(.*)$/s;
+
+function plain(error: unknown): string {
+  return stripColor(messageOf(error))
+    .replace(/\nSee more help with --help$/, '')
+    .replace(/^The following errors? occurred:\s*/, '');
 }
 
 function helpHint(commandId: string): string {

@@ -1,8 +1,8 @@
 // "Did you mean": the nearest known word by edit distance. It is named, never run.
 
-/** The candidate nearest to `word`, or undefined when none is near: a third of its letters may differ, at least two. */
+/** The candidate nearest to `word`, or undefined when none is near: a third of its letters may differ, at least one. */
 export function closest(word: string, candidates: readonly string[]): string | undefined {
-  const limit = Math.max(2, Math.floor(word.length / 3));
+  const limit = Math.max(1, Math.floor(word.length / 3));
   let best: string | undefined;
   let bestDistance = limit + 1;
   for (const candidate of candidates) {

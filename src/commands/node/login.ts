@@ -6,6 +6,7 @@ import { portalFlag, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
 import { deviceTable } from '../../cli/render/devices.js';
 import type { ErrorJson } from '../../cli/render/error.js';
 import { loginDoneLine, loginStartLine, pathName } from '../../cli/render/iscsiadm.js';
+import { formatPortal } from '../../iscsi/portal.js';
 import type { ForegroundSession } from '../../services/login.js';
 import type { NodeRecord } from '../../services/records.js';
 import type { LoginPlan } from '../../services/records-plan.js';
@@ -210,9 +211,15 @@ function mayPass(error: unknown): error is AppError {
 /** The same failure, with iscsiadm's words for what could not be done. */
 function loginError(record: NodeRecord, error: unknown): unknown {
   if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED' || error.code === 'ERR_TERMINATED') return error;
+  // The service names target and portal too: once is enough.
+  const { targetName, iface } = record.ref;
+  const reason = error.message.replace(
+    `cannot log in to ${targetName} at ${formatPortal({ ...record.ref, tpgt: null })}: `,
+    '',
+  );
   const message = isExisting(error)
-    ? `${record.ref.iface}: 1 session requested, but 1 already present: ${error.message}`
-    : `Could not login to ${pathName(record.ref)}: ${error.message}`;
+    ? `${iface}: 1 session requested, but 1 already present: ${reason}`
+    : `Could not login to ${pathName(record.ref)}: ${reason}`;
   const hint = error.hint === undefined ? {} : { hint: error.hint };
   return new AppError(error.code, message, { cause: error, retriable: error.retriable, ...hint });
 }
