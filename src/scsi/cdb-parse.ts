@@ -30,7 +30,7 @@ export interface BlockCdb {
   readonly protect: number;
   readonly dpo: boolean;
   readonly fua: boolean;
-  /** VERIFY and WRITE AND VERIFY: BYTCHK 0 … 3; 0 elsewhere. */
+  /** VERIFY and WRITE AND VERIFY: BYTCHK 0, 1 or 3; 0 elsewhere. */
   readonly byteCheck: number;
   /** SYNCHRONIZE CACHE and PRE-FETCH: status at once. */
   readonly immediate: boolean;
@@ -143,7 +143,8 @@ export function isBlockCdb(cdb: Cdb): cdb is BlockCdb {
 /**
  * The CDB at b[at..]. An operation code that this layer does not know gives kind 'unknown'.
  * @throws ProtocolError if fewer bytes are at hand than the code's CDB has
- * @throws CheckCondition for a REPORT SUPPORTED OPERATION CODES option that does not exist
+ * @throws CheckCondition for a value that no standard defines: INQUIRY's CMDDT, or PAGE CODE without EVPD, BYTCHK 10b,
+ *   a REPORTING OPTIONS above 3
  */
 export function parseCdb(b: Buffer, at = 0): Cdb {
   const opcode = b[at];
@@ -177,6 +178,7 @@ function parseBlock(b: Buffer, at: number, opcode: number, kind: BlockCommandKin
   const same = kind === 'write-same';
   const blocks = cdbBlocks(b, at);
   const byteCheck = kind === 'verify' || kind === 'write-and-verify' ? (flags >> 1) & 3 : 0;
+  if (byteCheck === 2) throw invalidFieldInCdb('SBC-3 §5.33', 1, 2);
   const noDataOut = opcode === ScsiOp.WriteSame16 && (flags & 0x01) !== 0;
   return {
     kind,

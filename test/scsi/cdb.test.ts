@@ -9,7 +9,7 @@ import { CheckCondition } from '../../src/scsi/check-condition.js';
 import { cdbLength, commandName, ScsiOp } from '../../src/scsi/opcodes.js';
 import { OUT_OF_RANGE } from '../../src/scsi/u64.js';
 import { ProtocolError } from '../../src/util/errors.js';
-import { hammer, hex } from './hostile.js';
+import { hammer, hex, valueOrProtocolError } from './hostile.js';
 
 const { CdbFlag } = block;
 
@@ -404,6 +404,8 @@ test('fields that a CDB alone shows to be wrong end in CHECK CONDITION 05/24/00 
     ['120080002400', 2, undefined],
     ['120200002400', 1, 1],
     ['a30c0700000000000000 0000', 2, 2],
+    ['2f040000000000000100', 1, 2],
+    ['8e04000000000000000000000001 0000', 1, 2],
   ] as const) {
     assert.throws(
       () => parseCdb(hex(text)),
@@ -484,7 +486,12 @@ test('the fields in place and the parsed object agree on any CDB', () => {
   fc.assert(
     fc.property(fc.constantFrom(...opcodes), rest, (opcode, bytes) => {
       const b = Buffer.from([opcode, ...bytes]);
-      const cdb = parseCdb(b);
+      const cdb = valueOrProtocolError(() => parseCdb(b));
+      if (cdb instanceof CheckCondition) {
+        assert.equal(b.readUInt8(1) & 0x06, 0x04); // BYTCHK 10b
+        return;
+      }
+      assert.ok(!(cdb instanceof ProtocolError));
       assert.ok(isBlockCdb(cdb));
       assert.equal(cdb.opcode, opcode);
       assert.equal(cdb.lba, cdbLba(b, 0));
