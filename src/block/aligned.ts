@@ -141,9 +141,12 @@ export class AlignedDevice implements BlockDevice {
     let whole = bytes;
     if (start !== offset || end !== offset + bytes.length) {
       whole = Buffer.allocUnsafe(end - start);
-      if (start !== offset) (await readBytes(this.#device, start, blockSize)).copy(whole);
       const tail = end - blockSize;
-      if (end !== offset + bytes.length) (await readBytes(this.#device, tail, blockSize)).copy(whole, tail - start);
+      if (start !== offset) (await readBytes(this.#device, start, blockSize)).copy(whole);
+      const tailIsRead = tail === start && start !== offset;
+      if (end !== offset + bytes.length && !tailIsRead) {
+        (await readBytes(this.#device, tail, blockSize)).copy(whole, tail - start);
+      }
       bytes.copy(whole, offset - start);
     }
     const step = this.#largestStep();
