@@ -53,7 +53,7 @@ export class PduWriter {
     return at;
   }
 
-  /** The memory of the PDU begun. */
+  /** The memory of the PDU begun: read it after `begin`, which may change it. */
   get slab(): Buffer {
     return this.#slab;
   }

@@ -1,0 +1,97 @@
+// SCSI Command, RFC 7143 §11.3. Vectors from captures of open-iscsi, LIO and tgt.
+import { Opcode } from '../../../src/iscsi/wire/bhs.js';
+import { emitScsiCommand, parseScsiCommand } from '../../../src/iscsi/wire/scsi-command.js';
+import { codecTests, hex } from './codec.js';
+
+codecTests('ScsiCommand', {
+  opcode: Opcode.ScsiCommand,
+  parse: parseScsiCommand,
+  emit: emitScsiCommand,
+  vectors: [
+    [
+      'INQUIRY',
+      '01c10000 00000000 00000000 00000000 01000000 00000024 00000000 98854337 12000000 24000000 00000000 00000000',
+      {
+        immediate: false,
+        final: true,
+        read: true,
+        write: false,
+        attribute: 1,
+        lun: hex('0000000000000000'),
+        itt: 0x1000000,
+        expectedDataTransferLength: 36,
+        cmdSn: 0,
+        expStatSn: 2558870327,
+        cdb: hex('12000000240000000000000000000000'),
+      },
+    ],
+    [
+      'INQUIRY of a digest session',
+      '01c10000 00000000 00000000 00000000 01000000 00000024 00000000 a441aed6 12000000 24000000 00000000 00000000',
+      {
+        immediate: false,
+        final: true,
+        read: true,
+        write: false,
+        attribute: 1,
+        lun: hex('0000000000000000'),
+        itt: 0x1000000,
+        expectedDataTransferLength: 36,
+        cmdSn: 0,
+        expStatSn: 2755768022,
+        cdb: hex('12000000240000000000000000000000'),
+      },
+    ],
+    [
+      'READ(10) of 512 KiB',
+      '01c10000 00000000 00000000 00000000 5b000000 00080000 0000005a 98854391 28000000 08000004 00000000 00000000',
+      {
+        immediate: false,
+        final: true,
+        read: true,
+        write: false,
+        attribute: 1,
+        lun: hex('0000000000000000'),
+        itt: 0x5b000000,
+        expectedDataTransferLength: 524288,
+        cmdSn: 90,
+        expStatSn: 2558870417,
+        cdb: hex('28000000080000040000000000000000'),
+      },
+    ],
+    [
+      'WRITE(10) with all its data',
+      '01a10000 00001000 00000000 00000000 5c000000 00001000 0000005b 98854392 2a000000 1f400000 08000000 00000000',
+      {
+        immediate: false,
+        final: true,
+        read: false,
+        write: true,
+        attribute: 1,
+        lun: hex('0000000000000000'),
+        itt: 0x5c000000,
+        expectedDataTransferLength: 4096,
+        cmdSn: 91,
+        expStatSn: 2558870418,
+        cdb: hex('2a0000001f4000000800000000000000'),
+      },
+    ],
+    [
+      'WRITE(10) with 64 KiB of 512 KiB immediate',
+      '01a10000 00010000 00000000 00000000 66000000 00080000 00000065 9885439c 2a000000 08000004 00000000 00000000',
+      {
+        immediate: false,
+        final: true,
+        read: false,
+        write: true,
+        attribute: 1,
+        lun: hex('0000000000000000'),
+        itt: 0x66000000,
+        expectedDataTransferLength: 524288,
+        cmdSn: 101,
+        expStatSn: 2558870428,
+        cdb: hex('2a000000080000040000000000000000'),
+      },
+    ],
+  ],
+});
