@@ -437,10 +437,9 @@ export class InitiatorConnection implements StreamConsumer, Timed {
     this.send();
   }
   #loginFailed(reason: string, cause: unknown): void {
-    // What CHAP says about a target that failed to prove itself is final, and says all.
-    const error =
-      cause instanceof AppError && !(cause instanceof ProtocolError) ? cause : loginBroken(this.#login, reason, cause);
-    const retryWithMd5 = this.#phase.exchange.retryWithMd5 && error !== cause;
+    const error = loginBroken(this.#login, reason, cause);
+    // A target that could not prove itself is no matter of the algorithm list.
+    const retryWithMd5 = error.code !== 'ERR_FATAL_LOGIN' && this.#phase.exchange.retryWithMd5;
     this.#end();
     this.#report({ kind: 'login-failed', error, retryWithMd5 });
   }

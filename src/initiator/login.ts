@@ -204,7 +204,10 @@ export class LoginExchange {
   }
 }
 
-/** The login's deadline passed, or the connection ended before the target had decided. */
+/** The login ended before the target had decided: its deadline passed, the connection closed, a rule was broken, CHAP failed. */
 export function loginBroken(options: LoginOptions, reason: string, cause?: unknown): AppError {
-  return new AppError('ERR_CONNECT', `${loginSubject(options)} failed: ${reason}`, { cause, retriable: true });
+  // What CHAP itself says has a code of its own; all else may be better another time.
+  const ofChap = cause instanceof AppError && !(cause instanceof ProtocolError);
+  const code = ofChap ? cause.code : 'ERR_CONNECT';
+  return new AppError(code, `${loginSubject(options)} failed: ${reason}`, { cause, retriable: !ofChap });
 }
