@@ -4,13 +4,11 @@
 export const TOOL_PACKAGES = {
   blkid: 'util-linux',
   blockdev: 'util-linux',
+  cat: 'coreutils',
   dd: 'coreutils',
   df: 'coreutils',
-  findmnt: 'util-linux',
   fusermount3: 'fuse3',
   losetup: 'mount',
-  lsblk: 'util-linux',
-  mkfs: 'util-linux',
   'mkfs.btrfs': 'btrfs-progs',
   'mkfs.ext4': 'e2fsprogs',
   'mkfs.vfat': 'dosfstools',
@@ -22,6 +20,7 @@ export const TOOL_PACKAGES = {
   nbdfuse: 'libnbd-bin',
   partx: 'util-linux',
   sfdisk: 'fdisk',
+  sha256sum: 'coreutils',
   umount: 'mount',
   wipefs: 'util-linux',
 } as const;

@@ -196,21 +196,29 @@ function attachment(path: string, file: ExportFile, request: AttachRequest): Att
   const name = kernelName(path);
   const isOurs = () => sysAttribute(name, 'loop/backing_file') === file.path;
   let detached = false;
+  const release = async (force: boolean) => {
+    await dropLoops(file.path);
+    await file.unmount({ force });
+    removeAttachRecord(request.runDir, request.exportName);
+  };
   return {
     mode: 'fuse',
     path,
     partitions: () => partitionNodes(name),
     rescan: () => settlePartitions(name),
     inUse: () => (isOurs() ? usersOf(name) : Promise.resolve(null)),
-    lost: file.ended.then((error) => (detached ? new Promise<AppError>(() => {}) : error)),
+    lost: file.ended.then(async (error) => {
+      if (detached) return new Promise<AppError>(() => {});
+      detached = true;
+      await release(true);
+      return error;
+    }),
     async detach({ force = false } = {}) {
       if (detached) return;
       const user = force || !isOurs() ? null : await usersOf(name);
       if (user !== null) throw new AppError('ERR_BUSY', `${path} cannot be detached: ${user}`);
       detached = true;
-      await dropLoops(file.path);
-      await file.unmount({ force });
-      removeAttachRecord(request.runDir, request.exportName);
+      await release(force);
     },
   };
 }

@@ -37,7 +37,7 @@ export interface Attachment {
    * that ends in any case: then users of the device get I/O errors. Idempotent.
    */
   detach(options?: { readonly force?: boolean }): Promise<void>;
-  /** Resolves with the reason when the device is lost by itself (nbdfuse died). Pending after a detach. */
+  /** Resolves with the reason once the device was lost by itself (nbdfuse died) and is removed. Pending after a detach. */
   readonly lost: Promise<AppError>;
 }
 
