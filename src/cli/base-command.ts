@@ -111,7 +111,7 @@ export abstract class BaseCommand extends Command {
   protected warning(text: string): void {
     if (this.#warned.has(text)) return;
     this.#warned.add(text);
-    process.stderr.write(`lunctl: warning: ${oneLine(text)}\n`);
+    process.stderr.write(`warning: ${oneLine(text)}\n`);
   }
   /** Asks for the name of what is to be destroyed. @throws AppError ERR_REFUSED (40) naming --confirm. */
   protected async confirmByName(confirmation: Confirmation): Promise<void> {

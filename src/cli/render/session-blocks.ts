@@ -5,6 +5,8 @@ import { printable } from './text.js';
 /** What a block tells about one session; names as iscsiadm's. */
 export interface SessionBlock {
   readonly sid: number;
+  /** What stands where iscsiadm has a SCSI host's number. */
+  readonly host: number;
   readonly targetName: string;
   readonly portal: { readonly address: string; readonly port: number; readonly tpgt: number };
   readonly iface: string;
@@ -112,14 +114,14 @@ function details({ timeouts, chapUser, mutualUser, params }: SessionBlock): stri
   ];
 }
 
-/** A session has no SCSI host here: its number stands in the place of one, and the NBD export for a disk not attached. */
-function devices({ sid, devices: luns }: SessionBlock): string[] {
+/** A disk that is not attached is named by its NBD export. */
+function devices({ host, devices: luns }: SessionBlock): string[] {
   const lines = [
     ...heading('Attached SCSI devices:', '************************'),
-    `Host Number: ${sid}\tState: running`,
+    `Host Number: ${host}\tState: running`,
   ];
   for (const { lun, path, exportName } of luns) {
-    lines.push(`scsi${sid} Channel 00 Id 0 Lun: ${lun}`);
+    lines.push(`scsi${host} Channel 00 Id 0 Lun: ${lun}`);
     const disk = path === null ? exportName : path.replace('/dev/', '');
     lines.push(`\t\t\tAttached scsi disk ${disk}\t\tState: running`);
   }

@@ -44,6 +44,7 @@ export default class SessionShow extends BaseCommand {
       const timeouts = await sessionTimeouts(this.paths, sessions);
       const blocks = sessions.map((session, i) => ({
         ...session,
+        host: session.sid,
         localAddress: null,
         mutualUser: null,
         timeouts: timeouts[i] ?? { recovery: 0, targetReset: 0, lunReset: 0, abort: 0 },

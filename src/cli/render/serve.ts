@@ -1,0 +1,54 @@
+// What `serve` says: where it listens, and a line for each login, refusal and end.
+
+import { loginStatusHex } from '../../iscsi/login-status.js';
+import { formatPortal, type Portal } from '../../iscsi/portal.js';
+import type { Server } from '../../services/serve-options.js';
+import type { TargetEvent } from '../../target/events.js';
+import { printable } from './text.js';
+
+export interface ServeAccess {
+  /** Who may log in, in words. */
+  readonly acl: string;
+  readonly chap: boolean;
+  /** How other hosts reach it, or null. */
+  readonly reachableAt: string | null;
+}
+
+export function listeningLines(server: Pick<Server, 'portals' | 'targetName' | 'disks'>, access: ServeAccess): string {
+  const lines: string[] = [];
+  for (const { created, kind, path, sizeBytes } of server.disks) {
+    if (created && kind === 'fileio') lines.push(`created ${printable(path ?? '')}, ${sizeBytes} bytes (sparse)`);
+  }
+  for (const portal of server.portals) lines.push(`listening on ${formatPortal(portal)}`);
+  for (const { lun, kind, name, path } of server.disks) {
+    const what = `LUN ${lun} = ${kind} ${printable(path ?? name)}`;
+    lines.push(`${server.targetName}  tpg1  ${what}  ${access.acl}  auth ${access.chap ? 'CHAP' : 'none'}`);
+  }
+  const where = access.reachableAt;
+  if (where !== null) lines.push(`on another host:  lunctl discovery sendtargets ${where}      (Ctrl-C stops)`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** `09:14:02  login   iqn…  192.168.219.102:51544  session 1`. */
+export function eventLine(event: TargetEvent, remote: Portal, at: Date): string {
+  const clock = [at.getHours(), at.getMinutes(), at.getSeconds()].map((n) => String(n).padStart(2, '0')).join(':');
+  const who = 'initiatorName' in event && event.initiatorName !== null ? event.initiatorName : '-';
+  return printable(`${clock}  ${event.kind.padEnd(6)}  ${who}  ${formatPortal(remote)}  ${detail(event)}`);
+}
+
+function detail(event: TargetEvent): string {
+  switch (event.kind) {
+    case 'login': {
+      const what = event.targetName === null ? 'discovery' : `session ${event.session}`;
+      return event.reinstated ? `${what}, in place of an older one` : what;
+    }
+    case 'refuse': {
+      const hint = event.status === 0x0202 ? '; allow it with --allow' : '';
+      return `${event.reason} (${loginStatusHex(event.status)})${hint}`;
+    }
+    case 'end':
+      return event.targetName === null ? 'discovery over' : `session ${event.session}: ${event.reason}`;
+    case 'fault':
+      return event.reason;
+  }
+}
