@@ -245,6 +245,7 @@ export class InitiatorSession implements Timed {
     this.#connection = null;
     this.#state = state;
     this.#tasks.failAll(TaskFailure.Lost);
+    this.#sweepAt = Number.POSITIVE_INFINITY;
     for (const { resolve, reject } of this.#logouts.splice(0)) error === null ? resolve() : reject(error);
   }
   #report(output: SessionOutput): void {
