@@ -17,7 +17,7 @@ export const partitionFlag = {
 };
 
 export const dryRunFlag = {
-  'dry-run': Flags.boolean({ summary: 'Print the plan as shell lines and change nothing.' }),
+  'dry-run': Flags.boolean({ summary: 'Print the plan as shell lines and change nothing.', default: false }),
 };
 
 export const confirmFlag = {

@@ -200,9 +200,7 @@ class Demo {
       async () => {
         const { sessions, silent } = await listSessions({ runDir });
         if (sessions.length + silent.length === 0) return;
-        await this.#shell
-          .quiet(['node', 'logout', '--all'], AbortSignal.timeout(UNMOUNT_MS * 2))
-          .catch(() => undefined);
+        await this.#shell.quiet(['node', 'logout', '--all'], undefined, LOGOUT_MS).catch(() => undefined);
         await endWorkers(runDir);
       },
       async () => this.#server?.stop(),

@@ -30,6 +30,8 @@ export interface DiskAccess {
   readonly after: readonly string[];
   /** Who uses what is about to be changed, or null. */
   users(): Promise<string | null>;
+  /** The partitions that would go with a whole disk, as far as they can be looked into. */
+  readonly inside: readonly { readonly number: number; readonly path: string }[];
   /** Proves that `path` is the LUN and keeps it open; see `holdDevice`. */
   hold(): Promise<Hold>;
   /** After a change of the partition table: the kernel's and the worker's partitions follow it. */
@@ -65,6 +67,10 @@ async function openDevice(target: DiskTarget, disk: string, context: DiskContext
     },
     before: [],
     after: [shellLine('partx', ['--update', '--', disk])],
+    inside:
+      target.partition === null
+        ? kernelPartitions(name).map((p) => ({ number: p.number, path: `/dev/${p.name}` }))
+        : [],
     users: () => usersOf(name, part?.name),
     hold: () => holdDevice(claim, context.signal),
     async settle() {
@@ -115,6 +121,7 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
       `${shellLine('nbdfuse', nbdfuseArguments(request, file.path))} &`,
     ],
     after: [shellLine('fusermount3', ['-u', '--', dirname(file.path)])],
+    inside: [],
     users: async () => null,
     hold: async () => stillThere(file),
     async settle() {

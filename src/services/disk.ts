@@ -4,7 +4,14 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type LabelType, placePartitions, type SizeSpec } from '../disk/layout.js';
 import { type FileSystem, planFormat, planLabel, planPartition, type Step, shellLines } from '../disk/plan.js';
-import { describeSignature, isTable, partitionTableOf, type Signature, signaturesOn } from '../disk/probe.js';
+import {
+  contentOf,
+  describeSignature,
+  isTable,
+  partitionTableOf,
+  type Signature,
+  signaturesOn,
+} from '../disk/probe.js';
 import { checkInterrupted, hasTool, missingTool, runTool } from '../disk/run.js';
 import { AppError } from '../util/errors.js';
 import { type DiskAccess, type DiskContext, openDisk, type PartitionPath } from './disk-access.js';
@@ -136,7 +143,7 @@ async function prepare(
       path: access.path,
       steps,
       lines: [...access.before, ...shellLines(steps), ...(settle || access.isFile ? access.after : [])],
-      loss: lost.length === 0 ? null : lossOf(target, lost),
+      loss: lost.length === 0 ? null : lossOf(target, lost, await contentsInside(access, options)),
       run: (onStep) => run(target, access, steps, settle, onStep, options.signal),
       close: () => access.close(),
     };
@@ -177,7 +184,18 @@ async function refuseInUse(target: DiskTarget, access: DiskAccess): Promise<void
   });
 }
 
-function lossOf({ name, fullName, device, session, partition }: DiskTarget, found: readonly Signature[]): Loss {
+/** What the partitions of a whole disk hold: that goes too, although the disk itself shows only a partition table. */
+function contentsInside({ inside }: DiskAccess, options: DiskOptions): Promise<string[]> {
+  return Promise.all(
+    inside.map(async ({ number, path }) => {
+      const { type, label } = await contentOf(path, options);
+      return `partition ${number}, ${type ?? 'nothing known'}${label === null ? '' : ` "${label}"`}`;
+    }),
+  );
+}
+
+function lossOf(target: DiskTarget, found: readonly Signature[], inside: readonly string[]): Loss {
+  const { name, fullName, device, session, partition } = target;
   const details = [
     [
       'device',
@@ -185,12 +203,13 @@ function lossOf({ name, fullName, device, session, partition }: DiskTarget, foun
     ],
     ['disk', `${session.targetName} LUN ${device.lun}, serial ${device.serial || '-'}`],
     ...found.map((signature) => ['found', describeSignature(signature)]),
+    ...inside.map((content) => ['found', content]),
   ];
   const [first] = found.filter((signature) => !isTable(signature));
   const content = (first ?? found[0]) as Signature;
   return {
     what: [
-      `${name} (${fullName}) is not empty: it holds ${describeSignature(content)}`,
+      `${device.path === null ? name : `${name} (${fullName})`} is not empty: it holds ${[describeSignature(content), ...inside].join('; ')}`,
       ...details.map(([head = '', text = '']) => `  ${head.padEnd(7)} ${text}`),
       'This destroys it.',
     ].join('\n'),

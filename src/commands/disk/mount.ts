@@ -25,8 +25,8 @@ export default class DiskMount extends DiskCommand {
   };
   static override flags = {
     ...partitionFlag,
-    mkdir: Flags.boolean({ summary: 'Make the directory if it is not there.' }),
-    'read-only': Flags.boolean({ summary: 'Mount it so that nothing can be written.' }),
+    mkdir: Flags.boolean({ summary: 'Make the directory if it is not there.', default: false }),
+    'read-only': Flags.boolean({ summary: 'Mount it so that nothing can be written.', default: false }),
     ...dryRunFlag,
   };
 
