@@ -201,7 +201,9 @@ export class Transmission implements RequestOwner, CommandContext {
   }
   /** Whether the next byte may be looked at: always that of a payload, a header only if its request could start. */
   #mayRead(): boolean {
-    return this.#state === State.Header ? this.#hasRoom(0) : this.#state !== State.Blocked;
+    if (this.#state !== State.Header) return this.#state !== State.Blocked;
+    // What is only refused needs no room, except for its reply.
+    return this.#shuttingDown ? this.#sink.backlog <= HIGH_WATER : this.#hasRoom(0);
   }
   /** Reads one unit or a part of it; returns where the next one begins. */
   #step(chunk: Buffer, at: number, owner: RefBuffer): number {

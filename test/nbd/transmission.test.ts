@@ -1,0 +1,509 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type BlockDevice, BlockFlag, BlockOp, type BlockRequest, BlockStatus } from '../../src/block/block-device.js';
+import { FaultDevice } from '../../src/block/fault-device.js';
+import { MemoryDevice } from '../../src/block/memory-device.js';
+import { readBytes, writeBytes } from '../../src/block/promise.js';
+import type { NbdExport } from '../../src/nbd/exports.js';
+import { Command, CommandFlag } from '../../src/nbd/wire/constants.js';
+import { ProtocolError } from '../../src/util/errors.js';
+import { RefBuffer } from '../../src/util/ref-buffer.js';
+import { HIGH_WATER } from '../../src/util/stream.js';
+import { pattern } from '../block/contract.js';
+import { NbdDriver } from '../helpers/nbd-driver.js';
+import { type Answer, assemble, readAnswers, request } from '../helpers/nbd-wire.js';
+
+const MIB = 2 ** 20;
+
+function exportOf(device: BlockDevice, readOnly = false): NbdExport {
+  return { name: 'lun0', description: '', device, readOnly };
+}
+function memory(sizeBytes = 8 * MIB): MemoryDevice {
+  return new MemoryDevice({ sizeBytes });
+}
+function opened(device: BlockDevice, { structured = true, limits = {} } = {}): NbdDriver {
+  return new NbdDriver([exportOf(device)], limits).open('lun0', { structured });
+}
+/** The one answer to `bytes`. */
+function answer(driver: NbdDriver, bytes: Buffer, readLength = 0): Answer {
+  driver.feed(bytes);
+  const answers = readAnswers(driver.take(), new Map([[1n, readLength]]));
+  assert.equal(answers.length, 1);
+  return answers[0] as Answer;
+}
+
+/** Delivers a READ in the pieces given, and ends it with `status`. */
+class PiecewiseDevice extends FaultDevice {
+  pieces: { length: number; owned: boolean }[] = [];
+  status: BlockStatus = BlockStatus.Ok;
+  readonly owners: RefBuffer[] = [];
+  override submit(r: BlockRequest): void {
+    if (r.op !== BlockOp.Read) {
+      super.submit(r);
+      return;
+    }
+    let at = 0;
+    for (const { length, owned } of this.pieces) {
+      const owner = new RefBuffer(pattern(length, at));
+      r.onData(owner.buffer, at, owned ? owner : null);
+      this.owners.push(owner);
+      owner.release();
+      // Without an owner the memory may change right after the call.
+      if (!owned || owner.references === 0) owner.buffer.fill(0xee);
+      at += length;
+    }
+    r.onDone(this.status);
+  }
+}
+function expectedPieces(device: PiecewiseDevice): Buffer {
+  let at = 0;
+  const parts = device.pieces.map(({ length }) => {
+    const part = pattern(length, at);
+    at += length;
+    return part;
+  });
+  return Buffer.concat(parts);
+}
+
+for (const structured of [true, false]) {
+  describe(`NBD transmission, ${structured ? 'structured' : 'simple'} replies`, () => {
+    it('reads and writes every size class', async () => {
+      const device = memory();
+      const driver = opened(device, { structured });
+      for (const length of [512, 4096, 8192, 8704, 65_536, 66_048, MIB, 4 * MIB]) {
+        const payload = pattern(length, length);
+        const written = answer(driver, request({ type: Command.Write, offset: 512, payload }));
+        assert.deepEqual([written.error, written.chunks], [0, 0], 'the short form for WRITE');
+        const read = answer(driver, request({ type: Command.Read, offset: 512, length }), length);
+        assert.equal(read.error, 0);
+        assert.ok(assemble(read, 512, length).equals(payload), `${length} bytes`);
+      }
+      assert.equal(driver.core.readBytes, driver.core.writtenBytes);
+      assert.equal(driver.held, 0);
+    });
+
+    it('keeps all 8 bytes of a cookie', () => {
+      const driver = opened(memory(), { structured });
+      for (const cookie of [0n, 0xffff_ffff_ffff_ffffn, 0x8000_0000_7fff_ffffn]) {
+        for (const type of [Command.Flush, Command.Read]) {
+          const length = type === Command.Read ? 512 : 0;
+          driver.feed(request({ type, cookie, length }));
+          const answers = readAnswers(driver.take(), new Map([[cookie, length]]));
+          assert.deepEqual(
+            answers.map((a) => a.cookie),
+            [cookie],
+          );
+        }
+      }
+    });
+
+    it('answers requests in the order in which the disk completes them', () => {
+      const device = new FaultDevice(memory(), () => ({ hold: 'before' }));
+      const driver = opened(device, { structured });
+      for (const cookie of [1n, 2n, 3n]) driver.feed(request({ type: Command.Read, cookie, length: 512 }));
+      assert.equal(driver.take().length, 0);
+      device.releaseAll({ backwards: true });
+      const lengths = new Map([1n, 2n, 3n].map((cookie) => [cookie, 512]));
+      const answers = readAnswers(driver.take(), lengths);
+      assert.deepEqual(
+        answers.map((a) => a.cookie),
+        [3n, 2n, 1n],
+      );
+      assert.equal(driver.held, 0);
+    });
+
+    it('turns the status of the disk into the error of the reply', () => {
+      const device = new FaultDevice(memory());
+      const driver = opened(device, { structured });
+      for (const status of [BlockStatus.Eio, BlockStatus.Enospc, BlockStatus.Eperm, BlockStatus.Enomem]) {
+        device.plan = () => ({ status });
+        for (const type of [Command.Read, Command.Write, Command.Flush, Command.Trim, Command.WriteZeroes]) {
+          const fields = type === Command.Write ? { payload: Buffer.alloc(512) } : { length: type === 3 ? 0 : 512 };
+          const got = answer(driver, request({ type, ...fields }), 512);
+          assert.equal(got.error, status);
+          assert.equal(got.data.length, 0);
+          assert.ok(!structured || got.chunks === 1, 'errors are structured when they can be');
+        }
+      }
+      assert.equal(driver.core.readBytes + driver.core.writtenBytes, 0);
+      assert.equal(driver.held, 0);
+    });
+
+    it('passes FUA, NO_HOLE and FAST_ZERO to the disk', () => {
+      const seen: [number, number][] = [];
+      const device = new FaultDevice(memory(), (r) => {
+        seen.push([r.op, r.flags]);
+        return null;
+      });
+      const driver = opened(device, { structured });
+      answer(driver, request({ type: Command.Write, flags: CommandFlag.Fua, payload: Buffer.alloc(512) }));
+      answer(driver, request({ type: Command.Trim, flags: CommandFlag.Fua, length: 512 }));
+      const all = CommandFlag.Fua | CommandFlag.NoHole | CommandFlag.FastZero;
+      answer(driver, request({ type: Command.WriteZeroes, flags: all, length: 512 }));
+      assert.deepEqual(seen, [
+        [BlockOp.Write, BlockFlag.Fua],
+        [BlockOp.Trim, BlockFlag.Fua],
+        [BlockOp.WriteZeroes, BlockFlag.Fua | BlockFlag.NoHole | BlockFlag.FastZero],
+      ]);
+    });
+
+    it('serves unaligned requests of a disk with blocks of 4096', () => {
+      const driver = opened(new MemoryDevice({ sizeBytes: MIB, blockSize: 4096 }), { structured });
+      // Read-modify-write takes more than one turn.
+      driver.feed(request({ type: Command.Read, offset: 4096, length: 4096 }));
+      assert.equal(readAnswers(driver.take(), new Map([[1n, 4096]]))[0]?.error, 0);
+    });
+  });
+}
+
+describe('NBD transmission', () => {
+  it('serves unaligned reads and writes whatever the block size', async () => {
+    const device = new MemoryDevice({ sizeBytes: MIB, blockSize: 4096 });
+    await writeBytes(device, 0, pattern(16_384, 1));
+    const driver = opened(device);
+    driver.feed(request({ type: Command.Write, cookie: 1n, offset: 100, payload: pattern(5000, 2) }));
+    await new Promise(setImmediate);
+    driver.feed(request({ type: Command.Read, cookie: 2n, offset: 50, length: 6000 }));
+    await new Promise(setImmediate);
+    const [written, read] = readAnswers(driver.take());
+    assert.equal(written?.error, 0);
+    const expected = pattern(16_384, 1);
+    pattern(5000, 2).copy(expected, 100);
+    assert.ok(assemble(read as Answer, 50, 6000).equals(expected.subarray(50, 6050)));
+    assert.ok((await readBytes(device, 0, 16_384)).equals(expected));
+    assert.equal(driver.held, 0);
+  });
+
+  it('streams the pieces of a read as chunks, the last one with DONE', () => {
+    const device = new PiecewiseDevice(memory());
+    const driver = opened(device);
+    for (const owned of [true, false]) {
+      device.pieces = [512, 65_536, 1024, 8192].map((length) => ({ length, owned }));
+      const length = 75_264;
+      const got = answer(driver, request({ type: Command.Read, offset: 4096, length }), length);
+      assert.equal(got.error, 0);
+      assert.deepEqual(
+        got.data.map((part) => [part.offset, part.bytes.length]),
+        [
+          [4096, 512],
+          [4608, 65_536],
+          [70_144, 1024],
+          [71_168, 8192],
+        ],
+      );
+      assert.equal(got.chunks, owned ? 4 : 5);
+      assert.ok(assemble(got, 4096, length).equals(expectedPieces(device)));
+    }
+    assert.ok(device.owners.every((owner) => owner.references === 0));
+    assert.equal(driver.held, 0);
+  });
+
+  it('reports an error that comes after data by an error chunk', () => {
+    const device = new PiecewiseDevice(memory());
+    device.pieces = [
+      { length: 65_536, owned: true },
+      { length: 65_536, owned: true },
+    ];
+    device.status = BlockStatus.Eio;
+    const driver = opened(device);
+    const got = answer(driver, request({ type: Command.Read, length: 131_072 }), 131_072);
+    assert.equal(got.error, BlockStatus.Eio);
+    assert.equal(got.message, 'the disk reported an error');
+    assert.equal(got.data.length, 1, 'the piece that was held back is not sent');
+    assert.ok(device.owners.every((owner) => owner.references === 0));
+  });
+
+  it('does not let a disk that delivers too little, too much or the wrong place break the stream', () => {
+    for (const structured of [true, false]) {
+      const device = new PiecewiseDevice(memory());
+      const driver = opened(device, { structured });
+      for (const lengths of [[512], [512, 1024], [], [2048]]) {
+        device.pieces = lengths.map((length) => ({ length, owned: true }));
+        const got = answer(driver, request({ type: Command.Read, length: 1024 }), 1024);
+        assert.equal(got.error, BlockStatus.Eio, `${lengths}`);
+      }
+      assert.ok(device.owners.every((owner) => owner.references === 0));
+      assert.equal(driver.held, 0);
+    }
+  });
+
+  it('sends a whole read at once where it must: simple replies and DF', () => {
+    for (const structured of [true, false]) {
+      const device = new PiecewiseDevice(memory());
+      const driver = opened(device, { structured });
+      const flags = structured ? CommandFlag.Df : 0;
+      for (const pieces of [
+        [{ length: 70_144, owned: true }],
+        [{ length: 70_144, owned: false }],
+        [
+          { length: 10_240, owned: true },
+          { length: 59_904, owned: false },
+        ],
+      ]) {
+        device.pieces = pieces;
+        const got = answer(driver, request({ type: Command.Read, flags, length: 70_144 }), 70_144);
+        assert.equal(got.data.length, 1);
+        assert.ok(assemble(got, 0, 70_144).equals(expectedPieces(device)));
+        device.status = BlockStatus.Eio;
+        const failed = answer(driver, request({ type: Command.Read, flags, length: 70_144 }), 70_144);
+        assert.deepEqual([failed.error, failed.data.length], [BlockStatus.Eio, 0]);
+        device.status = BlockStatus.Ok;
+      }
+      assert.ok(device.owners.every((owner) => owner.references === 0));
+      assert.equal(driver.held, 0);
+    }
+  });
+
+  const size = 8 * MIB;
+  const E = BlockStatus;
+  const refusals: [string, Parameters<typeof request>[0], number][] = [
+    ['a read after the end', { type: Command.Read, offset: size, length: 512 }, E.Einval],
+    ['a read over the end', { type: Command.Read, offset: size - 512, length: 1024 }, E.Einval],
+    ['a read at 2^64 − 1', { type: Command.Read, offset: 2n ** 64n - 1n, length: 512 }, E.Einval],
+    ['a read at 2^53 + 1', { type: Command.Read, offset: 2n ** 53n + 1n, length: 512 }, E.Einval],
+    ['a write over the end', { type: Command.Write, offset: size - 512, payload: Buffer.alloc(1024) }, E.Enospc],
+    ['a write at 2^63', { type: Command.Write, offset: 2n ** 63n, payload: Buffer.alloc(512) }, E.Enospc],
+    ['a write of 2^25 + 1 bytes', { type: Command.Write, payload: Buffer.alloc(2 ** 25 + 1) }, E.Einval],
+    ['a read of 2^25 + 1 bytes', { type: Command.Read, length: 2 ** 25 + 1 }, E.Eoverflow],
+    ['a read of 2^32 − 1 bytes', { type: Command.Read, length: 0xffff_ffff }, E.Eoverflow],
+    ['a trim over the end', { type: Command.Trim, length: 0xffff_ffff }, E.Einval],
+    ['zeroes over the end', { type: Command.WriteZeroes, length: 0xffff_fe00 }, E.Enospc],
+    ['a flush with a length', { type: Command.Flush, length: 512 }, E.Einval],
+    ['a flush with an offset', { type: Command.Flush, offset: 512 }, E.Einval],
+    ['CACHE', { type: Command.Cache, length: 512 }, E.Einval],
+    ['BLOCK_STATUS', { type: Command.BlockStatus, length: 512 }, E.Einval],
+    ['an unknown command', { type: 0xffff, length: 512 }, E.Einval],
+    ['a read with NO_HOLE', { type: Command.Read, flags: CommandFlag.NoHole, length: 512 }, E.Einval],
+    ['a write with DF', { type: Command.Write, flags: CommandFlag.Df, payload: Buffer.alloc(512) }, E.Einval],
+    ['a trim with FAST_ZERO', { type: Command.Trim, flags: CommandFlag.FastZero, length: 512 }, E.Einval],
+    ['an unknown flag', { type: Command.Read, flags: 0x8000, length: 512 }, E.Einval],
+  ];
+  for (const [what, fields, error] of refusals) {
+    it(`refuses ${what} and stays in step`, () => {
+      const device = new FaultDevice(memory(size), () => assert.fail('the disk sees nothing of it'));
+      const driver = opened(device);
+      assert.equal(answer(driver, request(fields)).error, error);
+      device.plan = () => null;
+      assert.equal(answer(driver, request({ type: Command.Read, length: 512 }), 512).error, 0);
+      assert.equal(driver.held, 0);
+    });
+  }
+
+  it('takes FUA on every command, as clients send it', () => {
+    const driver = opened(memory());
+    for (const type of [Command.Read, Command.Flush]) {
+      const length = type === Command.Read ? 512 : 0;
+      assert.equal(answer(driver, request({ type, flags: CommandFlag.Fua, length }), length).error, 0);
+    }
+  });
+
+  it('answers requests of zero bytes without data', () => {
+    for (const structured of [true, false]) {
+      const driver = opened(memory(), { structured });
+      for (const type of [Command.Read, Command.Write, Command.Trim, Command.WriteZeroes]) {
+        const got = answer(driver, request({ type, offset: 512, length: 0 }));
+        assert.deepEqual([got.error, got.data.length], [0, 0]);
+      }
+    }
+  });
+
+  it('refuses every change of a read-only export with EPERM', () => {
+    for (const entry of [exportOf(memory(), true), exportOf(new MemoryDevice({ sizeBytes: MIB, readOnly: true }))]) {
+      const driver = new NbdDriver([entry]).open('lun0');
+      for (const type of [Command.Write, Command.Trim, Command.WriteZeroes]) {
+        const fields = type === Command.Write ? { payload: Buffer.alloc(512) } : { length: 512 };
+        assert.equal(answer(driver, request({ type, ...fields })).error, E.Eperm);
+      }
+      assert.equal(answer(driver, request({ type: Command.Flush })).error, 0);
+    }
+  });
+
+  it('cuts off a client that announces a payload too long to drain, or loses its place', () => {
+    for (const bytes of [
+      request({ type: Command.Write, length: 2 ** 26 + 1 }),
+      request({ type: Command.Write, length: 0xffff_ffff }),
+      Buffer.alloc(28, 0x25),
+    ]) {
+      const driver = opened(memory());
+      driver.feed(bytes);
+      assert.ok(driver.error instanceof ProtocolError);
+      assert.equal(driver.held, 0);
+    }
+  });
+
+  it('aims large payloads at their own memory, small ones at the receive buffer', () => {
+    const driver = opened(memory());
+    const payload = pattern(MIB, 1);
+    const bytes = request({ type: Command.Write, payload });
+    driver.feed(bytes.subarray(0, 28 + 1000));
+    assert.equal(driver.core.readTarget()?.length, MIB - 1000);
+    driver.feed(bytes.subarray(28 + 1000, bytes.length - 10_000));
+    assert.equal(driver.core.readTarget(), null, 'too little is missing');
+    driver.feed(bytes.subarray(bytes.length - 10_000));
+    assert.equal(readAnswers(driver.take())[0]?.error, 0);
+    const read = answer(driver, request({ type: Command.Read, length: MIB }), MIB);
+    assert.ok(assemble(read, 0, MIB).equals(payload));
+    assert.equal(driver.held, 0);
+  });
+
+  it('holds the receive buffer of a small write until the disk is done', async () => {
+    const disk = memory();
+    const device = new FaultDevice(disk, () => ({ hold: 'before' }));
+    const driver = opened(device);
+    driver.feed(request({ type: Command.Write, payload: pattern(4096, 3) }));
+    assert.equal(driver.held, 1);
+    device.releaseAll();
+    assert.equal(driver.held, 0);
+    assert.ok((await readBytes(disk, 0, 4096)).equals(pattern(4096, 3)));
+  });
+
+  it('does not pin a receive buffer for each of many small writes', () => {
+    const device = new FaultDevice(memory(), () => ({ hold: 'before' }));
+    const driver = opened(device);
+    for (let i = 0; i < 200; i++) {
+      driver.feed(request({ type: Command.Write, cookie: BigInt(i), offset: i * 4096, payload: pattern(4096, i) }));
+    }
+    assert.equal(device.held, 200);
+    assert.ok(driver.held - driver.pool.lent.length <= 32, 'receive buffers');
+    device.releaseAll();
+    assert.equal(readAnswers(driver.take()).length, 200);
+    assert.equal(driver.held, 0);
+  });
+
+  it('stops reading at 256 requests, and goes on as they end', () => {
+    const device = new FaultDevice(memory(), () => ({ hold: 'before' }));
+    const driver = opened(device);
+    const bytes = Buffer.concat(
+      Array.from({ length: 300 }, (_, i) => request({ type: Command.Read, cookie: BigInt(i), length: 512 })),
+    );
+    driver.feed(bytes);
+    assert.equal(device.held, 256);
+    assert.ok(driver.core.paused);
+    const wakes = driver.wakes;
+    device.release();
+    assert.equal(device.held, 256, 'the next one has come in');
+    assert.ok(driver.wakes > wakes);
+    device.releaseAll();
+    assert.equal(readAnswers(driver.take()).length, 300);
+    assert.equal(driver.core.paused, false);
+    assert.equal(driver.held, 0);
+  });
+
+  it('keeps at most 32 MiB in flight, and lets a single large request through', () => {
+    const device = new FaultDevice(memory(64 * MIB), () => ({ hold: 'before' }));
+    const driver = opened(device);
+    const lengths = [32, 1, 20, 10, 2, 1, 32];
+    for (const [i, length] of lengths.entries()) {
+      driver.feed(request({ type: Command.Read, cookie: BigInt(i), length: length * MIB }));
+    }
+    const rounds: number[] = [];
+    let answered = 0;
+    while (device.held > 0) {
+      rounds.push(device.held);
+      device.release();
+      answered += readAnswers(driver.take()).length;
+    }
+    // 32 | 1+20+10 | 20+10+2 | 10+2+1 | 2+1 | 1 | 32: each fits where the one before has ended.
+    assert.deepEqual(rounds, [1, 3, 3, 3, 2, 1, 1]);
+    assert.equal(answered, lengths.length);
+    assert.equal(driver.held, 0);
+  });
+
+  it('counts the payload of a write in flight before it has arrived, and still reads it', () => {
+    const device = new FaultDevice(memory(64 * MIB), () => ({ hold: 'before' }));
+    const driver = opened(device);
+    driver.feed(request({ type: Command.Read, cookie: 1n, length: 16 * MIB }));
+    const write = request({ type: Command.Write, cookie: 2n, payload: pattern(16 * MIB, 1) });
+    driver.feed(write.subarray(0, 28 + MIB));
+    assert.equal(driver.core.paused, false, 'its payload must come in');
+    driver.feed(write.subarray(28 + MIB));
+    assert.equal(device.held, 2);
+    assert.ok(driver.core.paused);
+    driver.feed(write, [100, 70_144]);
+    assert.equal(device.held, 2);
+    device.releaseAll();
+    assert.equal(readAnswers(driver.take()).length, 2);
+    assert.equal(device.held, 1, 'the next one has come in');
+    device.releaseAll();
+    assert.equal(readAnswers(driver.take()).length, 1);
+    assert.equal(driver.held, 0);
+  });
+
+  it('starts nothing while the client does not read its replies', () => {
+    let started = 0;
+    const device = new FaultDevice(memory(), () => {
+      started++;
+      return null;
+    });
+    const driver = opened(device);
+    const count = 64;
+    driver.feed(
+      Buffer.concat(
+        Array.from({ length: count }, (_, i) => request({ type: Command.Read, cookie: BigInt(i), length: MIB })),
+      ),
+    );
+    assert.ok(driver.core.paused);
+    assert.ok(driver.sink.backlog <= HIGH_WATER + 2 * MIB, `${driver.sink.backlog}`);
+    assert.ok(started < 5);
+    assert.equal(readAnswers(driver.take()).length, count);
+    assert.equal(started, count);
+    assert.equal(driver.held, 0);
+  });
+
+  it('ends after DISC once everything in flight is answered', () => {
+    const device = new FaultDevice(memory(), () => ({ hold: 'before' }));
+    const driver = opened(device);
+    driver.feed(Buffer.concat([request({ type: Command.Read, length: 512 }), request({ type: Command.Disc })]));
+    driver.feed(request({ type: Command.Read, cookie: 9n, length: 512 }));
+    assert.equal(driver.closed, false);
+    device.releaseAll();
+    driver.drain();
+    assert.ok(driver.closed);
+    assert.equal(driver.error, null);
+    assert.equal(readAnswers(driver.take()).length, 1, 'what came after DISC is ignored');
+    assert.equal(driver.held, 0);
+  });
+
+  it('on shutdown answers ESHUTDOWN, finishes what is in flight and closes', () => {
+    const device = new FaultDevice(memory(), () => ({ hold: 'before' }));
+    const driver = opened(device, { limits: { requestsInFlight: 2 } });
+    for (const cookie of [1n, 2n]) driver.feed(request({ type: Command.Read, cookie, length: 512 }));
+    driver.feed(Buffer.concat([3n, 4n].map((cookie) => request({ type: Command.Read, cookie, length: 512 }))));
+    driver.core.shutdown(1000);
+    assert.equal(driver.core.deadline, 11_000);
+    driver.pump();
+    driver.feed(request({ type: Command.Write, cookie: 5n, payload: Buffer.alloc(4096) }));
+    assert.equal(device.held, 2);
+    assert.equal(driver.closed, false);
+    device.releaseAll();
+    driver.drain();
+    assert.ok(driver.closed);
+    assert.equal(driver.error, null);
+    const answers = readAnswers(driver.take());
+    assert.deepEqual(answers.map((a) => [a.cookie, a.error]).toSorted(), [
+      [1n, 0],
+      [2n, 0],
+      [3n, BlockStatus.Eshutdown],
+      [4n, BlockStatus.Eshutdown],
+      [5n, BlockStatus.Eshutdown],
+    ]);
+    assert.equal(driver.held, 0);
+  });
+
+  it('on shutdown cuts off what does not end in time', () => {
+    const device = new FaultDevice(memory(), () => ({ hold: 'before' }));
+    const driver = opened(device);
+    driver.feed(request({ type: Command.Write, payload: Buffer.alloc(512) }));
+    driver.core.shutdown(0);
+    driver.core.handleTimeout(9999);
+    driver.drain();
+    assert.equal(driver.closed, false);
+    driver.core.handleTimeout(10_000);
+    driver.drain();
+    assert.ok(driver.closed);
+    assert.ok(driver.outputs.some((output) => output.kind === 'log' && output.level === 'warn'));
+    device.releaseAll();
+    assert.equal(driver.take().length, 0);
+    assert.equal(driver.held, 0);
+  });
+});
