@@ -7,11 +7,11 @@ export class CommandWindow {
   #expCmdSn: number;
   #maxCmdSn: number;
 
-  /** Starts as the login does: the window opens with the first update. */
+  /** `initialCmdSn` is that of the login. The window is closed until the first update: all of login is immediate. */
   constructor(initialCmdSn: number) {
     this.#cmdSn = initialCmdSn >>> 0;
     this.#expCmdSn = this.#cmdSn;
-    this.#maxCmdSn = this.#cmdSn;
+    this.#maxCmdSn = serialAdd(this.#cmdSn, -1);
   }
   /** The number of the next command that is not immediate; an immediate one carries it without using it up. */
   get cmdSn(): number {
