@@ -87,6 +87,8 @@ export class TargetSession implements RegisteredSession {
     this.cid = options.cid;
     this.statSn = options.statSn;
     this.window = new ReceiveWindow(options.cmdSn, LIMITS.window);
+    // The last Login Response has promised the whole window.
+    this.maxCmdSn();
     for (const { unit } of this.luns.values()) this.#units.add(unit);
     for (const unit of this.#units) unit.join(this.nexus);
   }

@@ -1,0 +1,178 @@
+// Shares files, devices or memory as the LUNs of an iSCSI target, in the foreground.
+import { stat } from 'node:fs/promises';
+import { hostname, networkInterfaces } from 'node:os';
+import { Flags } from '@oclif/core';
+import { BaseCommand } from '../cli/base-command.js';
+import { credentialFlags, readCredentials } from '../cli/credentials.js';
+import { exitCodeOf } from '../cli/exit-codes.js';
+import { eventLine, listeningLines } from '../cli/render/serve.js';
+import { checkIscsiName } from '../iscsi/names.js';
+import { DEFAULT_PORT, formatPortal, type Portal, parsePortal } from '../iscsi/portal.js';
+import type { ServeDisk, Server } from '../services/serve-options.js';
+import { AppError } from '../util/errors.js';
+import { parseSize } from '../util/size.js';
+
+const LOOPBACK = '127.0.0.1';
+/** Every address, IPv4 and IPv6. */
+const EVERY = '::';
+/** RFC 7143 §9.2.1. */
+const SECRET_STRONG = 12;
+
+export default class Serve extends BaseCommand {
+  static override summary = 'Share files, devices or memory as an iSCSI target';
+  static override description =
+    `Runs in the foreground until Ctrl-C or SIGTERM. Each argument becomes a LUN, the first one LUN 0:
+
+  FILE=SIZE        a file; it is made, sparse and for its owner alone, if it does not exist
+  FILE             a file that exists
+  DEVICE           a block device
+  ramdisk:SIZE     memory (also ramdisk:NAME=SIZE); its content ends with the server
+
+K, M, G, T, P and KiB, MiB … count in 1024, KB, MB … in 1000.
+
+Without --allow and CHAP only this host's own initiator may log in, and only 127.0.0.1 is listened on. --allow names others; since a name proves nothing, the address stays 127.0.0.1 until --portal names one. With CHAP every address is listened on, and whoever has the secret may log in unless --allow says who.`;
+  static override examples = [
+    '<%= config.bin %> serve disk01.img=10G',
+    '<%= config.bin %> serve disk01.img=10G --target iqn.2022-08.com.test:dlp.target01 --allow iqn.2022-08.com.test:node01.initiator01 --chap-user username --chap-secret-file secret',
+  ];
+  static override strict = false;
+  static override usage = 'serve DISK... [FLAGS]';
+  static override flags = {
+    target: Flags.string({ char: 'T', summary: 'Name of the target.', helpValue: 'IQN' }),
+    portal: Flags.string({
+      char: 'p',
+      summary: 'Where to listen: HOST, HOST:PORT or [IPV6]:PORT; port 0 takes a free one. May be repeated.',
+      helpValue: 'PORTAL',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    allow: Flags.string({
+      summary: 'An initiator that may log in. May be repeated.',
+      helpValue: 'IQN',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    ...credentialFlags,
+    'require-strong-secret': Flags.boolean({ summary: `Refuse CHAP secrets of less than ${SECRET_STRONG} bytes.` }),
+    'no-auth': Flags.boolean({
+      summary: 'Let every initiator in without a proof, to read and to write.',
+      exclusive: ['allow', 'chap-user'],
+    }),
+    'read-only': Flags.boolean({ summary: 'Let nobody write.' }),
+  };
+
+  async run(): Promise<void> {
+    const { argv, flags } = await this.parse(Serve);
+    const disks = await readDisks(argv.map(String));
+    const credentials = await readCredentials(flags, { prompts: this.prompts, warn: (text) => this.warning(text) });
+    if (flags['require-strong-secret']) {
+      checkStrong(credentials?.secret, 'CHAP');
+      checkStrong(credentials?.mutual?.secret, 'mutual CHAP');
+    }
+    const open = flags['no-auth'] || (credentials !== null && flags.allow === undefined);
+    const allow = (flags.allow ?? []).map(checkIscsiName);
+    if (!open && allow.length === 0) allow.push(await this.#ownName());
+    const portals = (flags.portal ?? []).map(readListenPortal);
+    if (portals.length === 0) {
+      portals.push({ address: credentials === null ? LOOPBACK : EVERY, port: DEFAULT_PORT });
+    }
+    if (flags['no-auth']) this.warning('every initiator that reaches this target may read and write its disks');
+    const { startServe } = await import('../services/serve.js');
+    const server = await startServe({
+      disks,
+      targetName: checkIscsiName(flags.target ?? defaultTarget()),
+      portals,
+      allow,
+      open,
+      account: credentials === null ? null : { user: credentials.user, secret: credentials.secret },
+      mutual: credentials?.mutual ?? null,
+      readOnly: flags['read-only'],
+      signal: this.abortSignal,
+      onEvent: (event, remote) => this.#print(eventLine(event, remote, new Date()), { event, remote }),
+    });
+    this.#started(server, { acl: open ? 'any initiator' : `ACL ${allow.length}`, chap: credentials !== null });
+    await aborted(this.abortSignal);
+    await server.close();
+    process.exitCode = exitCodeOf(this.abortSignal.reason);
+  }
+
+  async #ownName(): Promise<string> {
+    const { readIdentity } = await import('../services/identity.js');
+    return (await readIdentity(this.paths)).initiatorName;
+  }
+
+  #started(server: Server, access: { acl: string; chap: boolean }): void {
+    const { portals, targetName, disks } = server;
+    const text = listeningLines(server, { ...access, reachableAt: reachableAddress(portals) });
+    this.#print(text, { schema: 'lunctl.serve/1', portals, targetName, disks });
+  }
+
+  /** Lines for people, or one JSON object a line: the command has no end at which to print a result. */
+  #print(text: string, object: object): void {
+    if (this.jsonEnabled()) process.stdout.write(`${JSON.stringify(object)}\n`);
+    else this.render(text);
+  }
+}
+
+/** Settles when `signal` aborts. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+async function readDisks(args: readonly string[]): Promise<ServeDisk[]> {
+  if (args.length === 0) {
+    throw new AppError('ERR_USAGE', 'nothing to share', { hint: 'lunctl serve disk01.img=10G' });
+  }
+  const disks: ServeDisk[] = [];
+  for (const arg of args) disks.push(await readDisk(arg, disks.length));
+  return disks;
+}
+
+async function readDisk(arg: string, index: number): Promise<ServeDisk> {
+  if (arg.startsWith('ramdisk:')) {
+    const rest = arg.slice('ramdisk:'.length);
+    const at = rest.lastIndexOf('=');
+    const name = at < 0 ? `ramdisk${index}` : rest.slice(0, at);
+    return { kind: 'ramdisk', name, sizeBytes: parseSize(rest.slice(at + 1)) };
+  }
+  const present = await stat(arg).catch(() => null);
+  if (present?.isBlockDevice()) return { kind: 'block', path: arg };
+  const at = arg.lastIndexOf('=');
+  if (present !== null || at < 0) return { kind: 'fileio', path: arg, sizeBytes: null };
+  const path = arg.slice(0, at);
+  if (path === '') throw new AppError('ERR_USAGE', `${arg} names no file`, { hint: 'write FILE=SIZE' });
+  return { kind: 'fileio', path, sizeBytes: parseSize(arg.slice(at + 1)) };
+}
+
+/** As any portal, but port 0 is allowed: the system chooses then. */
+function readListenPortal(text: string): Portal {
+  const free = /:0$/.test(text) && !/^[0-9a-f:]+$/i.test(text.replace(/:0$/, ''));
+  const { address, port } = parsePortal(free || /^[\d.]+:0$/.test(text) ? text.replace(/:0$/, '') : text);
+  return { address, port: free || /^[\d.]+:0$/.test(text) ? 0 : port };
+}
+
+function checkStrong(secret: string | undefined, which: string): void {
+  if (secret === undefined || Buffer.byteLength(secret) >= SECRET_STRONG) return;
+  throw new AppError('ERR_USAGE', `the ${which} secret has less than ${SECRET_STRONG} bytes (RFC 7143 §9.2.1)`);
+}
+
+function defaultTarget(): string {
+  const host = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '-')
+    .replace(/^-+|-+$/g, '');
+  return `iqn.2026-11.io.lunctl:${host || 'host'}`;
+}
+
+/** An address to show to people on other hosts, or null where there is none. */
+function reachableAddress(portals: readonly Portal[]): string | null {
+  const [first] = portals;
+  if (first === undefined || first.address === LOOPBACK || first.address === '::1') return null;
+  if (first.address !== EVERY && first.address !== '0.0.0.0') return formatPortal(first);
+  const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const address = own.find((info) => !info.internal && info.family === 'IPv4')?.address;
+  return address === undefined ? null : formatPortal({ address, port: first.port });
+}
