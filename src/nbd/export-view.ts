@@ -28,8 +28,11 @@ export interface BlockSizes {
   readonly maximum: number;
 }
 
+/** What the block sizes of an export follow from. */
+export type Geometry = Pick<BlockDevice, 'blockSize' | 'physicalBlockSize' | 'optimalIoSize' | 'maxTransfer'>;
+
 /** NBD_INFO_BLOCK_SIZE, proto.md "Size constraints". `largest` is the limit of the server in bytes. */
-export function blockSizes(device: BlockDevice, largest: number): BlockSizes {
+export function blockSizes(device: Geometry, largest: number): BlockSizes {
   const minimum = device.blockSize;
   // A power of two, at least as large as the minimum. An optimal size that is none (RAID widths) says too little here.
   const wished = Math.max(4096, minimum, device.physicalBlockSize);
