@@ -427,6 +427,20 @@ test('unknown commands keep their operation code and service action', () => {
   assert.deepEqual(parseCdb(hex('7f0000000000')), { kind: 'unknown', opcode: 0x7f, serviceAction: 0 });
 });
 
+test('fields that no builder here writes are read', () => {
+  const field = (text: string, name: string): unknown =>
+    Object.entries(parseCdb(hex(text))).find(([k]) => k === name)?.[1];
+  assert.equal(field('1a0000070000', 'subpage'), 7);
+  assert.equal(field('1b000000f400', 'powerCondition'), 15);
+  assert.equal(field('1b000000f400', 'noFlush'), true);
+  assert.equal(field('1e0000000300', 'prevent'), 3);
+  assert.equal(field('a32a0000000000000000 0000', 'extended'), true);
+  assert.equal(field('a34a0000000000000000 0000', 'extended'), false);
+  assert.equal(field('5f013500000000000018 00', 'scope'), 3);
+  assert.equal(field('a30c039e0010 00000008 0000', 'lenient'), true);
+  assert.equal(field('a00002000000 00000008 0000', 'selectReport'), 2);
+});
+
 test('RESERVE(10) and RELEASE(10) are told from the 6-byte ones', () => {
   assert.deepEqual(parseCdb(hex(`56${'00'.repeat(9)}`)), { kind: 'reserve', size: 10 });
   assert.deepEqual(parseCdb(hex(`57${'00'.repeat(9)}`)), { kind: 'release', size: 10 });

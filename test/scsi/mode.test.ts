@@ -163,6 +163,37 @@ test('caching and control pages read back; short ones read as zeros', () => {
   assert.equal(parseCachingPage(Buffer.alloc(0)).writeCache, false);
 });
 
+test('control page fields round trip in every combination', () => {
+  const page = fc.record(
+    {
+      taskSetType: fc.nat({ max: 7 }),
+      descriptorSense: fc.boolean(),
+      queueAlgorithm: fc.nat({ max: 15 }),
+      unitAttentionInterlock: fc.nat({ max: 3 }),
+      softwareWriteProtect: fc.boolean(),
+      taskAbortedStatus: fc.boolean(),
+    },
+    { noNullPrototype: true },
+  );
+  fc.assert(
+    fc.property(page, (any) => {
+      assert.deepEqual(parseControlPage(buildControlPage(any)), any);
+    }),
+  );
+});
+
+test('WP and DPOFUA are built apart', () => {
+  for (const [writeProtected, dpoFua, six, ten] of [
+    [false, false, '03000000', '0006000000000000'],
+    [true, false, '03008000', '0006008000000000'],
+    [false, true, '03001000', '0006001000000000'],
+  ] as const) {
+    const list = { writeProtected, dpoFua, blockDescriptor: null, pages: [] };
+    assert.equal(buildModeSense({ ...list, size: 6 }).toString('hex'), six);
+    assert.equal(buildModeSense({ ...list, size: 10 }).toString('hex'), ten);
+  }
+});
+
 test('a MODE SELECT list that is whole is read', () => {
   for (const size of [6, 10] as const) {
     const b = buildModeSelect({ size, blockDescriptor: { blocks: 0, blockSize: 512 }, pages: [caching, control] });

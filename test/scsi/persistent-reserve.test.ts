@@ -58,6 +58,15 @@ test('REPORT CAPABILITIES, both ways', () => {
   };
   assert.equal(buildReportCapabilities(capabilities).toString('hex'), '00080d81ea010000');
   assert.deepEqual(parseReportCapabilities(hex('00080d81ea010000')), capabilities);
+  fc.assert(
+    fc.property(
+      fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }),
+      ([a = false, b = false, c = false, d = false]) => {
+        const any = { specifyInitiatorPorts: a, allTargetPorts: b, persistCapable: c, persistActive: d };
+        assert.deepEqual(parseReportCapabilities(buildReportCapabilities(any)), any);
+      },
+    ),
+  );
   const none = { specifyInitiatorPorts: false, allTargetPorts: false, persistCapable: false, persistActive: false };
   assert.deepEqual(parseReportCapabilities(buildReportCapabilities(none)), none);
   assert.throws(() => parseReportCapabilities(hex('000800')), ProtocolError);

@@ -113,6 +113,26 @@ test('page B2h, both ways', () => {
   });
 });
 
+test('any provisioning page round trips', () => {
+  const page = fc.record(
+    {
+      thresholdExponent: fc.nat({ max: 255 }),
+      unmap: fc.boolean(),
+      writeSame16: fc.boolean(),
+      writeSame10: fc.boolean(),
+      readsZero: fc.boolean(),
+      anchor: fc.boolean(),
+      type: fc.nat({ max: 7 }),
+    },
+    { noNullPrototype: true },
+  );
+  fc.assert(
+    fc.property(page, (any) => {
+      assert.deepEqual(parseProvisioning(buildProvisioning(any)), any);
+    }),
+  );
+});
+
 test('any limits round trip', () => {
   const u32 = fc.nat({ max: 0xffff_ffff });
   const limits = fc.record(
