@@ -156,9 +156,7 @@ async function readDisk(unit: Questioner, pages: Pages): Promise<DiskInfo> {
   await unit.ready((b) => putTestUnitReady(b, 0));
   const { capacity, use10 } = await readCapacity(unit);
   const { blocks, blockSize, physicalBlockSize } = capacity;
-  if (blockSize < 512 || blockSize > 4096 || !Number.isInteger(Math.log2(blockSize))) {
-    throw new Refusal(`blocks of ${blockSize} bytes are not supported`);
-  }
+  if (blockSize !== 512 && blockSize !== 4096) throw new Refusal(`blocks of ${blockSize} bytes are not supported`);
   const mode = await readMode(unit);
   const { limits, provisioning } = pages;
   return {

@@ -15,18 +15,25 @@ export class MemorySink implements TransmitSink {
   static readonly DIRT = 0xa5;
   readonly #pieces: { bytes: Buffer; owner: RefBuffer | null }[] = [];
   backlog = 0;
+  /** Called when the first byte waits: a driver that carries bytes by itself hooks in here. */
+  onDirty: (() => void) | null = null;
 
   reserve(length: number): number {
     if (length > SLAB_LARGEST) throw new Error(`${length} bytes do not fit a slab`);
     this.slab = Buffer.alloc(length + 8, MemorySink.DIRT);
     this.#pieces.push({ bytes: this.slab.subarray(4, 4 + length), owner: null });
-    this.backlog += length;
+    this.#add(length);
     return 4;
   }
   append(piece: Buffer, owner: RefBuffer | null): void {
     owner?.retain();
     this.#pieces.push({ bytes: piece, owner });
-    this.backlog += piece.length;
+    this.#add(piece.length);
+  }
+  #add(length: number): void {
+    const first = this.backlog === 0;
+    this.backlog += length;
+    if (first) this.onDirty?.();
   }
   /** All that is queued, copied now, as the kernel would. */
   take(): Buffer {

@@ -1,12 +1,19 @@
 // An initiator core joined to a target core in memory, under a fake clock: delays, cuts, corruption, pieces of any size.
 
+import type { BlockDevice } from '../../src/block/block-device.js';
 import type { InitiatorConnection } from '../../src/initiator/connection.js';
 import { DEFAULT_TIMERS, type InitiatorTimers, type LoginOptions } from '../../src/initiator/options.js';
 import { InitiatorSession, type SessionOutput } from '../../src/initiator/session.js';
 import { makeIsid } from '../../src/iscsi/isid.js';
+import type { ChapAccount } from '../../src/target/config.js';
+import { TargetConnection } from '../../src/target/connection.js';
+import { TargetContext } from '../../src/target/context.js';
+import type { TargetEvent } from '../../src/target/events.js';
+import { LogicalUnit } from '../../src/target/logical-unit.js';
+import { TargetNode } from '../../src/target/target-node.js';
 import { BufferPool } from '../../src/util/ref-buffer.js';
 import type { StreamConsumer, Timed } from '../../src/util/stream.js';
-import { FakeClock, type MemorySink, MemoryWire, type WireFaults } from './memory-link.js';
+import { FakeClock, MemorySink, MemoryWire, type WireFaults } from './memory-link.js';
 
 export const INITIATOR = 'iqn.2022-08.com.test:node01.initiator01';
 export const TARGET = 'iqn.2022-08.com.test:dlp.target01';
@@ -74,6 +81,72 @@ export interface PairOptions {
   readonly back?: WireFaults;
 }
 
+export interface TargetOptions {
+  /** LUN 0, 1, … */
+  readonly devices: readonly BlockDevice[];
+  readonly account?: ChapAccount;
+  readonly mutual?: ChapAccount;
+  readonly readOnly?: boolean;
+}
+
+/** Our own target over `devices`: a context that outlives its connections, as the server's does. */
+export class TargetRig {
+  readonly context: TargetContext;
+  readonly events: TargetEvent[] = [];
+  readonly #clock: FakeClock;
+
+  constructor(clock: FakeClock, options: TargetOptions) {
+    this.#clock = clock;
+    const pool = new BufferPool();
+    const units = options.devices.map((device, lun) => ({
+      lun,
+      unit: new LogicalUnit({ name: `disk${lun}`, serial: `5ca1ab1e-000${lun}`, device, pool }),
+    }));
+    const auth = { account: options.account ?? null, mutual: options.mutual ?? null };
+    const mappedLuns = units.map(({ lun }) => ({ mappedLun: lun, tpgLun: lun, readOnly: options.readOnly ?? false }));
+    const node = new TargetNode({
+      alias: 'pair',
+      discoveryAuth: null,
+      targets: [
+        {
+          name: TARGET,
+          portalGroups: [
+            {
+              tag: 1,
+              enabled: true,
+              portals: [{ address: '127.0.0.1', port: 3260 }],
+              luns: units,
+              acls: [{ initiatorName: INITIATOR, auth: null, mappedLuns }],
+              auth,
+              demoMode: 'off',
+              authenticationRequired: false,
+            },
+          ],
+        },
+      ],
+    });
+    this.context = new TargetContext(node, pool);
+  }
+  /** A connection that has just been accepted. */
+  accept(): FarEnd & { consumer: TargetConnection } {
+    const sink = new MemorySink();
+    const host = {
+      now: this.#clock.now,
+      close: (): void => undefined,
+      event: (event: TargetEvent): void => {
+        this.events.push(event);
+      },
+      changed: (): void => undefined,
+    };
+    const addresses = {
+      local: { address: '127.0.0.1', port: 3260 },
+      remote: { address: '127.0.0.1', port: 40_000 },
+    };
+    const consumer = new TargetConnection({ context: this.context, sink, host, addresses });
+    return { consumer, sink, closed: (reason) => consumer.onClosed(reason) };
+  }
+}
+
 /** An InitiatorSession whose connections are joined to far ends. Outputs are collected as they come. */
 export class InitiatorRig {
   readonly clock = new FakeClock();
@@ -113,6 +186,22 @@ export class InitiatorRig {
   }
   pump(): void {
     this.#link?.pump();
+  }
+  /** From here on bytes move by themselves, in the next turn of the event loop, as with sockets. */
+  runByItself(): void {
+    const { out, back } = this.link;
+    let due = false;
+    const soon = (): void => {
+      if (due) return;
+      due = true;
+      setImmediate(() => {
+        due = false;
+        this.pump();
+      });
+    };
+    out.sink.onDirty = soon;
+    back.sink.onDirty = soon;
+    soon();
   }
   /** Until neither bytes nor promises move: for far ends that work with promises, and for `execute`. */
   async settle(rounds = 4): Promise<void> {
