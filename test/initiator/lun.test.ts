@@ -1,0 +1,356 @@
+// Block requests as SCSI commands: which CDB, in how many parts, and what each ending means (SBC-3 §5, SPC-4 §4.5).
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BlockFlag, BlockOp, BlockStatus } from '../../src/block/block-device.js';
+import type { DiskInfo } from '../../src/initiator/probe.js';
+import { Opcode, itt as tagOf } from '../../src/iscsi/wire/bhs.js';
+import { DataInFlag } from '../../src/iscsi/wire/data-in.js';
+import { commandEdtl } from '../../src/iscsi/wire/scsi-command.js';
+import { ResidualFlag } from '../../src/iscsi/wire/scsi-response.js';
+import { ScsiOp } from '../../src/scsi/opcodes.js';
+import { buildDescriptorSense, buildFixedSense, type Sense } from '../../src/scsi/sense.js';
+import { type FakePair, fakeLun, fakePair, start } from '../helpers/fake-pair.js';
+import type { FakeTarget, SeenPdu } from '../helpers/fake-target.js';
+import { pattern } from '../helpers/stream-core.js';
+
+const THIN = { unmap: true, writeSameUnmap: true, readsZeros: true, maxUnmapBlocks: 0, maxWriteSameBlocks: 0 };
+const PLAIN = { unmap: false, writeSameUnmap: false, readsZeros: false, maxUnmapBlocks: 0, maxWriteSameBlocks: 0 };
+const QUIET = { timers: { noopIntervalMs: 0 } };
+
+/** A target that says GOOD to every command once its data has come as immediate data, and takes no note of it. */
+function yesMan(pdu: SeenPdu, target: FakeTarget): boolean {
+  if (pdu.opcode !== Opcode.ScsiCommand) return pdu.opcode === Opcode.DataOut;
+  if ([ScsiOp.Read16, ScsiOp.Read10].some((op) => op === pdu.bhs[32])) {
+    target.sendRead(tagOf(pdu.bhs), Buffer.alloc(commandEdtl(pdu.bhs)));
+  } else target.response(tagOf(pdu.bhs), 0);
+  return true;
+}
+function cdbs(target: FakeTarget): Buffer[] {
+  return target.all(Opcode.ScsiCommand).map(({ bhs }) => bhs.subarray(32, 48));
+}
+function ops(target: FakeTarget): number[] {
+  return cdbs(target).map((cdb) => cdb[0] as number);
+}
+/** Runs one request to its end on a yes-man with this disk. */
+function run(
+  disk: Partial<DiskInfo>,
+  op: BlockOp,
+  offset: number,
+  length: number,
+  more: Parameters<typeof start>[4] = {},
+): { pair: FakePair; status: BlockStatus | null } {
+  const pair = fakePair({ onPdu: yesMan, disk: Buffer.alloc(0) }, QUIET);
+  const request = start(fakeLun(pair, { blocks: 2 ** 24, ...disk }), op, offset, length, more);
+  pair.rig.pump();
+  return { pair, status: request.status };
+}
+/** A target that answers the first commands with these senses or statuses, the rest by the rules. */
+function trouble(...answers: (Sense | number)[]): (pdu: SeenPdu, target: FakeTarget) => boolean {
+  return (pdu, target) => {
+    if (pdu.opcode !== Opcode.ScsiCommand) return false;
+    const answer = answers.shift();
+    if (answer === undefined) return false;
+    if (typeof answer === 'number') target.response(tagOf(pdu.bhs), answer);
+    else target.response(tagOf(pdu.bhs), 0x02, { sense: buildFixedSense(answer) });
+    return true;
+  };
+}
+const sense = (key: number, asc: number, ascq: number): Sense => ({ key, asc, ascq });
+const RESET = sense(6, 0x29, 0x00);
+
+test('READ(16) and WRITE(16) carry LBA and length; FUA where the unit has it', () => {
+  const { pair } = run({}, BlockOp.Write, 512 * 0x12_3456, 1024, { payload: pattern(1024), flags: BlockFlag.Fua });
+  assert.deepEqual(
+    cdbs(pair.target).map((cdb) => cdb.toString('hex')),
+    ['8a080000000000123456000000020000'],
+  );
+  const read = run({}, BlockOp.Read, 512, 512);
+  assert.equal(cdbs(read.pair.target)[0]?.toString('hex'), '88000000000000000001000000010000');
+});
+
+test('FUA without DPOFUA becomes WRITE and SYNCHRONIZE CACHE; without a cache it is nothing', () => {
+  const more = { payload: pattern(512), flags: BlockFlag.Fua };
+  const cached = run({ dpofua: false }, BlockOp.Write, 0, 512, more);
+  assert.deepEqual(ops(cached.pair.target), [ScsiOp.Write16, ScsiOp.SynchronizeCache16]);
+  assert.equal(cached.status, BlockStatus.Ok);
+  const through = run({ dpofua: false, writeCache: false }, BlockOp.Write, 0, 512, more);
+  assert.deepEqual(ops(through.pair.target), [ScsiOp.Write16]);
+});
+
+test('a unit that knows READ CAPACITY(10) only gets 10-byte commands', () => {
+  const disk = { use10: true, dpofua: true };
+  assert.deepEqual(ops(run(disk, BlockOp.Read, 0, 512).pair.target), [ScsiOp.Read10]);
+  assert.deepEqual(ops(run(disk, BlockOp.Write, 0, 512, { payload: pattern(512) }).pair.target), [ScsiOp.Write10]);
+  assert.deepEqual(ops(run(disk, BlockOp.Flush, 0, 0).pair.target), [ScsiOp.SynchronizeCache10]);
+  assert.deepEqual(ops(run(disk, BlockOp.Read, 0, 2 ** 25).pair.target), [ScsiOp.Read10, ScsiOp.Read10]);
+});
+
+test('a request above the limit of the unit becomes several commands, in order', () => {
+  const { pair, status } = run({ maxTransfer: 65_536 }, BlockOp.Read, 0, 200 * 1024);
+  assert.equal(status, BlockStatus.Ok);
+  assert.deepEqual(
+    cdbs(pair.target).map((cdb) => [Number(cdb.readBigUInt64BE(2)), cdb.readUInt32BE(10)]),
+    [
+      [0, 128],
+      [128, 128],
+      [256, 128],
+      [384, 16],
+    ],
+  );
+  const real = fakePair({}, QUIET);
+  const payload = pattern(200 * 1024);
+  const lun = fakeLun(real, { maxTransfer: 65_536 });
+  const write = start(lun, BlockOp.Write, 512, payload.length, { payload });
+  real.rig.pump();
+  const read = start(lun, BlockOp.Read, 512, payload.length);
+  real.rig.pump();
+  assert.equal(write.status, BlockStatus.Ok);
+  assert.ok(read.bytes.equals(payload));
+  assert.equal(lun.readBytes, payload.length);
+  assert.equal(lun.writtenBytes, payload.length);
+});
+
+test('TRIM is UNMAP with a list of one range, cut at the limits of the unit', () => {
+  const { pair, status } = run({ thin: { ...THIN, maxUnmapBlocks: 1000 } }, BlockOp.Trim, 512 * 7, 512 * 2500);
+  assert.equal(status, BlockStatus.Ok);
+  const lists = pair.target
+    .all(Opcode.ScsiCommand)
+    .map(({ data }) => [data.length, Number(data.readBigUInt64BE(8)), data.readUInt32BE(16)]);
+  assert.deepEqual(lists, [
+    [24, 7, 1000],
+    [24, 1007, 1000],
+    [24, 2007, 500],
+  ]);
+  assert.deepEqual(ops(pair.target), [ScsiOp.Unmap, ScsiOp.Unmap, ScsiOp.Unmap]);
+});
+
+test('TRIM by WRITE SAME where that is all the unit has, and ENOTSUP where it has nothing', () => {
+  const same = run({ thin: { ...THIN, unmap: false } }, BlockOp.Trim, 0, 4096);
+  assert.equal(cdbs(same.pair.target)[0]?.toString('hex'), '93080000000000000000000000080000');
+  assert.equal(run({ thin: PLAIN }, BlockOp.Trim, 0, 4096).status, BlockStatus.Enotsup);
+});
+
+test('TRIM and WRITE ZEROES with FUA end with SYNCHRONIZE CACHE', () => {
+  const flags = BlockFlag.Fua;
+  assert.deepEqual(ops(run({ thin: THIN }, BlockOp.Trim, 0, 4096, { flags }).pair.target), [
+    ScsiOp.Unmap,
+    ScsiOp.SynchronizeCache16,
+  ]);
+  assert.deepEqual(ops(run({ thin: THIN }, BlockOp.WriteZeroes, 0, 4096, { flags }).pair.target), [
+    ScsiOp.WriteSame16,
+    ScsiOp.SynchronizeCache16,
+  ]);
+});
+
+test('WRITE ZEROES unmaps only where unmapped blocks read as zeros and holes are allowed', () => {
+  const unmapBit = (thin: DiskInfo['thin'], flags: number): number => {
+    const { pair } = run({ thin }, BlockOp.WriteZeroes, 0, 4096, { flags });
+    assert.equal(ops(pair.target)[0], ScsiOp.WriteSame16);
+    assert.ok(pair.target.all(Opcode.ScsiCommand)[0]?.data.equals(Buffer.alloc(512)), 'one block of zeros');
+    return (cdbs(pair.target)[0]?.[1] ?? 0) & 0x08;
+  };
+  assert.equal(unmapBit(THIN, 0), 0x08);
+  assert.equal(unmapBit(THIN, BlockFlag.NoHole), 0);
+  assert.equal(unmapBit({ ...THIN, readsZeros: false }, 0), 0);
+  assert.equal(unmapBit({ ...PLAIN, maxWriteSameBlocks: 100 }, 0), 0);
+});
+
+test('WRITE ZEROES writes zeros where the unit knows no WRITE SAME, unless that is too slow', () => {
+  const { pair, status } = run({ thin: PLAIN }, BlockOp.WriteZeroes, 0, 2 ** 20 + 512);
+  assert.equal(status, BlockStatus.Ok);
+  assert.deepEqual(ops(pair.target), [ScsiOp.Write16, ScsiOp.Write16]);
+  assert.equal(
+    run({ thin: PLAIN }, BlockOp.WriteZeroes, 0, 4096, { flags: BlockFlag.FastZero }).status,
+    BlockStatus.Enotsup,
+  );
+});
+
+test('a unit that refuses WRITE SAME gets zeros written, from then on at once', () => {
+  const pair = fakePair({ onPdu: trouble(sense(5, 0x20, 0)) }, QUIET);
+  pair.target.disk.fill(0xff);
+  const lun = fakeLun(pair, { thin: { ...PLAIN, writeSameUnmap: true } });
+  for (const offset of [0, 8192]) {
+    const zero = start(lun, BlockOp.WriteZeroes, offset, 4096);
+    pair.rig.pump();
+    assert.equal(zero.status, BlockStatus.Ok);
+    assert.ok(pair.target.disk.subarray(offset, offset + 4096).equals(Buffer.alloc(4096)));
+  }
+  assert.deepEqual(ops(pair.target), [ScsiOp.WriteSame16, ScsiOp.Write16, ScsiOp.Write16]);
+});
+
+test('a flush that the unit does not know is granted only without a cache', () => {
+  const pair = fakePair({ onPdu: trouble(sense(5, 0x20, 0), sense(5, 0x20, 0)) }, QUIET);
+  const through = start(fakeLun(pair, { writeCache: false }), BlockOp.Flush, 0, 0);
+  pair.rig.pump();
+  assert.equal(through.status, BlockStatus.Ok);
+  const cached = start(fakeLun(pair), BlockOp.Flush, 0, 0);
+  pair.rig.pump();
+  assert.equal(cached.status, BlockStatus.Eio);
+});
+
+test('unit attentions are reported and the command sent again, a bounded number of times', () => {
+  const pair = fakePair({ onPdu: trouble(RESET, sense(6, 0x2a, 0x09), sense(11, 0, 0)) }, QUIET);
+  pattern(4096).copy(pair.target.disk);
+  const lun = fakeLun(pair);
+  const read = start(lun, BlockOp.Read, 0, 4096);
+  pair.rig.pump();
+  assert.equal(read.status, BlockStatus.Ok);
+  assert.ok(read.bytes.equals(pattern(4096)));
+  assert.deepEqual(
+    pair.rig.all('unit-attention').map((output) => [output.sense.asc, output.sense.ascq]),
+    [
+      [0x29, 0],
+      [0x2a, 9],
+    ],
+  );
+  const endless = fakePair({ onPdu: trouble(...Array.from({ length: 100 }, () => RESET)) }, QUIET);
+  const never = start(fakeLun(endless), BlockOp.Read, 0, 512);
+  endless.rig.pump();
+  assert.equal(never.status, BlockStatus.Eio);
+  assert.equal(endless.target.all(Opcode.ScsiCommand).length, 9);
+});
+
+test('a read that is sent again delivers only what the reader has not seen', () => {
+  let first = true;
+  const pair = fakePair(
+    {
+      onPdu: (pdu, target) => {
+        if (pdu.opcode !== Opcode.ScsiCommand || !first) return false;
+        first = false;
+        const itt = tagOf(pdu.bhs);
+        target.dataIn(itt, { flags: 0, dataSn: 0, offset: 0, data: target.disk.subarray(0, 3000) });
+        target.response(itt, 0x02, { sense: buildDescriptorSense(sense(11, 0x47, 0x05)) });
+        return true;
+      },
+    },
+    QUIET,
+  );
+  pattern(65_536).copy(pair.target.disk);
+  const read = start(fakeLun(pair), BlockOp.Read, 0, 65_536);
+  pair.rig.pump();
+  assert.equal(read.status, BlockStatus.Ok);
+  assert.ok(read.bytes.equals(pattern(65_536)));
+});
+
+const ENDINGS: [string, Sense | number, BlockStatus][] = [
+  ['a medium error', sense(3, 0x11, 0), BlockStatus.Eio],
+  ['write protection', sense(7, 0x27, 0), BlockStatus.Eperm],
+  ['a thin unit without room', sense(7, 0x27, 7), BlockStatus.Enospc],
+  ['an LBA out of range', sense(5, 0x21, 0), BlockStatus.Eio],
+  ['an unknown WRITE', sense(5, 0x20, 0), BlockStatus.Eio],
+  ['a deferred error', { ...sense(3, 0x0c, 0), deferred: true }, BlockStatus.Eio],
+  ['a reservation conflict', 0x18, BlockStatus.Eio],
+  ['a status that nobody knows', 0x77, BlockStatus.Eio],
+];
+for (const [name, answer, status] of ENDINGS) {
+  test(`a write meets ${name}`, () => {
+    const pair = fakePair({ onPdu: trouble(answer) }, QUIET);
+    const write = start(fakeLun(pair), BlockOp.Write, 0, 512, { payload: pattern(512) });
+    pair.rig.pump();
+    assert.equal(write.status, status);
+    assert.equal(pair.target.all(Opcode.ScsiCommand).length, 1, 'it is not sent again');
+    assert.equal(pair.rig.session.state, 'LOGGED_IN');
+  });
+}
+test('recovered errors are success; CHECK CONDITION without sense is not', () => {
+  const recovered = fakePair({ onPdu: trouble(sense(1, 0x17, 0)) }, QUIET);
+  const write = start(fakeLun(recovered), BlockOp.Write, 0, 512, { payload: pattern(512) });
+  recovered.rig.pump();
+  assert.equal(write.status, BlockStatus.Ok);
+  const silent = fakePair({ onPdu: trouble(0x02) }, QUIET);
+  const failed = start(fakeLun(silent), BlockOp.Write, 0, 512, { payload: pattern(512) });
+  silent.rig.pump();
+  assert.equal(failed.status, BlockStatus.Eio);
+});
+test('a target failure is an error whatever status goes with it', () => {
+  const pair = fakePair({
+    onPdu: (pdu, target) => {
+      target.response(tagOf(pdu.bhs), 0, { response: 1 });
+      return true;
+    },
+  });
+  const flush = start(fakeLun(pair), BlockOp.Flush, 0, 0);
+  pair.rig.pump();
+  assert.equal(flush.status, BlockStatus.Eio);
+});
+
+test('GOOD for less than was asked for is an error: data, residual, both ways', () => {
+  const short = (answer: (itt: number, target: FakeTarget) => void, op: BlockOp): BlockStatus | null => {
+    const pair = fakePair({
+      onPdu: (pdu, target) => {
+        if (pdu.opcode === Opcode.ScsiCommand) answer(tagOf(pdu.bhs), target);
+        return true;
+      },
+    });
+    const payload = op === BlockOp.Write ? { payload: pattern(1024) } : {};
+    const request = start(fakeLun(pair), op, 0, 1024, payload);
+    pair.rig.pump();
+    return request.status;
+  };
+  const end = DataInFlag.Final | DataInFlag.Status;
+  const data = Buffer.alloc(512);
+  assert.equal(
+    short(
+      (itt, t) => t.dataIn(itt, { flags: end | DataInFlag.Underflow, dataSn: 0, offset: 0, data, residual: 512 }),
+      BlockOp.Read,
+    ),
+    BlockStatus.Eio,
+  );
+  assert.equal(
+    short((itt, t) => t.dataIn(itt, { flags: end, dataSn: 0, offset: 0, data }), BlockOp.Read),
+    BlockStatus.Eio,
+  );
+  assert.equal(
+    short((itt, t) => t.response(itt, 0), BlockOp.Read),
+    BlockStatus.Eio,
+  );
+  const flags = ResidualFlag.Underflow;
+  assert.equal(
+    short((itt, t) => t.response(itt, 0, { flags, residual: 512 }), BlockOp.Write),
+    BlockStatus.Eio,
+  );
+});
+
+test('execute gives status, sense, data and residual as they came', async () => {
+  const bytes = Buffer.from('an answer of 22 bytes.');
+  const pair = fakePair({
+    onPdu: (pdu, target) => {
+      const itt = tagOf(pdu.bhs);
+      if (pdu.bhs[32] === ScsiOp.Inquiry) {
+        const flags = DataInFlag.Final | DataInFlag.Status | DataInFlag.Underflow;
+        target.dataIn(itt, { flags, dataSn: 0, offset: 0, data: bytes, residual: 233 });
+      } else if (pdu.bhs[32] === ScsiOp.ModeSense6) {
+        const flags = DataInFlag.Final | DataInFlag.Status | DataInFlag.Overflow;
+        target.dataIn(itt, { flags, dataSn: 0, offset: 0, data: bytes.subarray(0, 4), residual: 20 });
+      } else target.response(itt, 0x02, { sense: buildFixedSense(sense(5, 0x20, 0)) });
+      return true;
+    },
+  });
+  const lun = Buffer.alloc(8);
+  const ask = (op: number, dataInLength: number) =>
+    pair.rig.session.execute({ lun, cdb: Buffer.from([op]), dataInLength, timeoutMs: 1000 });
+  const inquiry = ask(ScsiOp.Inquiry, 255);
+  const mode = ask(ScsiOp.ModeSense6, 4);
+  const unknown = ask(0xc0, 0);
+  pair.rig.pump();
+  assert.deepEqual(await inquiry, { status: 0, sense: null, data: bytes, residual: 233 });
+  assert.deepEqual((await mode).residual, -20);
+  const refused = await unknown;
+  assert.equal(refused.status, 0x02);
+  assert.equal(refused.sense?.[12], 0x20);
+});
+
+test('what a read-only LUN, a bad range and a full table are told', () => {
+  const pair = fakePair({ window: 0 }, QUIET);
+  const lun = fakeLun(pair, { readOnly: true });
+  for (const op of [BlockOp.Write, BlockOp.Trim, BlockOp.WriteZeroes]) {
+    assert.equal(start(lun, op, 0, 512, { payload: pattern(512) }).status, BlockStatus.Eperm);
+  }
+  assert.equal(start(lun, BlockOp.Read, 2 ** 24, 512).status, BlockStatus.Einval);
+  assert.equal(start(lun, BlockOp.Read, 1, 512).status, BlockStatus.Einval);
+  const waiting = Array.from({ length: 16_384 }, () => start(lun, BlockOp.Read, 0, 512));
+  assert.equal(start(lun, BlockOp.Read, 0, 512).status, BlockStatus.Enomem);
+  pair.rig.link.close('over');
+  assert.ok(waiting.every(({ status }) => status === BlockStatus.Eio));
+  assert.equal(pair.rig.session.tasksInUse, 0);
+});
