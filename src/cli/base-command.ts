@@ -99,9 +99,9 @@ export abstract class BaseCommand extends Command {
     if (this.jsonEnabled() || this.#globals.quiet) return;
     process.stderr.write(`${oneLine(text)}\n`);
   }
-  /** What is being done, to standard error, with --verbose. */
+  /** What is being done, to standard error, with --verbose or --debug 4. */
   protected detail(text: string): void {
-    if (this.#globals.verbose) this.note(text);
+    if (this.#globals.verbose || this.#globals.debug >= 4) this.note(text);
   }
   /** The command to try next; for people only, so never in a pipe. */
   protected next(text: string): void {
@@ -181,7 +181,7 @@ export abstract class BaseCommand extends Command {
 
   #report(error: unknown): void {
     process.stderr.write(errorText(error));
-    if (this.#globals.verbose) process.stderr.write(causesText(error));
+    if (this.#globals.verbose || this.#globals.debug >= 2) process.stderr.write(causesText(error));
     // Without a code of its own an error is a bug of ours, and only its stack says where.
     const stack = error instanceof Error ? error.stack : undefined;
     if (stack !== undefined && (this.#globals.debug >= 8 || process.env.LUNCTL_DEBUG === 'stack')) {

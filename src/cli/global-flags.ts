@@ -25,7 +25,8 @@ export const globalFlags = {
   }),
   debug: Flags.integer({
     char: 'd',
-    summary: 'How much to log: 0 nothing, 2 warnings, 4 information, 8 everything.',
+    summary:
+      'How much to say: from 2 what caused an error, from 4 all that --verbose says, at 8 where in the program it arose.',
     min: 0,
     max: 8,
     default: 0,
