@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly okStatuses?: readonly number[];
   /** `hex`: standard output is binary and comes back as hexadecimal digits. Default utf8. */
   readonly encoding?: 'utf8' | 'hex';
+  /** Told the program's process number once it runs. */
+  readonly onStart?: (pid: number) => void;
 }
 
 export interface RunResult {
@@ -62,13 +64,15 @@ export async function runTool(tool: Tool, args: readonly string[], options: RunO
   checkInterrupted(options.signal);
   const { execa } = await import('execa');
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  const result: Ended = await execa(tool, args, {
+  const child = execa(tool, args, {
     ...baseOptions(),
     encoding: options.encoding ?? 'utf8',
     ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
     timeout: timeoutMs,
   });
+  if (child.pid !== undefined) options.onStart?.(child.pid);
+  const result: Ended = await child;
   if (result.isCanceled) checkInterrupted(options.signal);
   const status = result.exitCode;
   if (status === undefined || !(options.okStatuses ?? [0]).includes(status)) throw helperError(tool, result, timeoutMs);

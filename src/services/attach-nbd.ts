@@ -70,12 +70,18 @@ async function connectFree(request: AttachRequest): Promise<NbdDevice> {
     const name = `nbd${index}`;
     if (!isFree(name)) continue;
     record(request, name, null);
+    let client = '';
     try {
       await runTool('nbd-client', connectArguments(request, `/dev/${name}`), {
         timeoutMs: CONNECT_MS,
         signal: request.signal,
+        onStart: (pid) => {
+          client = String(pid);
+        },
       });
     } catch (error) {
+      // Interrupted or out of time, it may have connected the device nevertheless.
+      await disconnect({ name, connectPid: client });
       if (!isFree(name) && !request.signal?.aborted) continue;
       removeAttachRecord(request.runDir, request.exportName);
       throw error;
