@@ -93,6 +93,8 @@ export async function compareAndWrite(unit: LogicalUnit, task: ScsiTask, cdb: Bl
   if (cdb.blocks > LIMITS.compareAndWrite) throw invalidFieldInCdb('SBC-3 §5.2', 13);
   unit.checkWritable(task);
   const half = cdb.blocks * unit.device.blockSize;
+  // Also where the count is 0, which compares nothing: data that nobody asked for is a mistake somewhere.
+  if (task.dataOutLength !== 2 * half) throw invalidFieldInCdb('SBC-3 §5.2', 13);
   if (half === 0) return;
   const data = await wholeData(task, 2 * half);
   await exclusively(unit, task, async () => {
@@ -124,7 +126,7 @@ export async function orWrite(unit: LogicalUnit, task: ScsiTask, cdb: BlockCdb):
 /** WRITE SAME, SBC-3 §5.45 ff.: one block for the whole range; zeros are left to the device, with UNMAP as holes. */
 export async function writeSame(unit: LogicalUnit, task: ScsiTask, cdb: BlockCdb): Done {
   const { blockSize } = unit.device;
-  const offset = unit.checkRange(task.cdb, cdb.lba, cdb.blocks, LIMITS.writeSame);
+  const offset = unit.checkRange(task.cdb, cdb.lba, cdb.blocks);
   // WSNZ is set: a count of 0 does not mean "to the end". ANCHOR is not offered. NDOB goes with UNMAP or alone.
   if (cdb.blocks === 0) throw invalidFieldInCdb('SBC-3 §5.45', cdb.opcode >> 5 === 4 ? 10 : 7);
   if (cdb.anchor || (cdb.unmap && !unit.device.canTrim)) throw invalidFieldInCdb('SBC-3 §5.45', 1, cdb.anchor ? 4 : 3);

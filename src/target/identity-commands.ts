@@ -115,7 +115,7 @@ function blockLimits(unit: LogicalUnit): Buffer {
     maxUnmapDescriptors: canTrim ? LIMITS.unmapDescriptors : 0,
     optimalUnmapGranularity: canTrim ? granularity : 0,
     unmapAlignment: canTrim ? 0 : null,
-    maxWriteSame: LIMITS.writeSame,
+    maxWriteSame: LIMITS.transfer / blockSize,
   });
 }
 

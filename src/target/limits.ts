@@ -30,9 +30,8 @@ export const LIMITS = {
   transfer: 2 ** 23,
   /** COMPARE AND WRITE, in blocks. */
   compareAndWrite: 128,
-  /** WRITE SAME in blocks, UNMAP in blocks of all its descriptors, and their number. */
-  writeSame: 65_536,
-  unmapBlocks: 2 ** 22,
+  /** UNMAP: blocks of all its descriptors together, and their number. WRITE SAME may be as long as a transfer. */
+  unmapBlocks: 2 ** 20,
   unmapDescriptors: 64,
   /** An answer to our Asynchronous Message that asks for logout, in seconds (RFC 7143 §11.9.1, Parameter3). */
   logoutSeconds: 5,
