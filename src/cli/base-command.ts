@@ -135,7 +135,7 @@ export abstract class BaseCommand extends Command {
     A extends Record<string, unknown>,
   >(options?: Interfaces.Input<F, B, A>, argv: string[] = this.argv): Promise<Interfaces.ParserOutput<F, B, A>> {
     refuseUnknownFlags(argv, { ...globalFlags, ...this.ctor.flags, json: { type: 'boolean' } }, this.id ?? '');
-    const parsed = await super.parse(options, argv).catch((error: unknown) => {
+    const parsed = await super.parse(options && withoutStdin(options), argv).catch((error: unknown) => {
       throw asUsageError(error, this.id ?? '');
     });
     this.#globals = { ...BEFORE_PARSE, ...(parsed.flags as Partial<Globals>) };
@@ -188,6 +188,19 @@ export abstract class BaseCommand extends Command {
       process.stderr.write(`${stack}\n`);
     }
   }
+}
+
+interface ParserInput {
+  readonly args?: object | undefined;
+  readonly baseFlags?: object | undefined;
+  readonly enableJsonFlag?: boolean | undefined;
+}
+/** oclif would take piped standard input for an argument that is missing, and a secret that comes that way with it. */
+function withoutStdin<T extends ParserInput>(options: T): T {
+  const args = Object.entries(options.args ?? {}).map(([name, arg]) => [name, { ...arg, ignoreStdin: true }]);
+  // `options` is a command class: the spread copies its own statics, the inherited ones are named.
+  const { baseFlags, enableJsonFlag } = options;
+  return { ...options, baseFlags, enableJsonFlag, args: Object.fromEntries(args) };
 }
 
 /** The name under which a command's JSON is versioned: `session:show` → `lunctl.session-show/1`. */

@@ -6,7 +6,7 @@ import { formatSize, orDash } from './text.js';
 
 /** One file system as `df -hT` shows it. */
 export function mountedText({ source, type, sizeBytes, usedBytes, availableBytes, target }: MountedFileSystem): string {
-  const sizes = [sizeBytes, usedBytes, availableBytes].map(formatSize);
+  const sizes = [sizeBytes, usedBytes, availableBytes].map(dfSize);
   return table(
     [
       { head: 'Filesystem' },
@@ -17,6 +17,16 @@ export function mountedText({ source, type, sizeBytes, usedBytes, availableBytes
     [[source, type, ...sizes, percent(usedBytes, usedBytes + availableBytes), target]],
   );
 }
+
+/** A size as df -h prints it: rounded up, with one decimal below 10. */
+function dfSize(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  for (; value >= 1024 && unit < DF_UNITS.length - 1; unit++) value /= 1024;
+  const tenths = Math.ceil(value * 10) / 10;
+  return `${unit > 0 && tenths < 10 ? tenths.toFixed(1) : Math.ceil(value)}${DF_UNITS[unit]}`;
+}
+const DF_UNITS = ['', 'K', 'M', 'G', 'T', 'P'] as const;
 
 /** A tree: each disk, and its partitions below it. */
 export function diskListText(disks: readonly ListedDisk[]): string {
