@@ -4,9 +4,9 @@ import { AppError } from '../util/errors.js';
 /** Longest iSCSI name in bytes (§4.2.7.1). */
 export const NAME_LARGEST = 223;
 
-// The characters that a name has after preparation, without those outside ASCII: RFC 3722's profile is not worth its
-// tables, since a lower-case ASCII name is all that targets in the field have.
-const IQN = /^iqn\.\d{4}-(?:0[1-9]|1[0-2])\.[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[a-z0-9.:_-]+)?$/;
+// ASCII names without stringprep (RFC 3722). Capital letters and underscores are against that profile, but appliances in the
+// field put them into their default names, and open-iscsi takes them: a name is used as it was given, never folded.
+const IQN = /^iqn\.\d{4}-(?:0[1-9]|1[0-2])\.[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[a-zA-Z0-9.:_-]+)?$/;
 const EUI = /^eui\.[0-9a-f]{16}$/i;
 const NAA = /^naa\.(?:[0-9a-f]{16}|[0-9a-f]{32})$/i;
 
@@ -25,7 +25,6 @@ export function checkIscsiName(name: string): string {
 
 function complaint(name: string): string {
   if (Buffer.byteLength(name) > NAME_LARGEST) return `it is longer than ${NAME_LARGEST} bytes`;
-  if (name.toLowerCase() !== name && isIscsiName(name.toLowerCase())) return 'capital letters are not allowed';
   if (!/^(?:iqn|eui|naa)\./.test(name)) return 'it must begin with iqn., eui. or naa.';
   if (name.startsWith('iqn.') && !/^iqn\.\d{4}-\d{2}\./.test(name)) return 'a year and month must follow "iqn."';
   return 'it has characters that are not allowed, or a part is missing';
