@@ -30,7 +30,9 @@ before(async () => {
   }
   report = await new Promise((resolve) => {
     const args = ['lint', '--vcs-enabled=false', '--max-diagnostics=none', '--reporter=github'];
-    execFile(join(process.cwd(), 'node_modules/.bin/biome'), args, { cwd: folder }, (_error, out, err) => resolve(out + err));
+    execFile(join(process.cwd(), 'node_modules/.bin/biome'), args, { cwd: folder }, (_error, out, err) =>
+      resolve(out + err),
+    );
   });
 });
 after(() => rm(folder, { recursive: true }));

@@ -1,0 +1,118 @@
+// A place of its own for end-to-end tests: folders, the built command line, and proof that nothing is left behind.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const BIN = join(import.meta.dirname, '../../bin/run.js');
+
+export interface Run {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+  ms: number;
+}
+
+export class Sandbox {
+  readonly #children: ChildProcess[] = [];
+  private constructor(
+    readonly folder: string,
+    readonly env: NodeJS.ProcessEnv,
+  ) {}
+
+  static async make(initiatorName: string): Promise<Sandbox> {
+    const folder = await mkdtemp(join(tmpdir(), 'lunctl-e2e-'));
+    const env = {
+      PATH: process.env.PATH,
+      HOME: folder,
+      LUNCTL_CONFIG_DIR: join(folder, 'etc'),
+      LUNCTL_DB_DIR: join(folder, 'db'),
+      LUNCTL_RUN_DIR: join(folder, 'run'),
+    };
+    await mkdir(env.LUNCTL_CONFIG_DIR, { mode: 0o700 });
+    const sandbox = new Sandbox(folder, env);
+    await writeFile(join(env.LUNCTL_CONFIG_DIR, 'initiatorname.iscsi'), `InitiatorName=${initiatorName}\n`);
+    return sandbox;
+  }
+
+  /** Writes a file only its owner may read, and returns its path. */
+  async secretFile(name: string, secret: string): Promise<string> {
+    const path = join(this.folder, name);
+    await writeFile(path, secret, { mode: 0o600 });
+    return path;
+  }
+
+  /** Runs `lunctl` to its end. */
+  run(...args: string[]): Promise<Run> {
+    const began = performance.now();
+    return new Promise((resolve, reject) => {
+      const child = spawn(process.execPath, [BIN, ...args], { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] });
+      let stdout = '';
+      let stderr = '';
+      child.stdout.on('data', (chunk) => (stdout += chunk));
+      child.stderr.on('data', (chunk) => (stderr += chunk));
+      child.on('error', reject);
+      child.on('close', (code) => resolve({ code, stdout, stderr, ms: performance.now() - began }));
+    });
+  }
+
+  /** Runs `lunctl` and expects success. */
+  async ok(...args: string[]): Promise<Run> {
+    const run = await this.run(...args);
+    assert.equal(run.code, 0, `lunctl ${args.join(' ')}\n${run.stdout}${run.stderr}`);
+    return run;
+  }
+
+  /** Starts `lunctl serve …` on a port of the kernel's choice; resolves with the port when it listens. */
+  serve(...args: string[]): Promise<{ port: number; child: ChildProcess; output: () => string }> {
+    const child = spawn(process.execPath, [BIN, 'serve', '--portal', '127.0.0.1:0', ...args], {
+      env: this.env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#children.push(child);
+    let output = '';
+    return new Promise((resolve, reject) => {
+      const read = (chunk: Buffer): void => {
+        output += chunk;
+        const port = /listening on 127\.0\.0\.1:(\d+)/.exec(output)?.[1];
+        if (port) resolve({ port: Number(port), child, output: () => output });
+      };
+      child.stdout.on('data', read);
+      child.stderr.on('data', read);
+      child.on('close', (code) => reject(new Error(`serve ended with ${code}: ${output}`)));
+    });
+  }
+
+  /** What processes and sockets carry this sandbox's name. */
+  leftovers(): string[] {
+    const left: string[] = [];
+    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+      try {
+        const environ = readFileSync(`/proc/${pid}/environ`, 'latin1');
+        if (environ.includes(this.folder))
+          left.push(readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' '));
+      } catch {
+        // The process ended meanwhile.
+      }
+    }
+    const sessions = join(this.folder, 'run/s');
+    if (existsSync(sessions)) left.push(...readdirSync(sessions));
+    return left;
+  }
+
+  async stop(): Promise<void> {
+    await this.run('node', 'logout', '--all');
+    await Promise.all(
+      this.#children
+        .filter((child) => child.exitCode === null && child.signalCode === null)
+        .map((child) => {
+          const closed = new Promise((resolve) => child.once('close', resolve));
+          child.kill('SIGINT');
+          return closed;
+        }),
+    );
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
