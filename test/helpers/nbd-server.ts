@@ -17,6 +17,8 @@ export interface TestNbdServer {
   /** The errors with which connections ended, in order. */
   readonly errors: Error[];
   readonly connections: ReadonlySet<NbdServerConnection>;
+  /** Every connection so far that opened an export, also those that have ended. */
+  readonly sessions: ReadonlySet<NbdServerConnection>;
   close(): Promise<void>;
 }
 
@@ -30,10 +32,12 @@ export async function startNbdServer(
   const pool = new BufferPool();
   const errors: Error[] = [];
   const connections = new Set<NbdServerConnection>();
+  const sessions = new Set<NbdServerConnection>();
 
   const accept = (wire: Wire): void => {
     const drain = (): void => {
       for (let output = core.poll(); output; output = core.poll()) {
+        if (core.exportName !== null) sessions.add(core);
         if (output.kind !== 'close') continue;
         if (output.error) errors.push(output.error);
         wire.end();
@@ -57,6 +61,7 @@ export async function startNbdServer(
     uri: (name) => `nbd+unix:///${name}?socket=${socketPath}`,
     errors,
     connections,
+    sessions,
     close: async () => {
       await listener.close();
       await rm(folder, { recursive: true });
