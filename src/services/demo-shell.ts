@@ -29,6 +29,7 @@ const COMMAND_MS = 60_000;
 /** `serve` says where it listens within this time, and ends within the other. */
 const LISTEN_MS = 15_000;
 const STOP_MS = 8000;
+const MESSAGE_LENGTH = 300;
 /** The longest part of a socket path below the run folder, with room to spare: sun_path holds 108 bytes. */
 const LONGEST_BASE = 70;
 
@@ -100,7 +101,8 @@ export class DemoShell {
     });
     if (result.isCanceled && signal?.reason instanceof AppError) throw signal.reason;
     if (result.exitCode === 0) return result.stdout;
-    const said = result.stderr.trim().split('\n')[0] ?? '';
+    // With --json an error is an object on standard output.
+    const said = result.stderr.trim().split('\n')[0] || result.stdout.replace(/\s+/g, ' ').slice(0, MESSAGE_LENGTH);
     const how = result.exitCode === undefined ? 'did not end by itself' : `ended with ${result.exitCode}`;
     throw new AppError('ERR_HELPER', `lunctl ${args.slice(0, 2).join(' ')} ${how}: ${said}`);
   }

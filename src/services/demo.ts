@@ -32,6 +32,7 @@ const TARGET = 'iqn.2022-08.com.test:dlp.target01';
 const INITIATOR = 'iqn.2022-08.com.test:node01.initiator01';
 const DISK_SIZE = '10G';
 /** The demo's own and only here: it protects a sparse file that is gone in a minute. */
+const USER = 'username';
 const SECRET = 'a-demo-secret-16';
 const UNMOUNT_MS = 3000;
 const LOGOUT_MS = 6000;
@@ -61,9 +62,8 @@ class Demo {
 
   async run(): Promise<DemoResult> {
     const attach = await this.#chooseAttach();
-    const chap = this.#configure();
-    await this.#findTarget(chap);
-    const disk = await this.#logIn(attach, chap);
+    await this.#findTarget(this.#configure());
+    const disk = await this.#logIn(attach);
     const fileSystem = await this.#makeFileSystem(disk);
     const mounted = fileSystem !== null && disk.path !== null;
     if (mounted) await this.#useFileSystem(`${disk.name}p1`);
@@ -81,37 +81,43 @@ class Demo {
         return mode;
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
-        reasons.push(
-          error.hint === undefined || error.code === 'ERR_ACCESS' ? error.message : `${error.message} (${error.hint})`,
-        );
+        // What the second one lacks is what would help.
+        const withHint = choice === 'fuse' && error.code === 'ERR_DRIVER_MISSING' && error.hint !== undefined;
+        reasons.push(withHint ? `${error.message} (${error.hint})` : error.message);
       }
     }
     this.#leaveOut(`no block device and no mount: ${reasons.join('; ')}`);
     return 'none';
   }
 
-  /** The files that a person would edit: initiator name and CHAP secret. Returns the flags for CHAP. */
-  #configure(): string[] {
+  /** The files that a person would edit: initiator name, and CHAP in iscsid.conf. Returns the secret file for serve. */
+  #configure(): string {
     this.#shell.writePrivate('etc/initiatorname.iscsi', `InitiatorName=${INITIATOR}\n`);
-    const secret = this.#shell.writePrivate('secret', `${SECRET}\n`);
+    const auth = `node.session.auth.authmethod = CHAP
+node.session.auth.username = ${USER}
+node.session.auth.password = ${SECRET}
+`;
+    this.#shell.writePrivate('etc/iscsid.conf', auth);
     const variables = Object.entries(this.#shell.variables).map(([name, value]) => `${name}=${value}`);
     this.#reporter.note(`everything below lives in ${this.#shell.folder}: export ${variables.join(' ')}`);
-    return ['--chap-user', 'username', '--chap-secret-file', secret];
+    this.#reporter.note('etc/initiatorname.iscsi names this initiator, etc/iscsid.conf has its CHAP user and secret');
+    return this.#shell.writePrivate('secret', `${SECRET}\n`);
   }
 
   #portal = '';
-  async #findTarget(chap: readonly string[]): Promise<void> {
+  async #findTarget(secretFile: string): Promise<void> {
     const file = `${this.#shell.folder}/disk01.img=${DISK_SIZE}`;
+    const chap = ['--chap-user', USER, '--chap-secret-file', secretFile];
     const serve = [file, '--target', TARGET, '--allow', INITIATOR, '--portal', '127.0.0.1:0', ...chap];
     this.#server = await this.#shell.serve('Share a sparse file as an iSCSI target, with CHAP', serve);
     this.#portal = `127.0.0.1:${this.#server.port}`;
-    const discover = ['discovery', 'sendtargets', '-p', this.#portal, ...chap];
+    const discover = ['discovery', 'sendtargets', '-p', this.#portal];
     await this.#shell.lunctl('Discover the targets of that portal', discover);
     await this.#shell.lunctl('Look at the record that this has made', ['node', 'show', '-T', TARGET], excerpt);
   }
 
-  async #logIn(attach: DeviceInfo['attach'], chap: readonly string[]): Promise<{ name: string; path: string | null }> {
-    const login = ['node', 'login', '-T', TARGET, '-p', this.#portal, '--attach', attach, ...chap];
+  async #logIn(attach: DeviceInfo['attach']): Promise<{ name: string; path: string | null }> {
+    const login = ['node', 'login', '-T', TARGET, '-p', this.#portal, '--attach', attach];
     await this.#shell.lunctl('Log in; it returns when the disk can be used', login);
     await this.#shell.lunctl('List the sessions', ['session', 'show']);
     const listing: unknown = JSON.parse(await this.#shell.quiet(['session', 'show', '--json']));

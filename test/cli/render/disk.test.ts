@@ -1,0 +1,76 @@
+// Disks and mounts as text.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { diskListText, mountedText } from '../../../src/cli/render/disk.js';
+import type { ListedDisk, ListedPartition } from '../../../src/services/disk-list.js';
+
+const G = 1024 ** 3;
+
+test('a mount reads as df -hT prints it', () => {
+  const mounted = {
+    source: '/dev/nbd0p1',
+    type: 'xfs',
+    target: '/mnt',
+    sizeBytes: 10_668_212_224,
+    usedBytes: 103_006_208,
+    availableBytes: 10_565_206_016,
+  };
+  assert.equal(
+    mountedText(mounted),
+    'Filesystem   Type  Size  Used  Avail  Use%  Mounted on\n/dev/nbd0p1  xfs    10G   99M   9.9G    1%  /mnt\n',
+  );
+  const full = { ...mounted, sizeBytes: 512, usedBytes: 512, availableBytes: 0 };
+  assert.match(mountedText(full), /xfs {3} 512 {3}512 {6}0 {2}100% {2}\/mnt/);
+});
+
+const nothing = { type: null, label: null, uuid: null, mounts: [] };
+const disk = (values: Partial<ListedDisk>): ListedDisk => ({
+  ...nothing,
+  sid: 1,
+  state: 'LOGGED_IN',
+  targetName: 'iqn.2022-08.com.test:dlp.target01',
+  lun: 0,
+  path: '/dev/nbd0',
+  attach: 'nbd',
+  nbd: '',
+  sizeBytes: 10 * G,
+  blockSize: 512,
+  serial: '',
+  designator: '',
+  readOnly: false,
+  table: 'gpt',
+  partitions: [],
+  ...values,
+});
+const part = (values: Partial<ListedPartition>): ListedPartition => {
+  return { ...nothing, number: 1, path: '/dev/nbd0p1', nbd: null, startBytes: 0, sizeBytes: 5 * G, ...values };
+};
+
+test('a tree of disks, partitions and mounts; hostile labels show no control characters', () => {
+  const mounts = [{ target: '/mnt', usedBytes: 1, sizeBytes: 100 }];
+  const text = diskListText([
+    disk({
+      partitions: [part({ type: 'xfs', label: 'da\u001b[31mta', mounts }), part({ number: 2, path: '/dev/nbd0p2' })],
+    }),
+    disk({
+      lun: 1,
+      path: null,
+      table: null,
+      sizeBytes: 2 * 1024 * G,
+      state: 'FAILED',
+      partitions: [part({ path: null })],
+    }),
+    disk({ lun: 2, path: '/dev/nbd1', table: null, type: 'ext4' }),
+  ]);
+  assert.equal(
+    text,
+    `DEVICE    SIZE  TYPE  FSTYPE  LABEL     MOUNT  USED  FROM
+nbd0       10G  gpt   -       -         -         -  iqn.2022-08.com.test:dlp.target01/0
+├─nbd0p1    5G  part  xfs     da[31mta  /mnt     1%
+└─nbd0p2    5G  part  -       -         -         -
+-           2T  -     -       -         -         -  iqn.2022-08.com.test:dlp.target01/1 (FAILED)
+└─p1        5G  part  -       -         -         -
+nbd1       10G  disk  ext4    -         -         -  iqn.2022-08.com.test:dlp.target01/2
+`,
+  );
+});
