@@ -50,7 +50,7 @@ async function logoutOne(sid: number, { paths, signal }: LogoutOptions): Promise
       await listSessions(paths, { signal });
       return { sid, session, error: null };
     }
-    if (error instanceof AppError) return fail(error.code === 'ERR_NOT_FOUND' ? missing(sid) : error);
+    if (error instanceof AppError) return fail(error);
     throw error;
   }
 }

@@ -78,7 +78,7 @@ async function call(
   try {
     return await callControl(sessionFolder(runDir, sid).controlSocket, op, params, { timeoutMs, signal });
   } catch (error) {
-    const gone = error instanceof AppError && (error.code === 'ERR_NOT_CONNECTED' || error.code === 'ERR_NOT_FOUND');
+    const gone = error instanceof AppError && error.code === 'ERR_NOT_CONNECTED';
     throw gone ? new AppError('ERR_SESSION_NOT_FOUND', `session ${sid} has ended`, { cause: error }) : error;
   }
 }

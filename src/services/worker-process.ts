@@ -20,7 +20,18 @@ const USABLE_MS = 120_000;
 const UNDO_MS = 20_000;
 const LOG_TAIL = 4096;
 /** What a worker gets of the environment: never all of it. */
-const KEPT_VARIABLES = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'LUNCTL_PLAIN_SOCKETS', 'NODE_V8_COVERAGE'];
+const KEPT_VARIABLES = [
+  'PATH',
+  'HOME',
+  'LANG',
+  'LC_ALL',
+  'TZ',
+  'NODE_V8_COVERAGE',
+  'LUNCTL_PLAIN_SOCKETS',
+  'LUNCTL_CONFIG_DIR',
+  'LUNCTL_DB_DIR',
+  'LUNCTL_RUN_DIR',
+];
 
 export interface RunWorkerOptions {
   readonly signal: AbortSignal | undefined;

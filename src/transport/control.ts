@@ -70,7 +70,10 @@ export async function serveControl(
  */
 export async function callControl(path: string, op: string, params: object, options: CallOptions): Promise<unknown> {
   checkSocketPath(path);
-  await checkPrivateFolder(path);
+  await checkPrivateFolder(path).catch((error: unknown) => {
+    if (!(error instanceof AppError) || error.code !== 'ERR_NOT_FOUND') throw error;
+    throw new AppError('ERR_NOT_CONNECTED', `nobody answers on ${path}: ${error.message}`, { cause: error });
+  });
   const request = `${JSON.stringify({ op, params })}\n`;
   if (Buffer.byteLength(request) > LONGEST_REQUEST) throw new AppError('ERR_USAGE', `request ${op} is too long`);
   const socket = connect(path);

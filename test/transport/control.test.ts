@@ -120,7 +120,7 @@ describe('the control socket', () => {
 
   it('says when nobody is there', async () => {
     await assert.rejects(callControl(join(folder, 'none.sock'), 'info', {}, bound), { code: 'ERR_NOT_CONNECTED' });
-    await assert.rejects(callControl(join(folder, 'no', 'c.sock'), 'info', {}, bound), { code: 'ERR_NOT_FOUND' });
+    await assert.rejects(callControl(join(folder, 'no', 'c.sock'), 'info', {}, bound), { code: 'ERR_NOT_CONNECTED' });
   });
 
   it('takes over the socket of a dead process, but no other file', async () => {

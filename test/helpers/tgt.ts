@@ -1,0 +1,100 @@
+// A tgtd of a test's own: on a free port, with its own management channel, serving files of a temporary folder.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export const TGT_TARGET = 'iqn.2022-08.com.test:tgt01';
+
+/** Why tests against tgt cannot run here, or false. */
+export function tgtMissing(): string | false {
+  if (!existsSync('/usr/sbin/tgtd')) return 'tgtd is not installed: apt-get install tgt';
+  return process.getuid?.() === 0 ? false : 'tgtd needs root for its management socket';
+}
+
+export interface Tgt {
+  readonly port: number;
+  /** The file behind LUN 1. */
+  readonly image: string;
+  readonly folder: string;
+  /** Runs tgtadm against this tgtd. */
+  adm(...args: string[]): string;
+  /** Adds CHAP: from now on a login needs these. */
+  requireChap(user: string, secret: string): void;
+  kill(signal?: NodeJS.Signals): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts tgtd with one target that has a disk of `sizeBytes` as LUN 1 (LUN 0 is tgt's own controller). */
+export async function startTgt(sizeBytes = 64 * 2 ** 20): Promise<Tgt> {
+  const folder = mkdtempSync(join(tmpdir(), 'lunctl-tgt-'));
+  const image = join(folder, 'disk.img');
+  writeFileSync(image, '');
+  truncateSync(image, sizeBytes);
+  const port = await freePort();
+  // tgtd takes numbers up to 32767 here; of ports in use at the same time no two share the rest.
+  const control = String(port % 32_749);
+  const child = spawn('/usr/sbin/tgtd', ['-f', '-C', control, '--iscsi', `portal=127.0.0.1:${port}`], {
+    stdio: 'ignore',
+  });
+  const adm = (...args: string[]) =>
+    execFileSync('/usr/sbin/tgtadm', ['-C', control, '--lld', 'iscsi', ...args], { encoding: 'utf8' });
+  await accepts(port, child);
+  adm('--op', 'new', '--mode', 'target', '--tid', '1', '-T', TGT_TARGET);
+  adm('--op', 'new', '--mode', 'logicalunit', '--tid', '1', '--lun', '1', '-b', image);
+  adm('--op', 'bind', '--mode', 'target', '--tid', '1', '-I', 'ALL');
+  const kill = (signal: NodeJS.Signals = 'SIGKILL') => ended(child, signal);
+  return {
+    port,
+    image,
+    folder,
+    adm,
+    requireChap(user, secret) {
+      adm('--op', 'new', '--mode', 'account', '--user', user, '--password', secret);
+      adm('--op', 'bind', '--mode', 'account', '--tid', '1', '--user', user);
+    },
+    kill,
+    async stop() {
+      await kill();
+      rmSync(folder, { recursive: true, force: true });
+      rmSync(`/var/run/tgtd/socket.${control}`, { force: true });
+      rmSync(`/var/run/tgtd/socket.${control}.lock`, { force: true });
+    },
+  };
+}
+
+/** A port that nobody listens on now, above 20000. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** Waits until `port` takes connections; throws when `child` ends or ten seconds pass. */
+export async function accepts(port: number, child: ChildProcess): Promise<void> {
+  const end = Date.now() + 10_000;
+  for (;;) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1');
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+      socket.once('connect', () => socket.destroy());
+    });
+    if (open) return;
+    if (child.exitCode !== null || Date.now() > end) throw new Error(`nothing listens on port ${port}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Signals a child that a test started and waits for its end. */
+export async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = new Promise((resolve) => child.once('exit', resolve));
+  child.kill(signal);
+  await exit;
+}
