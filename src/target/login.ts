@@ -76,7 +76,6 @@ export class TargetLogin {
   /** The security stage has settled on None, or CHAP has succeeded. */
   #secured = false;
   #negotiator: Negotiator | null = null;
-  #offered = false;
   #over = false;
 
   constructor(options: LoginOptions) {
@@ -264,15 +263,7 @@ export class TargetLogin {
       this.#respond(request, out, false);
       return;
     }
-    if (!this.#offered) {
-      this.#offered = true;
-      out.push(...negotiator.offer());
-    }
-    // What we have asked must be answered before the stage is left.
-    if (negotiator.pending.length > 0) {
-      this.#respond(request, out, false);
-      return;
-    }
+    // Nothing is offered from this side: every default is one that this target can live with.
     this.#finish(identity, request, negotiator, out);
   }
 
