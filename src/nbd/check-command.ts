@@ -34,8 +34,9 @@ export function operationOf(command: number, flags: number): BlockOp | undefined
   }
 }
 
-/** The device's flags for a command's. */
-export function blockFlags(commandFlags: number): number {
+/** The device's flags for a command's. FUA on a command that writes nothing has no meaning and may be ignored. */
+export function blockFlags(op: BlockOp, commandFlags: number): number {
+  if (op === BlockOp.Read || op === BlockOp.Flush) return 0;
   return (
     ((commandFlags & CommandFlag.Fua) !== 0 ? BlockFlag.Fua : 0) |
     ((commandFlags & CommandFlag.NoHole) !== 0 ? BlockFlag.NoHole : 0) |

@@ -249,7 +249,7 @@ export class Transmission implements RequestOwner, CommandContext {
     request.length = requestLength(b, at);
     request.cookieHigh = requestCookieHigh(b, at);
     request.cookieLow = requestCookieLow(b, at);
-    request.flags = blockFlags(commandFlags);
+    request.flags = blockFlags(request.op, commandFlags);
     request.whole = !this.structuredReplies || (commandFlags & CommandFlag.Df) !== 0;
     const status =
       op === undefined ? BlockStatus.Einval : checkCommand(this, op, commandFlags, request.offset, request.length);

@@ -289,8 +289,12 @@ describe('NBD transmission', () => {
     });
   }
 
-  it('takes FUA on every command, as clients send it', () => {
-    const driver = opened(memory());
+  it('takes FUA on every command, as clients send it, and ignores it where nothing is written', () => {
+    const device = new FaultDevice(memory(), (r) => {
+      assert.equal(r.flags, 0);
+      return null;
+    });
+    const driver = opened(device);
     for (const type of [Command.Read, Command.Flush]) {
       const length = type === Command.Read ? 512 : 0;
       assert.equal(answer(driver, request({ type, flags: CommandFlag.Fua, length }), length).error, 0);
