@@ -19,6 +19,12 @@ export async function main(argv: readonly string[], root: string): Promise<void>
   quietPipes();
   const words = shortHelp(argv);
   applyColorChoice(words);
+  await dispatch(words, root);
+  // What could not be written shows only now, in the stream's own time.
+  await new Promise<void>((done) => process.stdout.write('', () => setImmediate(done)));
+}
+
+async function dispatch(words: readonly string[], root: string): Promise<void> {
   try {
     const pjson = readPackage(root);
     const asked = words[0];

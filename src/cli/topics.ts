@@ -30,7 +30,8 @@ ${rows({
   demo: 'All of it on this machine, with a target of its own',
 })}
 
-lunctl TOPIC --help lists its commands, lunctl TOPIC COMMAND --help its options and examples.
+lunctl TOPIC --help          the commands of a topic
+lunctl TOPIC COMMAND --help  options and examples
 `;
 }
 

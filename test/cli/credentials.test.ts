@@ -1,0 +1,142 @@
+// CHAP secrets: where they may come from, and what is refused.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { type CredentialFlagValues, readCredentials } from '../../src/cli/credentials.js';
+import { askSecret, askText, canAsk, confirmByName } from '../../src/cli/prompt.js';
+
+let folder: string;
+let warnings: string[];
+const nobody = { interactive: false, signal: new AbortController().signal };
+const read = (flags: CredentialFlagValues) =>
+  readCredentials(flags, { prompts: nobody, warn: (text) => warnings.push(text) });
+const file = (name: string, content: string | Buffer, mode = 0o600) => {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  chmodSync(path, mode);
+  return path;
+};
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lunctl-chap-'));
+  warnings = [];
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+describe('secrets from files', () => {
+  const user = { 'chap-user': 'username' };
+  it('lose one line end and nothing else', async () => {
+    for (const content of ['password1234', 'password1234\n', 'password1234\r\n']) {
+      assert.deepEqual(await read({ ...user, 'chap-secret-file': file('s', content) }), {
+        user: 'username',
+        secret: 'password1234',
+      });
+    }
+    assert.deepEqual(warnings, []);
+  });
+  it('are not asked for without a user', async () => assert.equal(await read({}), null));
+  it('that others may read are refused with 13', async () => {
+    for (const mode of [0o644, 0o640, 0o604, 0o620, 0o601]) {
+      const path = file('s', 'password1234', mode);
+      await assert.rejects(read({ ...user, 'chap-secret-file': path }), { code: 'ERR_ACCESS', hint: /^chmod 600 / });
+    }
+  });
+  it('may come through a pipe', async () => {
+    const path = join(folder, 'fifo');
+    execFileSync('mkfifo', ['-m', '600', path]);
+    const reading = read({ ...user, 'chap-secret-file': path });
+    execFileSync('sh', ['-c', `(printf pass; sleep 0.1; printf 'word1234\\n') > ${path}`]);
+    assert.equal((await reading)?.secret, 'password1234');
+  });
+  it('that are none are refused', async () => {
+    mkdirSync(join(folder, 'dir'), { mode: 0o700 });
+    const cases: [string, string][] = [
+      [join(folder, 'missing'), 'ERR_USAGE'],
+      [join(folder, 'dir'), 'ERR_USAGE'],
+      [file('empty', ''), 'ERR_USAGE'],
+      [file('newline', '\n'), 'ERR_USAGE'],
+      [file('two', 'a\nb'), 'ERR_USAGE'],
+      [file('blank', ' secret1234567'), 'ERR_USAGE'],
+      [file('nul', 'a\0b'), 'ERR_USAGE'],
+      [file('bytes', Buffer.from([0xff, 0xfe, 0x41])), 'ERR_USAGE'],
+      [file('long', 'x'.repeat(256)), 'ERR_USAGE'],
+      [file('huge', 'x'.repeat(1_000_000)), 'ERR_USAGE'],
+    ];
+    for (const [path, code] of cases) {
+      await assert.rejects(read({ ...user, 'chap-secret-file': path }), (error: Error & { code: string }) => {
+        assert.equal(error.code, code, path);
+        assert.ok(!error.message.includes('secret1234567'));
+        return true;
+      });
+    }
+    assert.equal((await read({ ...user, 'chap-secret-file': file('max', 'x'.repeat(255)) }))?.secret.length, 255);
+  });
+  it('under 12 bytes are a warning each, without the secret', async () => {
+    const mutual = { 'mutual-user': 'target', 'mutual-secret-file': file('m', 'elevenbytes') };
+    await read({ ...user, 'chap-secret-file': file('s', 'password'), ...mutual });
+    assert.equal(warnings.length, 2);
+    assert.match(warnings[0] ?? '', /has 8 bytes/);
+    assert.ok(!warnings.join().includes('password'));
+  });
+  it('of mutual CHAP must differ', async () => {
+    const same = { 'mutual-user': 'target', 'mutual-secret-file': file('m', 'password1234\n') };
+    const given = { ...user, 'chap-secret-file': file('s', 'password1234') };
+    await assert.rejects(read({ ...given, ...same }), { code: 'ERR_USAGE', message: /same secret/ });
+    const mutual = { 'mutual-user': 'target', 'mutual-secret-file': file('m', 'otherpass123') };
+    assert.deepEqual(await read({ ...given, ...mutual }), {
+      user: 'username',
+      secret: 'password1234',
+      mutual: { user: 'target', secret: 'otherpass123' },
+    });
+    await assert.rejects(read({ ...user, 'chap-secret-file': '-', 'mutual-user': 't', 'mutual-secret-file': '-' }), {
+      code: 'ERR_USAGE',
+    });
+  });
+  it('user names that cannot be a record value are refused', async () => {
+    const secret = { 'chap-secret-file': file('s', 'password1234') };
+    for (const name of ['', 'a\nb', ' a', 'x'.repeat(256)]) {
+      await assert.rejects(read({ 'chap-user': name, ...secret }), { code: 'ERR_USAGE' });
+    }
+  });
+});
+
+describe('questions', () => {
+  it('need somebody to answer: the flag is named', async () => {
+    await assert.rejects(read({ 'chap-user': 'u' }), { code: 'ERR_USAGE', hint: /--chap-secret-file/ });
+    await assert.rejects(askSecret(nobody, 'Secret', '--x'), { code: 'ERR_USAGE', hint: 'give --x' });
+    await assert.rejects(askText(nobody, 'Name', '--y'), { code: 'ERR_USAGE', hint: 'give --y' });
+  });
+  it('are never asked without terminals, in CI or with --no-input', () => {
+    assert.equal(canAsk(false, {}), false);
+    assert.equal(canAsk(true, {}), false);
+    const ends = [process.stdin, process.stderr] as unknown as { isTTY: boolean | undefined }[];
+    const before = ends.map(({ isTTY }) => isTTY);
+    try {
+      for (const end of ends) end.isTTY = true;
+      assert.equal(canAsk(false, {}), true);
+      assert.equal(canAsk(false, { CI: 'true' }), false);
+      assert.equal(canAsk(false, { CI: 'false' }), true);
+      assert.equal(canAsk(true, {}), false);
+    } finally {
+      for (const [i, end] of ends.entries()) end.isTTY = before[i];
+    }
+  });
+  it('before destruction: only the right name goes on, anything else is 40', async () => {
+    const what = 'lun 0 holds an ext4 file system\nsize 10G';
+    const confirm = (given?: string) =>
+      confirmByName(nobody, { what, name: 'nbd0', given, accepted: ['iqn.x/0', 'serial1'] });
+    await confirm('iqn.x/0');
+    await confirm('serial1');
+    // A kernel name is reused: it is good for a person who looks at the disk, not for a script.
+    await assert.rejects(confirm('nbd0'), { code: 'ERR_REFUSED' });
+    await assert.rejects(confirm(''), { code: 'ERR_REFUSED' });
+    await assert.rejects(confirm(), {
+      code: 'ERR_REFUSED',
+      message: 'lun 0 holds an ext4 file system',
+      hint: /--confirm iqn\.x\/0/,
+    });
+  });
+});
