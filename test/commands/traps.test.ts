@@ -157,14 +157,10 @@ describe('ends', () => {
     assert.ok(run.ms < 10_000);
   });
   it('a reader that goes away is no failure', async () => {
-    const child = spawn(
-      'sh',
-      ['-c', `"${process.execPath}" "${BIN}" node login --help | true`],
-      {
-        env: box.env,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
+    const child = spawn('sh', ['-c', `"${process.execPath}" "${BIN}" node login --help | true`], {
+      env: box.env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let stderr = '';
     child.stderr.on('data', (chunk) => (stderr += chunk));
     await new Promise((done) => child.on('close', done));

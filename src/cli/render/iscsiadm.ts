@@ -54,12 +54,20 @@ export function recordText(
   table: readonly (readonly [string, string])[],
   { showSecrets }: { showSecrets: boolean },
 ): string {
+  let text = `# BEGIN RECORD ${RECORD_VERSION}\n`;
+  for (const [key, value] of withDefaults(values, table)) text += `${key} = ${shownValue(key, value, showSecrets)}\n`;
+  return `${text}# END RECORD\n`;
+}
+
+/** Every key of `table` in its order, with the record's value or the default; then the record's other keys. */
+export function withDefaults(
+  values: Iterable<readonly [string, string]>,
+  table: readonly (readonly [string, string])[],
+): Map<string, string> {
   const own = new Map(values);
   const merged = new Map(table.map(([key, fallback]) => [key, own.get(key) ?? fallback]));
   for (const [key, value] of own) merged.set(key, value);
-  let text = `# BEGIN RECORD ${RECORD_VERSION}\n`;
-  for (const [key, value] of merged) text += `${key} = ${shownValue(key, value, showSecrets)}\n`;
-  return `${text}# END RECORD\n`;
+  return merged;
 }
 
 /** A record's value for eyes: `<empty>`, or `********` for a secret. */

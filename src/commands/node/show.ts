@@ -2,7 +2,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { portalFlag, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
-import { recordText, shownValue } from '../../cli/render/iscsiadm.js';
+import { recordText, shownValue, withDefaults } from '../../cli/render/iscsiadm.js';
 import { NODE_KEYS } from '../../records/keys.js';
 
 export default class NodeShow extends BaseCommand {
@@ -35,7 +35,10 @@ export default class NodeShow extends BaseCommand {
       records: items.map(({ ref, values }) => ({
         ...ref,
         values: Object.fromEntries(
-          [...values].map(([key, value]) => [key, value === '' ? null : shownValue(key, value, flags.show)]),
+          [...withDefaults(values, NODE_KEYS)].map(([key, value]) => [
+            key,
+            value === '' ? null : shownValue(key, value, flags.show),
+          ]),
         ),
       })),
     };
