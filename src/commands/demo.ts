@@ -1,6 +1,7 @@
 // lunctl demo: the whole path on this machine, each step with its command line and what came back.
 import { BaseCommand } from '../cli/base-command.js';
 import type { DemoResult } from '../services/demo.js';
+import { AppError } from '../util/errors.js';
 
 export default class Demo extends BaseCommand {
   static override summary = 'Go the whole way on this machine: target, login, label, format, mount, and back';
@@ -15,17 +16,24 @@ export default class Demo extends BaseCommand {
     const { runDemo } = await import('../services/demo.js');
     const started = performance.now();
     let number = 0;
+    // A terminal that is closed must not leave a target and a disk behind; nothing can be written to it any more.
+    const hangUp = new AbortController();
+    const onHangUp = () => hangUp.abort(new AppError('ERR_TERMINATED', 'the terminal was closed'));
+    const show = (text: string) => {
+      if (!hangUp.signal.aborted) this.render(text);
+    };
+    process.once('SIGHUP', onHangUp);
     const result = await runDemo({
-      signal: this.abortSignal,
+      signal: AbortSignal.any([this.abortSignal, hangUp.signal]),
       reporter: {
         step: (title, command) => {
           number++;
-          this.render(`\n[${number}] ${title}\n  $ ${command}`);
+          show(`\n[${number}] ${title}\n  $ ${command}`);
         },
-        output: (text) => this.render(text.replace(/^(?=.)/gm, '  ')),
-        note: (text) => this.render(`note: ${text}`),
+        output: (text) => show(text.replace(/^(?=.)/gm, '  ')),
+        note: (text) => show(`note: ${text}`),
       },
-    });
+    }).finally(() => process.off('SIGHUP', onHangUp));
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     const what = result.mounted
       ? `an ${result.fileSystem} file system on an iSCSI disk was mounted, written and read back`

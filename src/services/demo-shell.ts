@@ -28,7 +28,9 @@ const BIN = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 const COMMAND_MS = 60_000;
 /** `serve` says where it listens within this time, and ends within the other. */
 const LISTEN_MS = 15_000;
-const STOP_MS = 8000;
+const STOP_MS = 4000;
+/** From SIGTERM to SIGKILL, for a command that is interrupted. */
+const KILL_MS = 2000;
 const MESSAGE_LENGTH = 300;
 /** The longest part of a socket path below the run folder, with room to spare: sun_path holds 108 bytes. */
 const LONGEST_BASE = 70;
@@ -162,10 +164,22 @@ export class DemoShell {
     if (this.#signal.aborted) throw this.#signal.reason;
     this.#reporter.step(title, command);
     const start = performance.now();
-    const output = await work();
+    const output = await this.#orAbort(work());
     this.#done(title, command, start);
     this.#reporter.output(show(output));
     return output;
+  }
+
+  /** After an abort a program gets a moment to end; one that waits for a dead disk would take its time with it. */
+  async #orAbort<T>(work: Promise<T>): Promise<T> {
+    const late = () => new AppError('ERR_HELPER', 'the command did not end in time');
+    try {
+      return await bounded(work, { timeoutMs: COMMAND_MS + 2 * KILL_MS, signal: this.#signal, onTimeout: late });
+    } catch (error) {
+      if (!this.#signal.aborted) throw error;
+      await bounded(work, { timeoutMs: 1.5 * KILL_MS, onTimeout: late }).catch(() => undefined);
+      throw this.#signal.reason;
+    }
   }
 
   #done(title: string, command: string, start: number): void {
@@ -182,7 +196,7 @@ export class DemoShell {
       reject: false,
       detached: true,
       cwd: this.folder,
-      forceKillAfterDelay: STOP_MS,
+      forceKillAfterDelay: KILL_MS,
     } as const;
   }
 }

@@ -35,7 +35,7 @@ const DISK_SIZE = '10G';
 const USER = 'username';
 const SECRET = 'a-demo-secret-16';
 const UNMOUNT_MS = 3000;
-const LOGOUT_MS = 6000;
+const LOGOUT_MS = 3000;
 const LOOK_MS = 50;
 
 /** Runs it all. Whatever happens, nothing is left behind: no process, mount, device or file. */
@@ -194,15 +194,14 @@ node.session.auth.password = ${SECRET}
     this.#reporter.note(what);
   }
 
-  /** In every ending. What is gone already is no failure; what stays is told. */
+  /**
+   * In every ending, within 12 s even if the target hangs: what does not end when asked is ended by force. What is gone
+   * already is no failure; what stays is told.
+   */
   async cleanUp(): Promise<void> {
-    const { folder, runDir } = this.#shell;
+    const { runDir } = this.#shell;
     const tasks: (() => Promise<unknown>)[] = [
-      async () => {
-        for (const { target } of mounts().reverse()) {
-          if (target === `${folder}/mnt`) await runTool('umount', ['--', target], { timeoutMs: UNMOUNT_MS });
-        }
-      },
+      () => this.#unmount(),
       async () => {
         const { sessions, silent } = await listSessions({ runDir });
         if (sessions.length + silent.length === 0) return;
@@ -215,6 +214,16 @@ node.session.auth.password = ${SECRET}
     for (const task of tasks) {
       await task().catch((error: unknown) => this.#reporter.note(`clean-up: ${messageOf(error)}`));
     }
+  }
+
+  /** A file system whose disk does not answer is left to the end of its worker, which makes every request fail. */
+  async #unmount(): Promise<void> {
+    const target = `${this.#shell.folder}/mnt`;
+    if (!mounts().some((mount) => mount.target === target)) return;
+    await runTool('umount', ['--', target], { timeoutMs: UNMOUNT_MS }).catch((error: unknown) => {
+      this.#reporter.note(`clean-up: ${messageOf(error)}`);
+      return endWorkers(this.#shell.runDir);
+    });
   }
 }
 
