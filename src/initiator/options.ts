@@ -75,7 +75,7 @@ export interface InitiatorEnvironment {
   /** Milliseconds on a monotonic clock. */
   readonly now: () => number;
   readonly timers: InitiatorTimers;
-  /** Called when `poll()` has something new to give. It may poll at once, or at the end of the turn. */
+  /** Called when `poll()` has something new to give, or `deadline` has come nearer. It may look at once, or at the end of the turn. */
   readonly onOutput?: () => void;
 }
 

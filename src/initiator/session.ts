@@ -143,7 +143,7 @@ export class InitiatorSession implements Timed {
       return;
     }
     task.deadline = this.#environment.now() + task.timeoutMs;
-    if (task.deadline < this.#sweepAt) this.#sweepAt = task.deadline;
+    this.#sooner(task.deadline);
     this.#tasks.enqueue(task);
     this.#connection?.send();
   }
@@ -154,7 +154,7 @@ export class InitiatorSession implements Timed {
       return;
     }
     this.#tasks.rest(task, this.#environment.now() + delayMs);
-    if (task.wakeAt < this.#sweepAt) this.#sweepAt = task.wakeAt;
+    this.#sooner(task.wakeAt);
   }
   release(task: Task): void {
     this.#tasks.release(task);
@@ -177,6 +177,12 @@ export class InitiatorSession implements Timed {
       this.#expire(task, now);
     }
     if (task.state > TaskState.Held) this.#look(task.deadline);
+  }
+  /** Commands are started from other connections' turns, whose drivers do not watch our deadline: ours must be told. */
+  #sooner(at: number): void {
+    if (at >= this.#sweepAt) return;
+    this.#sweepAt = at;
+    this.#environment.onOutput?.();
   }
   #look(at: number): void {
     if (at < this.#sweepAt) this.#sweepAt = at;

@@ -153,6 +153,8 @@ export class InitiatorRig {
   readonly pool = new BufferPool();
   readonly session: InitiatorSession;
   readonly outputs: SessionOutput[] = [];
+  /** How often the session has called for its driver. */
+  wakes = 0;
   #link: MemoryConnection | null = null;
   #far: FarEnd | null = null;
 
@@ -234,6 +236,7 @@ export class InitiatorRig {
     return this.outputs.filter((output): output is Extract<SessionOutput, { kind: K }> => output.kind === kind);
   }
   #drain(): void {
+    this.wakes++;
     for (let output = this.session.poll(); output !== undefined; output = this.session.poll()) {
       this.outputs.push(output);
       if (['lost', 'login-failed', 'redirect', 'logged-out'].includes(output.kind)) this.#link?.close('ended');

@@ -314,3 +314,20 @@ test('retry with MD5: the target rejects the whole list, or closes without a wor
   const closes = fakePair(chapTarget(), { ...withCredentials(ONE_WAY), back: { cutAt: 48 + 40 + 30 } });
   assert.equal(failure(closes, 'ERR_CONNECT', /closed/).retryWithMd5, true);
 });
+
+test('a request that does not fit one PDU goes out in several, each waiting for its answer', () => {
+  const initiatorAlias = 'a'.repeat(8100);
+  const { rig, target } = fakePair({}, { login: { initiatorAlias } });
+  assert.equal(rig.session.state, 'LOGGED_IN');
+  const requests = target.all(Opcode.LoginRequest).map(({ bhs, data }) => ({ ...parseLoginRequest(bhs), data }));
+  assert.deepEqual(
+    requests.map(({ continues, transit }) => [continues, transit]),
+    [
+      [true, false],
+      [false, true],
+    ],
+  );
+  assert.ok(requests.every(({ data }) => data.length <= 8192));
+  const pairs = new Map(parseText(Buffer.concat(requests.map(({ data }) => data))));
+  assert.equal(pairs.get('InitiatorAlias'), initiatorAlias);
+});

@@ -5,6 +5,7 @@ import { BlockFlag, BlockOp, BlockStatus } from '../../src/block/block-device.js
 import type { DiskInfo } from '../../src/initiator/probe.js';
 import { Opcode, itt as tagOf } from '../../src/iscsi/wire/bhs.js';
 import { DataInFlag } from '../../src/iscsi/wire/data-in.js';
+import { emitReject } from '../../src/iscsi/wire/reject.js';
 import { commandEdtl } from '../../src/iscsi/wire/scsi-command.js';
 import { ResidualFlag } from '../../src/iscsi/wire/scsi-response.js';
 import { ScsiOp } from '../../src/scsi/opcodes.js';
@@ -338,6 +339,47 @@ test('execute gives status, sense, data and residual as they came', async () => 
   const refused = await unknown;
   assert.equal(refused.status, 0x02);
   assert.equal(refused.sense?.[12], 0x20);
+});
+
+test('execute rejects with the name of the command: rejected by the target, failed, out of time', async () => {
+  const lun = Buffer.alloc(8);
+  const cdb = Buffer.from([ScsiOp.TestUnitReady]);
+  const failing = fakePair({
+    onPdu: (pdu, target) => {
+      target.response(tagOf(pdu.bhs), 0, { response: 1 });
+      return true;
+    },
+  });
+  const failed = failing.rig.session.execute({ lun, cdb, timeoutMs: 1000 });
+  failing.rig.pump();
+  await assert.rejects(failed, /failed to execute TEST UNIT READY/);
+  const rejecting = fakePair({
+    onPdu: (pdu, target) => {
+      const { expCmdSn, maxCmdSn } = target;
+      const reject = { reason: 0x05, statSn: target.takeStatSn(), expCmdSn, maxCmdSn, dataSn: 0 };
+      target.writer.send((b, at) => emitReject(reject, b, at), pdu.bhs);
+      return true;
+    },
+  });
+  const rejected = rejecting.rig.session.execute({ lun, cdb, timeoutMs: 1000 });
+  rejecting.rig.pump();
+  await assert.rejects(rejected, /rejected TEST UNIT READY/);
+  const closed = fakePair({ window: 0 }, QUIET);
+  const late = assert.rejects(closed.rig.session.execute({ lun, cdb, timeoutMs: 1000 }), /TEST UNIT READY within 1 s/);
+  await closed.rig.advance(1000);
+  await late;
+  assert.throws(() => closed.rig.session.execute({ lun, cdb, dataOut: cdb, dataInLength: 1, timeoutMs: 1 }), /one way/);
+});
+
+test('the driver is told when a command brings the deadline nearer', () => {
+  const pair = fakePair({ window: 0 }, QUIET);
+  assert.equal(pair.rig.session.deadline, undefined);
+  const before = pair.rig.wakes;
+  start(fakeLun(pair), BlockOp.Read, 0, 512);
+  assert.equal(pair.rig.wakes, before + 1);
+  assert.equal(pair.rig.session.deadline, pair.rig.clock.ms + 30_000);
+  start(fakeLun(pair), BlockOp.Read, 0, 512);
+  assert.equal(pair.rig.wakes, before + 1, 'a later deadline is no news');
 });
 
 test('what a read-only LUN, a bad range and a full table are told', () => {
