@@ -59,8 +59,9 @@ export class NbdServerConnection implements StreamConsumer, Timed {
   get writtenBytes(): number {
     return this.#transmission?.writtenBytes ?? 0;
   }
+  /** Never once it has closed: what still comes is ignored, but only who reads sees the client's own end. */
   get paused(): boolean {
-    return this.#closed || (this.#transmission?.paused ?? false);
+    return !this.#closed && (this.#transmission?.paused ?? false);
   }
   get deadline(): number | undefined {
     return this.#deadline;
