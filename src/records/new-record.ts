@@ -3,7 +3,8 @@ import { keysOf, NEW_RECORD_CHAP_ALGS, NODE_KEYS, SENDTARGETS_KEYS } from './key
 import type { NodeRef, PortalRef } from './node-ref.js';
 import { RecordValues } from './values.js';
 
-type Settings = ReadonlyMap<string, string>;
+/** What iscsid.conf sets. */
+type Settings = Pick<ReadonlyMap<string, string>, 'get'>;
 
 /** Keys that say which record it is and where it came from: iscsid.conf has no say in them. */
 const OWN_KEYS = new Set([
@@ -51,7 +52,7 @@ export function newSendTargetsValues(portal: PortalRef, config: Settings): Recor
  * iscsid.conf has credentials of its own: a discovery must not lose a secret that someone has saved.
  */
 export function refreshNodeValues(values: RecordValues, config: Settings): void {
-  const keepAuth = !config.has('node.session.auth.username');
+  const keepAuth = config.get('node.session.auth.username') === undefined;
   for (const [key, value] of overlaid(NODE_KEYS, config)) {
     if (OWN_KEYS.has(key) || key.startsWith('iface.')) continue;
     if (keepAuth && key.startsWith('node.session.auth.')) continue;

@@ -1,4 +1,5 @@
 // CHAP settings of records and of iscsid.conf, as credentials and back.
+import { newSendTargetsValues } from '../records/new-record.js';
 import type { RecordValues } from '../records/values.js';
 import type { Credentials } from './session-info.js';
 
@@ -32,7 +33,12 @@ export function discoveryCredentials(
   record: Lookup | undefined,
   config: Lookup,
 ): Credentials | null {
-  return choose(given, record ?? config, config, DISCOVERY);
+  return choose(given, record ?? fresh(config), config, DISCOVERY);
+}
+
+/** What a record made now would say. */
+function fresh(config: Lookup): Lookup {
+  return newSendTargetsValues({ address: 'none', port: 0 }, config);
 }
 
 function choose(given: CredentialPair | null, record: Lookup, config: Lookup, prefix: string): Credentials | null {

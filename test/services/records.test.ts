@@ -113,7 +113,11 @@ describe('credentials', () => {
       ['discovery.sendtargets.auth.username', 'd'],
       ['discovery.sendtargets.auth.password', 'ds'],
     ]);
-    assert.deepEqual(discoveryCredentials(null, undefined, config), { user: 'd', secret: 'ds', algorithms: [5] });
+    assert.deepEqual(discoveryCredentials(null, undefined, config), {
+      user: 'd',
+      secret: 'ds',
+      algorithms: [8, 5, 7, 6],
+    });
     assert.equal(discoveryCredentials(null, undefined, record({ username: 'r', password: 'rs' })), null);
   });
 });
