@@ -53,6 +53,8 @@ export interface WireFaults {
   readonly corrupt?: { readonly at: number; readonly mask: number };
   /** Bytes stay on the wire while this is set. */
   held?: boolean;
+  /** How long bytes are on their way, milliseconds of `clock`. */
+  readonly delay?: { readonly ms: number; readonly clock: FakeClock };
 }
 
 /** One direction: what the sink holds goes to the consumer. */
@@ -63,6 +65,8 @@ export class MemoryWire {
   readonly producer: Pick<StreamConsumer, 'onDrain'>;
   readonly faults: WireFaults;
   #waiting: Buffer = Buffer.alloc(0);
+  /** On their way, not there yet. */
+  readonly #flying: { readonly bytes: Buffer; readonly due: number }[] = [];
   /** Bytes that have entered, and that have arrived. */
   sent = 0;
   arrived = 0;
@@ -91,8 +95,13 @@ export class MemoryWire {
         fresh[index] = (fresh[index] as number) ^ corrupt.mask;
       }
       this.sent += fresh.length;
-      this.#waiting = this.#waiting.length === 0 ? fresh : Buffer.concat([this.#waiting, fresh]);
+      const { delay } = this.faults;
+      if (delay === undefined) this.#land(fresh);
+      else this.#flying.push({ bytes: fresh, due: delay.clock.ms + delay.ms });
       if (wasLong) this.producer.onDrain();
+    }
+    while (this.arrivesAt !== undefined && this.arrivesAt <= (this.faults.delay?.clock.ms ?? 0)) {
+      this.#land(this.#flying.shift()?.bytes as Buffer);
     }
     if (this.broken || held === true || this.#waiting.length === 0 || this.consumer.paused) return false;
     const room = cutAt === undefined ? Number.POSITIVE_INFINITY : cutAt - this.arrived;
@@ -105,6 +114,13 @@ export class MemoryWire {
     }
     if (cutAt !== undefined && this.arrived >= cutAt) this.broken = true;
     return true;
+  }
+  /** When the next bytes arrive that are still on their way. */
+  get arrivesAt(): number | undefined {
+    return this.#flying[0]?.due;
+  }
+  #land(bytes: Buffer): void {
+    this.#waiting = this.#waiting.length === 0 ? bytes : Buffer.concat([this.#waiting, bytes]);
   }
   /** As a driver does: into the consumer's own buffer where it names one, else through a receive buffer that is reused. */
   #hand(piece: Buffer): void {

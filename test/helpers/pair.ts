@@ -217,7 +217,9 @@ export class InitiatorRig {
     const end = this.clock.ms + ms;
     for (;;) {
       await this.settle(2);
-      const due = Math.min(this.session.deadline ?? end, this.#far?.consumer.deadline ?? end);
+      const { out, back, closed } = this.link;
+      const arrival = closed ? end : Math.min(out.arrivesAt ?? end, back.arrivesAt ?? end);
+      const due = Math.min(this.session.deadline ?? end, this.#far?.consumer.deadline ?? end, arrival);
       if (due >= end) break;
       this.clock.ms = Math.max(this.clock.ms, due);
       this.#fire();

@@ -147,6 +147,53 @@ test('cut in the middle at many bytes: requests end, and a new login finds the d
   }
 });
 
+test('a write cut off at many bytes leaves old or new blocks, and never anything else', async () => {
+  const old = pattern(2 ** 18, 1);
+  const fresh = pattern(2 ** 18, 2);
+  const clean = await joined();
+  const [first] = await luns(clean.rig);
+  assert.ok(first);
+  const before = clean.rig.link.out.arrived;
+  for (const beyond of [1, 47, 48, 600, 4096, 65_000, 100_000, 131_072, 200_000, 262_000]) {
+    const device = new MemoryDevice({ sizeBytes: 2 ** 20 });
+    await writeBytes(device, 0, old);
+    const { rig } = await joined({ devices: [device] }, { out: { cutAt: before + beyond } });
+    const [lun] = await luns(rig);
+    assert.ok(lun);
+    const write = start(lun, BlockOp.Write, 0, fresh.length, { payload: fresh });
+    await rig.settle(8);
+    assert.equal(write.status, BlockStatus.Eio, `cut after ${beyond} bytes`);
+    const found = await readBytes(device, 0, old.length);
+    for (let at = 0; at < old.length; at += 512) {
+      const block = found.subarray(at, at + 512);
+      assert.ok(block.equals(old.subarray(at, at + 512)) || block.equals(fresh.subarray(at, at + 512)));
+    }
+  }
+});
+
+test('a slow line: a login, a write and a ping each take their round trips and no more', async () => {
+  const rig = new InitiatorRig();
+  const target = new TargetRig(rig.clock, { devices: [new MemoryDevice({ sizeBytes: 2 ** 20 })] });
+  const delay = { ms: 100, clock: rig.clock };
+  rig.open(target.accept(), new MemorySink(), { out: { delay }, back: { delay } });
+  await rig.advance(199);
+  assert.equal(rig.session.state, 'FREE');
+  await rig.advance(1);
+  assert.equal(rig.session.state, 'LOGGED_IN');
+  const probing = probeLuns(rig.session, 5000);
+  await rig.advance(4000);
+  const [info] = await probing;
+  assert.ok(info?.disk);
+  const write = start(new Lun(rig.session, info), BlockOp.Write, 0, 4096, { payload: pattern(4096) });
+  await rig.advance(199);
+  assert.equal(write.status, null);
+  await rig.advance(1);
+  assert.equal(write.status, BlockStatus.Ok);
+  await rig.advance(60_000);
+  assert.equal(rig.session.state, 'LOGGED_IN', rig.session.lastError?.message);
+  assert.ok(rig.session.counters.noprx_pdus >= 5);
+});
+
 blockDeviceContract('a LUN of our own target', async () => {
   const { rig } = await joined({ devices: [new MemoryDevice({ sizeBytes: 2 ** 23, writeCache: true })] });
   const [lun] = await luns(rig);
