@@ -1,25 +1,33 @@
-// Each flag bit, set alone, changes the field that the clause gives it and no other; reserved bits change nothing.
+// Each flag bit, set alone, changes the field that the clause gives it and no other; reserved bits change nothing, and
+// builders leave them 0.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { parseReadCapacity16 } from '../../src/scsi/capacity.js';
+import { buildReadCapacity16, parseReadCapacity16 } from '../../src/scsi/capacity.js';
 import { parseCdb } from '../../src/scsi/cdb-parse.js';
 import { parseDesignators } from '../../src/scsi/designator.js';
-import { parseInquiry } from '../../src/scsi/inquiry.js';
+import { buildInquiry, parseInquiry } from '../../src/scsi/inquiry.js';
 import { parseModeSense } from '../../src/scsi/mode.js';
-import { parseCachingPage, parseControlPage } from '../../src/scsi/mode-pages.js';
+import { buildCachingPage, buildControlPage, parseCachingPage, parseControlPage } from '../../src/scsi/mode-pages.js';
 import {
+  buildReportCapabilities,
+  buildReserveOut,
   parseFullStatus,
   parseRegisterAndMove,
   parseReportCapabilities,
   parseReserveOut,
 } from '../../src/scsi/persistent-reserve.js';
-import { parseAllOpcodes, parseSupportedTmfs } from '../../src/scsi/report-opcodes.js';
+import { buildSupportedTmfs, parseAllOpcodes, parseSupportedTmfs } from '../../src/scsi/report-opcodes.js';
 import { parseSense } from '../../src/scsi/sense.js';
 import { parseTargetPortGroups } from '../../src/scsi/target-port-groups.js';
 import { buildTransportId } from '../../src/scsi/transport-id.js';
-import { parseExtendedInquiry } from '../../src/scsi/vpd.js';
-import { parseBlockCharacteristics, parseBlockLimits, parseProvisioning } from '../../src/scsi/vpd-block.js';
+import { buildExtendedInquiry, parseExtendedInquiry } from '../../src/scsi/vpd.js';
+import {
+  buildProvisioning,
+  parseBlockCharacteristics,
+  parseBlockLimits,
+  parseProvisioning,
+} from '../../src/scsi/vpd-block.js';
 import { hex, valueOrProtocolError } from './hostile.js';
 
 type Fields = Record<string, unknown>;
@@ -343,4 +351,113 @@ test('every flag bit has its field', () => {
       else assert.equal(got, expected, `${name} bit ${bit}`);
     }
   }
+});
+
+test('with every flag off nothing is set but lengths and codes', () => {
+  const off = false;
+  const built: readonly [Buffer, string][] = [
+    [
+      buildInquiry({
+        qualifier: 0,
+        deviceType: 0,
+        removable: off,
+        version: 0,
+        normAca: off,
+        hiSup: off,
+        tpgs: 0,
+        thirdPartyCopy: off,
+        protect: off,
+        multiPort: off,
+        commandQueuing: off,
+        vendor: '',
+        product: '',
+        revision: '',
+        versionDescriptors: [],
+      }),
+      `000000025b000000${'20'.repeat(28)}${'00'.repeat(60)}`,
+    ],
+    [
+      buildExtendedInquiry({
+        headOfQueue: off,
+        ordered: off,
+        simple: off,
+        nonVolatileCache: off,
+        volatileCache: off,
+        nexusClear: off,
+      }),
+      `0086003c${'00'.repeat(60)}`,
+    ],
+    [
+      buildProvisioning({
+        thresholdExponent: 0,
+        unmap: off,
+        writeSame16: off,
+        writeSame10: off,
+        readsZero: off,
+        anchor: off,
+        type: 0,
+      }),
+      '00b2000400000000',
+    ],
+    [buildCachingPage({ writeCache: off, readCacheDisabled: off, readAheadDisabled: off }), `0812${'00'.repeat(18)}`],
+    [
+      buildControlPage({
+        taskSetType: 0,
+        descriptorSense: off,
+        queueAlgorithm: 0,
+        unitAttentionInterlock: 0,
+        softwareWriteProtect: off,
+        taskAbortedStatus: off,
+      }),
+      `0a0a${'00'.repeat(10)}`,
+    ],
+    [
+      buildReadCapacity16({
+        blocks: 1,
+        blockSize: 512,
+        physicalBlockSize: 512,
+        lowestAlignedLba: 0,
+        protectionType: 0,
+        thin: off,
+        unmappedReadsZero: off,
+      }),
+      `000000000000000000000200${'00'.repeat(20)}`,
+    ],
+    [
+      buildSupportedTmfs(
+        {
+          abortTask: off,
+          abortTaskSet: off,
+          clearAca: off,
+          clearTaskSet: off,
+          logicalUnitReset: off,
+          queryTask: off,
+          queryTaskSet: off,
+          nexusReset: off,
+        },
+        false,
+      ),
+      '00000000',
+    ],
+    [
+      buildReportCapabilities({
+        specifyInitiatorPorts: off,
+        allTargetPorts: off,
+        persistCapable: off,
+        persistActive: off,
+      }),
+      '00080080ea010000',
+    ],
+    [
+      buildReserveOut({
+        reservationKey: 0n,
+        serviceActionKey: 0n,
+        persist: off,
+        allTargetPorts: off,
+        initiatorPorts: null,
+      }),
+      '00'.repeat(24),
+    ],
+  ];
+  for (const [bytes, expected] of built) assert.equal(bytes.toString('hex'), expected);
 });

@@ -69,6 +69,7 @@ test('REPORT CAPABILITIES, both ways', () => {
   );
   const none = { specifyInitiatorPorts: false, allTargetPorts: false, persistCapable: false, persistActive: false };
   assert.deepEqual(parseReportCapabilities(buildReportCapabilities(none)), none);
+  assert.deepEqual(parseReportCapabilities(hex('00080000')), none);
   assert.throws(() => parseReportCapabilities(hex('000800')), ProtocolError);
 });
 
