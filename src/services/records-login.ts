@@ -21,8 +21,8 @@ export function negotiateFrom({ values }: NodeRecord): Negotiate {
     ...optional('maxRecvDataSegmentLength', integer(text(`${conn}MaxRecvDataSegmentLength`), 512, 2 ** 24 - 1)),
     // 1 stands in every record that iscsiadm writes and is nobody's choice: more lets a write keep the line busy.
     ...(outstanding === undefined || outstanding === 1 ? {} : { maxOutstandingR2T: outstanding }),
-    ...optional('headerDigest', digest(text(`${conn}HeaderDigest`))),
-    ...optional('dataDigest', digest(text(`${conn}DataDigest`))),
+    ...optional('headerDigest', digests(text(`${conn}HeaderDigest`))),
+    ...optional('dataDigest', digests(text(`${conn}DataDigest`))),
   };
 }
 
@@ -88,10 +88,11 @@ function yesNo(text: string): boolean | undefined {
   return text === 'No' ? false : undefined;
 }
 
-/** Records write a list in order of preference; its first word is what is asked for. */
-function digest(text: string): DigestName | undefined {
-  const first = text.split(',', 1)[0]?.trim();
-  return first === 'CRC32C' || first === 'None' ? first : undefined;
+/** A list in order of preference, as `CRC32C,None`; undefined when no word of it is known. */
+function digests(text: string): DigestName[] | undefined {
+  const names = text.split(',').map((name) => name.trim());
+  const known = names.filter((name): name is DigestName => name === 'CRC32C' || name === 'None');
+  return known.length === 0 ? undefined : [...new Set(known)];
 }
 
 function integer(text: string, least: number, most: number): number | undefined {

@@ -1,4 +1,5 @@
 // What the services, the session workers and the command line tell each other about a login and a session. Plain JSON values.
+import type { NegotiationWishes } from '../iscsi/negotiation.js';
 import type { OperationalParams } from '../iscsi/params.js';
 
 /** How a LUN becomes a device node: see `attachDevice`. */
@@ -115,7 +116,8 @@ export interface LoginRequest {
   foreground: boolean;
   /** Bound of connecting and logging in, milliseconds; attaching has its own. */
   timeoutMs: number;
-  negotiate: Partial<OperationalParams>;
+  /** What to offer instead of the initiator's own wishes. */
+  negotiate: NegotiationWishes;
   timers: SessionTimers;
   /** NBD connections of a kernel attach, 1–4. Default 1. */
   connections?: number;

@@ -136,8 +136,8 @@ describe('a login request', () => {
       firstBurstLength: 262_144,
       maxBurstLength: 16_776_192,
       maxRecvDataSegmentLength: 262_144,
-      headerDigest: 'None',
-      dataDigest: 'None',
+      headerDigest: ['None'],
+      dataDigest: ['None'],
     });
     const other = record({
       'node.session.iscsi.InitialR2T': 'Yes',
@@ -145,7 +145,7 @@ describe('a login request', () => {
       'node.conn[0].iscsi.HeaderDigest': 'CRC32C,None',
     });
     const offer = negotiateFrom(other);
-    assert.deepEqual([offer.initialR2T, offer.maxOutstandingR2T, offer.headerDigest], [true, 4, 'CRC32C']);
+    assert.deepEqual([offer.initialR2T, offer.maxOutstandingR2T, offer.headerDigest], [true, 4, ['CRC32C', 'None']]);
   });
   it('leaves out nonsense', () => {
     const nonsense = record({
