@@ -115,7 +115,7 @@ export function nameStringDesignator(name: string, association: number): Designa
   return { codeSet: CodeSet.Utf8, association, type: DesignatorType.ScsiNameString, value, protocol: ISCSI };
 }
 
-/** Whether the 24 bits from bit `shift` of byte `at` on, an IEEE company identifier, are assigned to someone. */
+/** Whether the IEEE company identifier, 24 bits that start `bit` bits into byte `at`, is there and not 0. */
 function hasCompany(value: Buffer, at: number, bit: number): boolean {
   return value.length >= at + 4 && (value.readUInt32BE(at) << bit) >>> 8 !== 0;
 }
