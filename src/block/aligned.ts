@@ -5,14 +5,19 @@ import { type BlockDevice, BlockFlag, BlockOp, type BlockRequest, BlockStatus } 
 import { ForwardRequest } from './forward-request.js';
 import { BlockError, perform, readBytes, writeBytes, writeZeroes } from './promise.js';
 import { type RangeHolder, RangeLock } from './range-lock.js';
+import { SliceDevice } from './slice-device.js';
 
 const views = new WeakMap<BlockDevice, AlignedDevice>();
 
-/** The one view of `device` that all its users share: a read-modify-write must know of everybody's writes. */
+/**
+ * The one view of `device` that all its users share: a read-modify-write must know of everybody's writes, those too that
+ * go to the whole disk beside a partition.
+ */
 export function anyRange(device: BlockDevice): AlignedDevice {
   const known = views.get(device);
   if (known) return known;
-  const view = new AlignedDevice(device);
+  const view =
+    device instanceof SliceDevice ? anyRange(device.whole).sliced(device, device.start) : new AlignedDevice(device);
   views.set(device, view);
   return view;
 }
@@ -23,11 +28,19 @@ export function anyRange(device: BlockDevice): AlignedDevice {
  */
 export class AlignedDevice implements BlockDevice {
   readonly #device: BlockDevice;
-  readonly #lock = new RangeLock();
+  readonly #lock: RangeLock;
+  /** Where this device begins in what the lock counts. */
+  readonly #base: number;
   readonly #free: LockedRequest[] = [];
 
-  constructor(device: BlockDevice) {
+  constructor(device: BlockDevice, lock = new RangeLock(), base = 0) {
     this.#device = device;
+    this.#lock = lock;
+    this.#base = base;
+  }
+  /** A view of `slice`, which is this device from byte `start` on: under the same lock. */
+  sliced(slice: BlockDevice, start: number): AlignedDevice {
+    return new AlignedDevice(slice, this.#lock, this.#base + start);
   }
   get sizeBytes(): number {
     return this.#device.sizeBytes;
@@ -88,7 +101,7 @@ export class AlignedDevice implements BlockDevice {
   }
   #submitLocked(request: BlockRequest, offset: number, length: number): void {
     const locked = this.#free.pop() ?? new LockedRequest(this.#device, this.#lock, this.#free);
-    locked.start(request, offset, length);
+    locked.start(request, offset, length, this.#base);
   }
   /** A hint: what is left of the range between block borders is given back. */
   #trim(request: BlockRequest): void {
@@ -178,8 +191,8 @@ export class AlignedDevice implements BlockDevice {
     const { start, end } = this.#cover(offset, length);
     return new Promise((resolve) => {
       const holder: RangeHolder = {
-        rangeStart: start,
-        rangeEnd: end,
+        rangeStart: this.#base + start,
+        rangeEnd: this.#base + end,
         exclusive: true,
         rangeSlot: 0,
         onRange: () => resolve(holder),
@@ -212,11 +225,12 @@ class LockedRequest extends ForwardRequest implements RangeHolder {
     this.#lock = lock;
     this.#free = free;
   }
-  start(origin: BlockRequest, offset: number, length: number): void {
+  start(origin: BlockRequest, offset: number, length: number, base: number): void {
     this.stand(origin);
-    this.offset = this.rangeStart = offset;
+    this.offset = offset;
     this.length = length;
-    this.rangeEnd = offset + length;
+    this.rangeStart = base + offset;
+    this.rangeEnd = base + offset + length;
     this.#lock.acquire(this);
   }
   onRange(): void {

@@ -14,8 +14,9 @@ export interface SliceOptions {
 /** Serves `length` bytes from `start` of another device. Closing it leaves that device open: it belongs to others too. */
 export class SliceDevice implements BlockDevice {
   readonly sizeBytes: number;
+  /** Where the window begins on the device behind, in bytes. */
+  readonly start: number;
   readonly #device: BlockDevice;
-  readonly #start: number;
   readonly #readOnly: boolean;
   readonly #free: SliceRequest[] = [];
   #inFlight = 0;
@@ -32,9 +33,13 @@ export class SliceDevice implements BlockDevice {
       );
     }
     this.#device = device;
-    this.#start = start;
+    this.start = start;
     this.#readOnly = readOnly;
     this.sizeBytes = length;
+  }
+  /** The device behind. */
+  get whole(): BlockDevice {
+    return this.#device;
   }
   get blockSize(): number {
     return this.#device.blockSize;
@@ -68,7 +73,7 @@ export class SliceDevice implements BlockDevice {
       return;
     }
     const forward = this.#free.pop() ?? new SliceRequest((done) => this.#give(done));
-    forward.stand(request, request.op === BlockOp.Flush ? 0 : this.#start);
+    forward.stand(request, request.op === BlockOp.Flush ? 0 : this.start);
     this.#inFlight++;
     this.#device.submit(forward);
   }

@@ -5,6 +5,7 @@ import { type BlockDevice, BlockFlag, BlockOp, type BlockRequest, BlockStatus } 
 import { FaultDevice } from '../../src/block/fault-device.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { flush, readBytes, trim, writeBytes, writeZeroes } from '../../src/block/promise.js';
+import { SliceDevice } from '../../src/block/slice-device.js';
 import { blockDeviceContract, pattern, statusOf } from './contract.js';
 
 /** A memory disk that takes at most 64 KiB at once. */
@@ -108,6 +109,27 @@ describe('AlignedDevice', () => {
     await Promise.all([partial, whole, elsewhere]);
     faulty.plan = () => null;
     assert.ok((await readBytes(device, 0, 4096)).equals(Buffer.alloc(4096, 5)));
+  });
+
+  it('knows of writes to the whole disk beside a partition', async () => {
+    const faulty = new FaultDevice(disk());
+    const part = new SliceDevice(faulty, { start: 8192, length: 65_536 });
+    const inner = new SliceDevice(part, { start: 4096, length: 8192 });
+    await writeBytes(faulty, 8192, Buffer.alloc(8192, 0xaa));
+    faulty.plan = () => ({ hold: 'before' });
+    const writes = Promise.all([
+      writeBytes(anyRange(faulty), 12_288 + 10, Buffer.alloc(10, 1)),
+      writeBytes(anyRange(part), 4096 + 30, Buffer.alloc(10, 2)),
+      writeBytes(anyRange(inner), 50, Buffer.alloc(10, 3)),
+    ]);
+    for (let round = 0; round < 20; round++) {
+      await settle();
+      faulty.releaseAll({ backwards: true });
+    }
+    await writes;
+    faulty.plan = () => null;
+    const expected = Buffer.alloc(4096, 0xaa).fill(1, 10, 20).fill(2, 30, 40).fill(3, 50, 60);
+    assert.ok((await readBytes(faulty, 12_288, 4096)).equals(expected));
   });
 
   it('trims only whole blocks', async () => {
