@@ -59,7 +59,7 @@ export class CommandRunner implements TaskOwner {
       task.reads = length > 0;
       task.length = length;
       // A copy: the caller's bytes need to stay as they are for this call only.
-      if (command.dataOut?.length) this.#session.tasks.setPayload(task, Buffer.from(command.dataOut), null);
+      if (command.dataOut?.length) this.#session.setPayload(task, Buffer.from(command.dataOut), null);
       this.#session.start(task);
     });
   }

@@ -271,16 +271,16 @@ export class Lun implements BlockDevice, TaskOwner {
    */
   #setPayload(task: Task, part: Buffer, owner: RefBuffer | null): void {
     if (owner !== null || part.length <= COPY_LARGEST) {
-      this.#session.tasks.setPayload(task, part, owner);
+      this.#session.setPayload(task, part, owner);
       return;
     }
     const copy = this.#session.environment.pool.take(part.length);
     part.copy(copy.buffer);
-    this.#session.tasks.setPayload(task, copy.buffer.subarray(0, part.length), copy);
+    this.#session.setPayload(task, copy.buffer.subarray(0, part.length), copy);
     copy.release();
   }
   #putSynchronize(task: Task): void {
-    this.#session.tasks.setPayload(task, null, null);
+    this.#session.setPayload(task, null, null);
     task.length = 0;
     // LBA 0 and no blocks: the whole unit.
     if (this.#disk.use10) putSynchronizeCache10(task.cdb, 0);
@@ -298,7 +298,7 @@ export class Lun implements BlockDevice, TaskOwner {
     const list = Buffer.alloc(unmapListLength(1));
     putUnmapRange(list, 0, lba, blocks);
     task.step = blocks * blockSize;
-    this.#session.tasks.setPayload(task, list, null);
+    this.#session.setPayload(task, list, null);
     putUnmap(task.cdb, 0, list.length);
   }
   #putZeroes(task: Task, request: BlockRequest): void {
@@ -312,14 +312,14 @@ export class Lun implements BlockDevice, TaskOwner {
       return;
     }
     const length = Math.min(left, ZEROS.length, this.#commandBytes);
-    this.#session.tasks.setPayload(task, ZEROS.subarray(0, length), null);
+    this.#session.setPayload(task, ZEROS.subarray(0, length), null);
     this.#putWriteCdb(task, request, length);
   }
   #putWriteSame(task: Task, lba: number, left: number, flags: number): void {
     const { blockSize, thin } = this.#disk;
     const blocks = Math.min(left, thin.maxWriteSameBlocks || MOST_BLOCKS_SAME, MOST_BLOCKS_SAME);
     task.step = blocks * blockSize;
-    this.#session.tasks.setPayload(task, ZEROS.subarray(0, blockSize), null);
+    this.#session.setPayload(task, ZEROS.subarray(0, blockSize), null);
     putWriteSame16(task.cdb, 0, lba, blocks, flags);
   }
   get #canUnmapBySame(): boolean {

@@ -3,6 +3,7 @@ import type { OperationalParams } from '../iscsi/params.js';
 import { TaskFunction, TaskResponse } from '../iscsi/wire/task-management.js';
 import type { Sense } from '../scsi/sense.js';
 import { AppError } from '../util/errors.js';
+import type { RefBuffer } from '../util/ref-buffer.js';
 import type { Timed, TransmitSink } from '../util/stream.js';
 import { InitiatorConnection } from './connection.js';
 import { Counters } from './counters.js';
@@ -131,9 +132,9 @@ export class InitiatorSession implements Timed {
   take(owner: TaskOwner): Task | null {
     return this.#tasks.take(owner);
   }
-  /** The task table's own: what a task writes. */
-  get tasks(): TaskTable {
-    return this.#tasks;
+  /** What the task writes, or null: held until its status, so that it can be sent again. Sets its length too. */
+  setPayload(task: Task, payload: Buffer | null, owner: RefBuffer | null): void {
+    this.#tasks.setPayload(task, payload, owner);
   }
   /** Queues the task and sends it if it may be sent. It ends in its owner's onTaskDone, within this call if the session is lost. */
   start(task: Task): void {
