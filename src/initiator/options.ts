@@ -41,7 +41,7 @@ export interface InitiatorTimers {
   readonly logoutTimeoutMs: number;
   readonly noopIntervalMs: number;
   readonly noopTimeoutMs: number;
-  /** How long a SCSI command may take before it is aborted. */
+  /** How long a SCSI command may take without its data moving before it is aborted. */
   readonly commandTimeoutMs: number;
   /** How long the target may take to answer ABORT TASK before the connection is given up. */
   readonly abortTimeoutMs: number;

@@ -189,6 +189,10 @@ export class InitiatorSession implements Timed {
     if (at < this.#sweepAt) this.#sweepAt = at;
   }
   #expire(task: Task, now: number): void {
+    if (task.state === TaskState.Active && task.progresses()) {
+      task.deadline = now + task.timeoutMs;
+      return;
+    }
     this.counters.timeout_err++;
     if (task.state === TaskState.Aborting) {
       this.#connection?.drop(new AppError('ERR_TIMEOUT', 'the target does not answer ABORT TASK', { retriable: true }));

@@ -29,6 +29,8 @@ export interface TaskOwner {
   onTaskDone(task: Task): void;
 }
 
+/** A large command on a slow line may take this many times its time, as long as its data moves. */
+const MOST_EXTENSIONS = 10;
 const NO_BYTES = Buffer.alloc(0);
 const NOBODY: TaskOwner = { onTaskData() {}, onTaskDone() {} };
 /** All eight bytes zero: LUN 0, and the field where no LUN is meant. */
@@ -74,6 +76,9 @@ export class Task {
   timeoutMs = 0;
   /** When a queued, sent or aborted task is given up. */
   deadline = 0;
+  /** What had moved at the last deadline that passed, and how many have passed because more had. */
+  moved = 0;
+  extensions = 0;
   /** When a task that backs off is queued. */
   wakeAt = 0;
 
@@ -101,10 +106,20 @@ export class Task {
     this.r2tSn = 0;
     this.r2ts = 0;
     this.solicited = 0;
+    this.moved = 0;
+    this.extensions = 0;
     this.status = 0;
     this.failure = TaskFailure.None;
     this.residual = 0;
     this.sense = NO_BYTES;
+  }
+  /** Whether data has come, or has been asked for, since this was last asked; true a bounded number of times in one try. */
+  progresses(): boolean {
+    const moved = this.received + this.solicited;
+    if (moved === this.moved || this.extensions === MOST_EXTENSIONS) return false;
+    this.moved = moved;
+    this.extensions++;
+    return true;
   }
 }
 

@@ -120,6 +120,29 @@ test('a command that never ends is aborted; what comes for it later changes noth
   assert.equal(next.status, BlockStatus.Ok);
 });
 
+test('a command whose data moves is given more time, but not forever', async () => {
+  let itt = NO_TAG;
+  const pair = fakePair(
+    {
+      onPdu: (pdu) => {
+        if (pdu.opcode === Opcode.ScsiCommand) itt = tagOf(pdu.bhs);
+        return true;
+      },
+    },
+    QUIET,
+  );
+  const read = start(fakeLun(pair), BlockOp.Read, 0, 65_536);
+  pair.rig.pump();
+  let sent = 0;
+  const data = Buffer.alloc(512);
+  for (; pair.target.all(Opcode.TaskManagementRequest).length === 0 && sent < 100; sent++) {
+    pair.target.dataIn(itt, { flags: 0, dataSn: sent, offset: 512 * sent, data });
+    await pair.rig.advance(30_000);
+  }
+  assert.equal(sent, 11);
+  assert.equal(read.status, null, 'it is being aborted');
+});
+
 test('a status that comes before the abort is answered counts', async () => {
   let tag = NO_TAG;
   const pair = fakePair(
