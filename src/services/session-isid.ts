@@ -1,6 +1,6 @@
 // The initiator's port name, ISID (RFC 7143 §4.4.3): the same for the same path after every restart, never shared by two.
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeIsid, randomIsidPart } from '../iscsi/isid.js';
 import type { Paths } from './paths.js';
@@ -46,14 +46,18 @@ async function readPart(folder: string): Promise<number | null> {
   return /^[0-9a-f]{6}\n?$/.test(text) ? Number.parseInt(text, 16) : null;
 }
 
-/** Null if it cannot be kept here. Of several that make one at the same time the first wins. */
+/** Null if it cannot be kept here. The file appears whole; of several that make one at the same time the first wins. */
 async function makePart(folder: string): Promise<number | null> {
   const part = randomIsidPart();
+  const fresh = join(folder, `isid.${process.pid}.${part}`);
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    await writeFile(join(folder, 'isid'), `${part.toString(16).padStart(6, '0')}\n`, { mode: 0o600, flag: 'wx' });
+    await writeFile(fresh, `${part.toString(16).padStart(6, '0')}\n`, { mode: 0o600, flag: 'wx' });
+    await link(fresh, join(folder, 'isid'));
     return part;
   } catch {
     return readPart(folder);
+  } finally {
+    await rm(fresh, { force: true }).catch(() => {});
   }
 }

@@ -1,0 +1,245 @@
+// Sessions against our own target, inside the test's process and in a worker of their own.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
+import { discoverSendTargets } from '../../src/services/discover.js';
+import { login, loginForeground } from '../../src/services/login.js';
+import { logout } from '../../src/services/logout.js';
+import { startServe } from '../../src/services/serve.js';
+import type { ServeOptions, Server } from '../../src/services/serve-options.js';
+import { attachLun, detachLun } from '../../src/services/session-control.js';
+import type { LoginRequest } from '../../src/services/session-info.js';
+import { getSession, listSessions } from '../../src/services/session-registry.js';
+import { chap, INITIATOR, loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
+import { until } from '../helpers/stream-core.js';
+
+const TARGET = 'iqn.2022-08.com.test:dlp.target01';
+const SIZE = 2 ** 25;
+const noFuse = () => {
+  if (process.getuid?.() !== 0) return 'a loop device needs root';
+  if (!existsSync('/dev/fuse')) return '/dev/fuse is not there';
+  return existsSync('/usr/bin/nbdfuse') ? false : 'nbdfuse is not installed: apt-get install libnbd-bin';
+};
+
+async function run(program: string, ...args: string[]): Promise<string> {
+  return (await promisify(execFile)(program, args, { timeout: 30_000 })).stdout;
+}
+
+describe('login', () => {
+  let folder: RunFolder;
+  let images: string;
+  const servers: Server[] = [];
+
+  const serve = async (changes: Partial<ServeOptions> = {}): Promise<number> => {
+    const server = await startServe({
+      disks: [{ kind: 'ramdisk', name: `ram${servers.length}`, sizeBytes: SIZE }],
+      targetName: TARGET,
+      portals: [{ address: '127.0.0.1', port: 0 }],
+      allow: [INITIATOR],
+      open: false,
+      account: null,
+      mutual: null,
+      readOnly: false,
+      ...changes,
+    });
+    servers.push(server);
+    return server.portals[0]?.port ?? 0;
+  };
+  const nothingLeft = () => assert.deepEqual([folder.sids(), folder.workers()], [[], []]);
+  /** A session in this process, ended after `use`. */
+  const within = async (port: number, changes: Partial<LoginRequest>, use: (socket: string) => Promise<void>) => {
+    const session = await loginForeground(loginRequest(TARGET, port, { foreground: true, ...changes }), {
+      paths: folder.paths,
+    });
+    try {
+      await use(session.info.socket);
+    } finally {
+      await session.logout({ force: true });
+    }
+    return session.info;
+  };
+
+  before(() => {
+    folder = makeRunFolder();
+    images = mkdtempSync(join(tmpdir(), 'lunctl-login-'));
+  });
+  after(async () => {
+    await logout(folder.sids().map(Number), { paths: folder.paths });
+    await Promise.all(servers.map((server) => server.close()));
+    nothingLeft();
+    folder.remove();
+    rmSync(images, { recursive: true });
+  });
+
+  it('numbers LUNs from 0 and offers each as an export', async () => {
+    const disks = [1, 2, 3].map((n) => ({ kind: 'ramdisk' as const, name: `r${n}`, sizeBytes: n * 2 ** 20 }));
+    const port = await serve({ disks });
+    const info = await within(port, {}, async (socket) => {
+      for (const n of [0, 1, 2]) {
+        const size = await run('nbdinfo', '--size', `nbd+unix:///lun${n}?socket=${socket}`);
+        assert.equal(Number(size), (n + 1) * 2 ** 20);
+      }
+    });
+    assert.deepEqual(
+      info.devices.map(({ exportName }) => exportName),
+      ['lun0', 'lun1', 'lun2'],
+    );
+    assert.equal(new Set(info.devices.map(({ designator }) => designator)).size, 3);
+    nothingLeft();
+  });
+
+  for (const algorithms of [[8, 5, 7, 6], [5], [7]]) {
+    it(`proves who both are by CHAP ${algorithms.join()}`, async () => {
+      const account = { user: 'username', secret: 'password1234' };
+      const mutual = { user: 'mutualuser', secret: 'mutualpass12' };
+      const port = await serve({ account, mutual });
+      const credentials = { ...chap(account.user, account.secret, algorithms), mutual };
+      const info = await within(port, { credentials }, async () => {});
+      assert.deepEqual([info.authMethod, info.chapUser], ['CHAP', 'username']);
+      const wrong = { ...credentials, mutual: { ...mutual, secret: 'anothersecret' } };
+      await assert.rejects(within(port, { credentials: wrong }, async () => {}));
+      await assert.rejects(
+        within(port, { credentials: null }, async () => {}),
+        { code: 'ERR_LOGIN_AUTH' },
+      );
+      nothingLeft();
+    });
+  }
+
+  it('keeps data whole with both digests, and with the smallest segments', async () => {
+    const port = await serve();
+    const source = join(images, 'source');
+    const copy = join(images, 'copy');
+    for (const negotiate of [
+      { headerDigest: 'CRC32C', dataDigest: 'CRC32C' },
+      { maxRecvDataSegmentLength: 512, maxBurstLength: 4096, firstBurstLength: 512, immediateData: false },
+    ] as const) {
+      const bytes = randomBytes(SIZE / 8);
+      writeFileSync(source, bytes);
+      const info = await within(port, { negotiate }, async (socket) => {
+        const uri = `nbd+unix:///lun0?socket=${socket}`;
+        await run('qemu-img', 'convert', '-n', '-f', 'raw', '-O', 'raw', '--target-is-zero', source, uri);
+        await run('nbdcopy', uri, copy);
+      });
+      await run('cmp', '-n', String(bytes.length), source, copy);
+      assert.equal(info.params.headerDigest, 'headerDigest' in negotiate ? 'CRC32C' : 'None');
+    }
+  });
+
+  it('of two at the same time to one portal lets one in', async () => {
+    const port = await serve();
+    const request = loginRequest(TARGET, port, { foreground: true });
+    const results = await Promise.allSettled([1, 2, 3].map(() => loginForeground(request, { paths: folder.paths })));
+    const inside = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const refused = results.flatMap((result) =>
+      result.status === 'rejected' ? [(result.reason as { code: string }).code] : [],
+    );
+    assert.deepEqual([inside.length, refused], [1, ['ERR_SESSION_EXISTS', 'ERR_SESSION_EXISTS']]);
+    await inside[0]?.logout();
+    nothingLeft();
+  });
+
+  it('gives two portals of a target two port names, so that neither ends the other', async () => {
+    const portals = [0, 0].map((port) => ({ address: '127.0.0.1', port }));
+    await serve({ portals });
+    const ports = servers.at(-1)?.portals.map(({ port }) => port) ?? [];
+    assert.equal(ports.length, 2);
+    const sessions = await Promise.all(
+      ports.map((port) => loginForeground(loginRequest(TARGET, port, { foreground: true }), { paths: folder.paths })),
+    );
+    assert.equal(new Set(sessions.map(({ info }) => info.isid)).size, 2);
+    const { sessions: listed } = await listSessions(folder.paths);
+    assert.deepEqual(
+      listed.map(({ sid, state }) => [sid, state]),
+      [
+        [1, 'LOGGED_IN'],
+        [2, 'LOGGED_IN'],
+      ],
+    );
+    await Promise.all(sessions.map((session) => session.logout()));
+    nothingLeft();
+  });
+
+  it('names what it asked for when it is refused', async () => {
+    const port = await serve();
+    const stranger = { initiatorName: 'iqn.2022-08.com.test:stranger' };
+    await assert.rejects(
+      within(port, stranger, async () => {}),
+      {
+        code: 'ERR_LOGIN_AUTH',
+        message: new RegExp(`cannot log in to ${TARGET} at 127\\.0\\.0\\.1:${port}: .*0x0202`),
+      },
+    );
+    const [found] = await discoverSendTargets({ portal: { address: 'localhost', port }, initiatorName: INITIATOR });
+    assert.deepEqual(found, { address: '127.0.0.1', port, tpgt: 1, targetName: TARGET });
+    nothingLeft();
+  });
+
+  describe('with a device', { skip: noFuse() }, () => {
+    it('makes one of a size that is right at once, alone writes to it, and is not logged out under a file system', async () => {
+      const port = await serve();
+      const session = await login(loginRequest(TARGET, port, { attach: 'fuse', timeoutMs: 15_000 }), {
+        paths: folder.paths,
+      });
+      const [disk] = session.devices;
+      const device = disk?.path ?? '';
+      assert.match(device, /^\/dev\/loop\d+$/);
+      assert.equal(Number(await run('blockdev', '--getsize64', device)), SIZE);
+      const { exports } = JSON.parse(await run('nbdinfo', '--json', disk?.nbd ?? '')) as {
+        exports: Record<string, unknown>[];
+      };
+      assert.equal(exports[0]?.is_read_only, true);
+      await run('mkfs.ext4', '-q', '-F', device);
+      const mount = join(images, 'mnt');
+      mkdirSync(mount);
+      await run('mount', device, mount);
+      try {
+        // Never with a synchronous call: the disk is served by this very process.
+        await writeFile(join(mount, 'file'), 'kept');
+        const [refused] = await logout([session.sid], { paths: folder.paths });
+        assert.equal(refused?.error?.code, 'ERR_BUSY');
+        assert.match(refused?.error?.message ?? '', new RegExp(`${mount}`));
+        assert.equal((await getSession(folder.paths, session.sid)).state, 'LOGGED_IN');
+      } finally {
+        await run('umount', mount);
+      }
+      assert.deepEqual(await detachLun(folder.paths, session.sid, 0).then(({ path, attach }) => [path, attach]), [
+        null,
+        'none',
+      ]);
+      const again = await attachLun(folder.paths, session.sid, { lun: 0, mode: 'fuse' });
+      await run('mount', again.path ?? '', mount);
+      assert.equal(await run('cat', join(mount, 'file')), 'kept');
+      await run('umount', mount);
+      const [result] = await logout([session.sid], { paths: folder.paths });
+      assert.equal(result?.error, null);
+      assert.doesNotMatch(
+        await run('losetup', '--list', '--noheadings', '--output', 'BACK-FILE'),
+        new RegExp(folder.paths.runDir),
+      );
+      nothingLeft();
+    });
+
+    it('takes the device of a killed worker away with the next listing', async () => {
+      const port = await serve();
+      const session = await login(loginRequest(TARGET, port, { attach: 'fuse', timeoutMs: 15_000 }), {
+        paths: folder.paths,
+      });
+      process.kill(session.pid, 'SIGKILL');
+      await until(() => !folder.workers().includes(session.pid), 'the worker is dead');
+      const { pruned } = await listSessions(folder.paths);
+      assert.match(pruned[0]?.removed.join() ?? '', new RegExp(session.devices[0]?.path ?? 'no device'));
+      assert.doesNotMatch(
+        await run('losetup', '--list', '--noheadings', '--output', 'BACK-FILE'),
+        new RegExp(folder.paths.runDir),
+      );
+      nothingLeft();
+    });
+  });
+});
