@@ -1,6 +1,6 @@
 // How commands fail and end: exit codes with and without --json, one line, no command line in it, signals, closed pipes.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -176,5 +176,17 @@ describe('ends', () => {
     const code = await new Promise((done) => child.on('close', done));
     assert.equal(code, 1);
     assert.match(stderr, /^lunctl: standard output: .*ENOSPC.* \[1\]\n$/);
+  });
+  it('an old Node is told which one is needed', () => {
+    const older = 'Object.defineProperty(process,"versions",{value:{...process.versions,node:"18.20.4"}})';
+    const { status, stderr } = spawnSync(process.execPath, ['--import', `data:text/javascript,${older}`, BIN], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 1);
+    assert.equal(stderr, 'lunctl: needs Node 20.19 or newer, this is 18.20.4 [1]\n');
+  });
+  it('Node warnings stay out of standard error', async () => {
+    const run = await box.run('session', 'show');
+    assert.equal(run.stderr, 'lunctl: No active sessions. [21]\n');
   });
 });
