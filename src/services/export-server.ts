@@ -20,11 +20,6 @@ export interface ExportServerOptions {
   readonly log: SessionLog;
 }
 
-/** What one client uses. */
-export interface ExportClient {
-  readonly exportName: string;
-}
-
 /** A listening NBD socket. */
 export class ExportServer {
   readonly path: string;

@@ -88,6 +88,7 @@ export async function claimFolder(
 ): Promise<{ folder: SessionFolder; state: SessionState }> {
   const parent = join(runDir, 's');
   await makePrivateFolder(parent);
+  await removeOldDrafts(parent);
   const draft = join(parent, `.new-${process.pid}-${draftNumber++}`);
   await mkdir(draft, { mode: 0o700 });
   try {
@@ -107,6 +108,15 @@ export async function claimFolder(
   }
 }
 let draftNumber = 0;
+
+/** Drafts whose makers were killed before they could give them a number. */
+async function removeOldDrafts(parent: string): Promise<void> {
+  for (const name of await readdir(parent)) {
+    const pid = /^\.new-(\d+)-\d+$/.exec(name)?.[1];
+    if (pid !== undefined && processStartTime(Number(pid)) === null)
+      await rm(join(parent, name), { recursive: true, force: true });
+  }
+}
 
 /** Removes the folder and everything in it. */
 export async function removeFolder(folder: SessionFolder): Promise<void> {

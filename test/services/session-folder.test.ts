@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -53,6 +53,12 @@ describe('a session folder', () => {
     assert.equal(statSync(path).mode & 0o777, 0o700);
     assert.equal(statSync(join(runDir, 's')).mode & 0o777, 0o700);
     assert.equal(statSync(state).mode & 0o777, 0o600);
+  });
+
+  it('takes away what a killed login had begun', async () => {
+    mkdirSync(join(runDir, 's', '.new-99999999-0'), { recursive: true });
+    await claimFolder(runDir, claim());
+    assert.deepEqual(readdirSync(join(runDir, 's')), ['1']);
   });
 
   it('keeps its state, and a damaged one is none', async () => {
