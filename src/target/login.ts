@@ -209,7 +209,7 @@ export class TargetLogin {
   }
 
   #chooseMethod(identity: Identity, methods: readonly string[], out: TextPair[]): void {
-    const { account, mutual } = identity.auth;
+    const { account } = identity.auth;
     const chapOnly = !methods.includes('None');
     if (account === null && !chapOnly) {
       this.#withoutProof(identity);
@@ -224,7 +224,8 @@ export class TargetLogin {
     }
     // Without an account here no answer can be right, but an initiator that insists on CHAP is told so only after the
     // same work as any other.
-    const known = account ?? this.#options.context.node.accountOf(identity.initiatorName);
+    const auth = account ? identity.auth : this.#options.context.node.authOf(identity.initiatorName);
+    const [known, mutual] = [auth?.account ?? null, auth?.mutual ?? null];
     this.#chap = new ChapTarget({
       challenges: this.#options.context.challenges,
       find: (user) => {

@@ -113,12 +113,12 @@ export class TargetNode {
     return groups.find((g) => g.config.enabled && g.listensOn(address, port)) ?? null;
   }
 
-  /** Some account that `initiatorName` logs in with, for discovery by initiators that insist on CHAP; null if it has none. */
-  accountOf(initiatorName: string): ChapAccount | null {
+  /** How `initiatorName` logs in to some target here, for discovery by initiators that insist on CHAP; null if nowhere by CHAP. */
+  authOf(initiatorName: string): AuthConfig | null {
     for (const groups of this.#targets.values()) {
       for (const group of groups) {
-        const account = group.grantFor(initiatorName)?.auth.account;
-        if (account) return account;
+        const auth = group.grantFor(initiatorName)?.auth;
+        if (auth?.account) return auth;
       }
     }
     return null;

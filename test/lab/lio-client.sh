@@ -30,7 +30,7 @@ expect "127.0.0.1:3260,1 $TARGET" /tmp/out
 run lunctl node show >/tmp/out
 expect "node.name = $TARGET" /tmp/out
 expect 'node.session.auth.authmethod = CHAP' /tmp/out
-expect_not password /tmp/out
+expect_not '= password$' /tmp/out
 
 step login
 run lunctl node login --attach nbd | tee /tmp/out
@@ -39,7 +39,7 @@ dev=$(session_field path)
 test -b "$dev"
 test "$(blockdev --getsize64 "$dev")" = 10737418240
 run lunctl session show | tee /tmp/out
-expect "^tcp: \[[0-9]*\] 127.0.0.1:3260,1 $TARGET (non-flash)" /tmp/out
+expect "^tcp: \[[0-9]*\] 127.0.0.1:3260,1 $TARGET \(non-flash\)" /tmp/out
 refuse 15 lunctl node login --attach nbd
 
 step 'disk: label, partition, format, mount'
