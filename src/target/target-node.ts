@@ -3,7 +3,6 @@ import { AppError } from '../util/errors.js';
 import type {
   AclConfig,
   AuthConfig,
-  ChapAccount,
   PortalConfig,
   PortalGroupConfig,
   TargetConfig,
