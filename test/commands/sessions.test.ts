@@ -1,7 +1,7 @@
 // Discovery, records, login, sessions and logout as a user runs them, against our own target.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Sandbox } from '../helpers/sandbox.js';
@@ -292,6 +292,43 @@ describe('--foreground', () => {
       );
     });
   }
+  it('keeps a disk that is mounted: Ctrl-C is refused until it is free', { skip: cannotMount() }, async () => {
+    const child = spawn(process.execPath, [BIN, 'login', TARGET, '--attach', 'fuse', '--foreground', ...chap()], {
+      env: box.env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    const said = (what: string | RegExp) =>
+      new Promise<void>((done) => {
+        const look = () => {
+          if (output.search(what) !== -1) done();
+        };
+        child.stdout.on('data', look);
+        child.stderr.on('data', look);
+      });
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
+    const closed = new Promise<number | null>((done) => child.on('close', done));
+    await said(/^ +1 {2}\/dev\/loop/m);
+    const device = /\/dev\/loop\d+/.exec(output)?.[0] ?? '';
+    const mount = join(box.folder, 'mnt');
+    mkdirSync(mount);
+    execFileSync('mkfs.ext4', ['-q', '-F', device]);
+    execFileSync('mount', [device, mount]);
+    try {
+      child.kill('SIGINT');
+      await said('still logged in');
+      assert.equal((await box.run('logout', TARGET)).code, 28);
+      writeFileSync(join(mount, 'file'), 'still here');
+    } finally {
+      execFileSync('umount', [mount]);
+    }
+    child.kill('SIGINT');
+    assert.equal(await closed, 130, output);
+    assert.deepEqual(
+      box.leftovers().filter((line) => !line.includes(' serve ')),
+      [],
+    );
+  });
   it('ends with 0 when it is logged out from elsewhere', async () => {
     const child = spawn(process.execPath, [BIN, 'login', TARGET, '--attach', 'none', '--foreground', ...chap()], {
       env: box.env,
@@ -307,6 +344,12 @@ describe('--foreground', () => {
     assert.equal(await closed, 0);
   });
 });
+
+function cannotMount(): string | false {
+  if (process.getuid?.() !== 0) return 'needs root';
+  if (!existsSync('/dev/fuse')) return 'this machine has no /dev/fuse';
+  return existsSync('/usr/bin/nbdfuse') ? false : 'nbdfuse is not installed: apt-get install libnbd-bin';
+}
 
 function tryRead(path: string): string {
   try {
