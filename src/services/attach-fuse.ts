@@ -100,13 +100,13 @@ export async function mountExport(request: Omit<AttachRequest, 'mode' | 'blockSi
   }
 }
 
+/** The number of connections is left to nbdfuse, which takes several where the server says that they agree. */
 export function nbdfuseArguments(
-  request: Pick<AttachRequest, 'socketPath' | 'exportName' | 'readOnly' | 'connections'>,
+  request: Pick<AttachRequest, 'socketPath' | 'exportName' | 'readOnly'>,
   path: string,
 ): string[] {
   const uri = `nbd+unix:///${request.exportName}?socket=${encodeURIComponent(request.socketPath)}`;
-  const connections = request.connections === undefined ? [] : ['-C', String(request.connections)];
-  return [...(request.readOnly ? ['-r'] : []), ...connections, '--', path, uri];
+  return [...(request.readOnly ? ['-r'] : []), '--', path, uri];
 }
 
 async function waitForFile(

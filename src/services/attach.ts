@@ -16,7 +16,7 @@ export interface AttachRequest {
   readonly readOnly: boolean;
   /** The session's run folder, `s/<sid>`: what is needed to clean up after a killed worker is kept there. */
   readonly runDir: string;
-  /** NBD connections of the kernel, 1 to 4. Default 1. */
+  /** `nbd`: connections of the kernel, 1 to 4. Default 1. */
   readonly connections?: number;
   /** Aborting undoes what has been done and throws ERR_INTERRUPTED. */
   readonly signal?: AbortSignal;
