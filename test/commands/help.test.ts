@@ -19,7 +19,14 @@ function surface({ commands }: Interfaces.Manifest): Record<string, unknown> {
       const value = flag.type === 'option' ? ` ${flag.options?.join('|') ?? 'VALUE'}${flag.multiple ? '...' : ''}` : '';
       return `${flag.char ? `-${flag.char} ` : ''}--${name}${value}`;
     });
-    return [id, { aliases: [...aliases, ...(hiddenAliases ?? [])], args: Object.keys(args), flags: described.sort() }];
+    return [
+      id,
+      {
+        aliases: [...aliases, ...(hiddenAliases ?? [])].join(' '),
+        args: Object.keys(args).join(' '),
+        flags: described.sort(),
+      },
+    ];
   });
   return Object.fromEntries(entries.sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)));
 }
