@@ -1,6 +1,6 @@
 // A LUN as something that partitioning and mkfs programs can open: its device node, or, without one, a file that
 // nbdfuse shows for as long as a command runs. The second needs no root.
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Claim, type Hold, holdDevice } from '../disk/identity.js';
 import type { Geometry } from '../disk/layout.js';
@@ -9,10 +9,12 @@ import { shellLine } from '../disk/shell.js';
 import { kernelName, kernelPartitions, sysAttribute, usersOf } from '../disk/sysfs.js';
 import { AppError } from '../util/errors.js';
 import { type ExportFile, mountExport, nbdfuseArguments, requireFuseFile } from './attach-fuse.js';
+import { removeLeftovers } from './attach-leftovers.js';
 import { readAttachRecords } from './attach-record.js';
 import type { DiskTarget } from './disk-name.js';
 import type { Paths } from './paths.js';
 import { rescanPartitions, verifyBlock } from './session-control.js';
+import { processStartTime } from './session-folder.js';
 
 export interface DiskContext {
   readonly paths: Pick<Paths, 'runDir'>;
@@ -101,13 +103,15 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
   const { session, device } = target;
   const part = device.partitions.find(({ number }) => number === target.partition);
   if (target.partition !== null && part === undefined) throw noPartition(target);
+  // Beside the sessions and not inside one, so that a killed command cannot be in the way of a logout.
+  const temporary = `${context.paths.runDir}/disk`;
+  await removeAbandoned(temporary);
   const request = {
     socketPath: session.socket,
     exportName: part?.exportName ?? device.exportName,
     sizeBytes: part?.sizeBytes ?? device.sizeBytes,
     readOnly: device.readOnly,
-    // Below the session's folder: what a killed command leaves goes with the session.
-    runDir: `${dirname(session.socket)}/disk-${process.pid}`,
+    runDir: `${temporary}/${process.pid}-${processStartTime(process.pid)}`,
     ...(context.signal === undefined ? {} : { signal: context.signal }),
   };
   const file = await mountExport(request);
@@ -135,6 +139,16 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
       rmSync(request.runDir, { recursive: true, force: true });
     },
   };
+}
+
+/** What commands that were killed have left: by their own names they tell which process they belonged to. */
+async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+    const [pid, startTime] = name.split('-');
+    if (processStartTime(Number(pid)) === startTime) continue;
+    await removeLeftovers(`${folder}/${name}`);
+    rmSync(`${folder}/${name}`, { recursive: true, force: true });
+  }
 }
 
 /** The file is a mount of our own, made from the session's socket a moment ago: only its end can part them. */

@@ -116,7 +116,7 @@ describe('demo', { skip }, () => {
     const keepReading = ['--inh-caps', '+dac_read_search', '--ambient-caps', '+dac_read_search'];
     const nobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups', ...keepReading];
     const env = { PATH: process.env.PATH, HOME: '/', TMPDIR: tmpdir() };
-    const child = spawn('setpriv', [...nobody, '--', process.execPath, BIN, 'demo', '--json'], { env });
+    const child = spawn('/usr/bin/setpriv', [...nobody, '--', process.execPath, BIN, 'demo', '--json'], { env });
     let printed = '';
     let complained = '';
     child.stdout.on('data', (chunk) => (printed += chunk));

@@ -1,9 +1,10 @@
 // Label, partition, format and mount on real loop devices, and all they refuse: nothing on the disk may have changed then.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import {
   constants,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -18,6 +19,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { parseSizeSpec } from '../../src/disk/layout.js';
 import { contentOf, signaturesOn } from '../../src/disk/probe.js';
 import { runTool } from '../../src/disk/run.js';
+import { mounts } from '../../src/disk/sysfs.js';
 import {
   checkMkfsArguments,
   type DiskJob,
@@ -302,6 +304,7 @@ describe('a disk without a device', { skip }, () => {
       await formatting.close();
       assert.equal((await contentOf(fake.image)).type, 'xfs');
       assert.deepEqual(readdirSync(fake.folder).sort(), ['control.sock', 'nbd.sock']);
+      assert.deepEqual(readdirSync(`${paths.runDir}/disk`), []);
       const mount = {
         dev: `${TARGET}/0`,
         paths,
@@ -316,13 +319,34 @@ describe('a disk without a device', { skip }, () => {
       await fake.close();
     }
   });
+  test('what a killed command leaves goes with the next one', async () => {
+    const fake = await startFakeSession({ sizeBytes: 64 * MIB, attach: 'none' });
+    try {
+      const { paths } = fake;
+      const job = { dev: `${TARGET}/0`, paths, type: 'gpt' };
+      const helper = new URL('../helpers/prepare-and-wait.ts', import.meta.url).pathname;
+      const killed = spawn(process.execPath, ['--import', 'tsx', helper, JSON.stringify(job)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(killed.stdout, 'data');
+      killed.kill('SIGKILL');
+      await once(killed, 'exit');
+      const folder = `${paths.runDir}/disk`;
+      const abandoned = () => mounts().filter(({ target }) => target.startsWith(folder));
+      assert.equal(abandoned().length, 1);
+      await (await prepareLabel({ dev: `${TARGET}/0`, paths, type: 'gpt' })).close();
+      assert.deepEqual([abandoned(), readdirSync(folder)], [[], []]);
+    } finally {
+      await fake.close();
+    }
+  });
   test('blocks of 4096 bytes and no device: refused before a wrong table is written', async () => {
     const fake = await startFakeSession({ sizeBytes: 64 * MIB, attach: 'none', blockSize: 4096 });
     try {
       await assert.rejects(prepareLabel({ dev: `${TARGET}/0`, paths: fake.paths, type: 'gpt' }), {
         code: 'ERR_NOT_SUPPORTED',
       });
-      assert.ok(!existsSync(`${fake.folder}/disk-${process.pid}`));
+      assert.deepEqual(readdirSync(`${fake.paths.runDir}/disk`), []);
     } finally {
       await fake.close();
     }
