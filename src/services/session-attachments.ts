@@ -4,11 +4,15 @@ import { type Attachment, attachDevice } from './attach.js';
 import type { ExportServer } from './export-server.js';
 import type { ExportedLun, SessionExports } from './session-exports.js';
 import type { SessionFolder } from './session-folder.js';
+import { dropLinks, type LinkOwner, putLinks } from './session-links.js';
 import type { SessionLog } from './session-log.js';
 import { listSessions } from './session-registry.js';
 
 export interface SessionAttachmentsOptions {
   readonly folder: SessionFolder;
+  readonly runDir: string;
+  /** Under whose name the devices are linked. */
+  readonly owner: LinkOwner;
   readonly exports: SessionExports;
   readonly log: SessionLog;
   readonly readOnly: boolean;
@@ -32,10 +36,9 @@ export class SessionAttachments {
   /** Attaches every LUN, one after another so that device names follow LUN numbers; a second path to a disk is left out. */
   async attachAll(
     mode: 'nbd' | 'fuse',
-    runDir: string,
     { signal, onProgress }: { readonly signal: AbortSignal; onProgress(line: string): void },
   ): Promise<void> {
-    const elsewhere = await attachedElsewhere(runDir);
+    const elsewhere = await attachedElsewhere(this.#options.runDir);
     for (const entry of this.#options.exports.luns) {
       const other = elsewhere.get(entry.lun.info.designator);
       if (other !== undefined) {
@@ -69,6 +72,7 @@ export class SessionAttachments {
       });
       entry.path = attachment.path;
       this.#attached.set(entry, attachment);
+      await this.#link(entry, attachment.path, await attachment.partitions());
       log.info(`${entry.name} attached as ${attachment.path}`);
       void attachment.lost.then((reason) => this.#lost(entry, attachment, reason));
     } catch (error) {
@@ -82,13 +86,14 @@ export class SessionAttachments {
     const attachment = this.#attached.get(entry);
     if (attachment === undefined) return;
     await attachment.detach(options);
-    this.#forget(entry);
+    await this.#forget(entry);
     this.#options.log.info(`${entry.name} detached from ${attachment.path}`);
   }
 
   /** Makes the kernel read the partition table again. */
   async rescan(entry: ExportedLun): Promise<void> {
-    await this.#attached.get(entry)?.rescan();
+    const attachment = this.#attached.get(entry);
+    if (attachment !== undefined) await this.#link(entry, attachment.path, await attachment.rescan());
   }
 
   /** Throws ERR_BUSY if any device or partition is mounted or held. */
@@ -120,15 +125,27 @@ export class SessionAttachments {
 
   #lost(entry: ExportedLun, attachment: Attachment, reason: AppError): void {
     if (this.#attached.get(entry) !== attachment) return;
-    this.#forget(entry);
+    void this.#forget(entry);
     entry.note = reason.message;
     this.#options.log.error(`${entry.name}: ${reason.message}`);
   }
 
-  #forget(entry: ExportedLun): void {
+  async #forget(entry: ExportedLun): Promise<void> {
     this.#attached.delete(entry);
     entry.attach = 'none';
     entry.path = null;
+    const { runDir, owner, log } = this.#options;
+    await dropLinks(runDir, owner, entry.lun.info.lun).catch((error: unknown) =>
+      log.warn(`links: ${messageOf(error)}`),
+    );
+  }
+
+  /** A device without its link is still a device. */
+  async #link(entry: ExportedLun, device: string, partitions: readonly string[]): Promise<void> {
+    const { runDir, owner, log } = this.#options;
+    await putLinks(runDir, owner, entry.lun.info.lun, { device, partitions }).catch((error: unknown) => {
+      log.warn(`links of ${entry.name}: ${messageOf(error)}`);
+    });
   }
 }
 

@@ -13,6 +13,7 @@ import {
   sessionIds,
 } from './session-folder.js';
 import type { SessionInfo } from './session-info.js';
+import { dropLinks } from './session-links.js';
 
 /** How long a worker may take to say who it is. */
 const ANSWER_MS = 2000;
@@ -79,7 +80,7 @@ async function examine(runDir: string, sid: number, { signal }: ListOptions): Pr
   const folder = sessionFolder(runDir, sid);
   const state = await readState(folder);
   // Without a readable state the answer on the socket alone can tell a live worker.
-  if (state !== null && !ownerLives(state)) return prune(folder, sid, state);
+  if (state !== null && !ownerLives(state)) return prune(runDir, folder, sid, state);
   try {
     const info = await askInfo(folder, signal);
     if (info.sid !== sid || (state !== null && info.pid !== state.pid))
@@ -87,7 +88,7 @@ async function examine(runDir: string, sid: number, { signal }: ListOptions): Pr
     return { kind: 'live', info };
   } catch (error) {
     if (error instanceof AppError && error.code === 'ERR_INTERRUPTED') throw error;
-    return unanswered(folder, sid, error);
+    return unanswered(runDir, folder, sid, error);
   }
 }
 
@@ -96,20 +97,21 @@ async function askInfo(folder: SessionFolder, signal: AbortSignal | undefined): 
 }
 
 /** The worker may have ended in the meantime; only what is surely dead is removed. */
-async function unanswered(folder: SessionFolder, sid: number, error: unknown): Promise<Found> {
+async function unanswered(runDir: string, folder: SessionFolder, sid: number, error: unknown): Promise<Found> {
   const state = await readState(folder);
   if (state === null) {
-    const exists = (await sessionIds(folder.path.slice(0, -`/s/${sid}`.length))).includes(sid);
+    const exists = (await sessionIds(runDir)).includes(sid);
     return exists && error instanceof AppError && error.code !== 'ERR_TIMEOUT'
-      ? prune(folder, sid, null)
+      ? prune(runDir, folder, sid, null)
       : { kind: 'gone' };
   }
-  if (!ownerLives(state)) return prune(folder, sid, state);
+  if (!ownerLives(state)) return prune(runDir, folder, sid, state);
   return { kind: 'silent', session: { sid, state, reason: messageOf(error) } };
 }
 
-async function prune(folder: SessionFolder, sid: number, state: SessionState | null): Promise<Found> {
+async function prune(runDir: string, folder: SessionFolder, sid: number, state: SessionState | null): Promise<Found> {
   const removed = await cleanLeftovers(folder.path).catch((error: unknown) => [`left: ${messageOf(error)}`]);
+  if (state !== null) await dropLinks(runDir, state);
   await removeFolder(folder);
   return { kind: 'pruned', session: { sid, state, removed: [...removed, `removed ${folder.path}`] } };
 }

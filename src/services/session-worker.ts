@@ -200,6 +200,8 @@ export async function startSession(config: WorkerConfig, environment: WorkerEnvi
   const servers: ExportServer[] = [];
   const attachments = new SessionAttachments({
     folder,
+    runDir: config.runDir,
+    owner: request,
     exports,
     log,
     readOnly: request.readOnly,
@@ -268,7 +270,7 @@ async function makeUsable(
   for (const lun of await openLuns(open.session, { readOnly: config.request.readOnly, log })) await exports.add(lun);
   servers[0] = await ExportServer.listen({ path: folder.nbdSocket, exports: exports.open, pool: open.pool, log });
   if (plan.notice !== null) for (const entry of exports.luns) entry.note = plan.notice;
-  if (plan.mode !== 'none') await attachments.attachAll(plan.mode, config.runDir, { signal, onProgress });
+  if (plan.mode !== 'none') await attachments.attachAll(plan.mode, { signal, onProgress });
   await worker.serve();
   const { sid, isid, request } = config;
   const { targetName, portal, iface, initiatorName } = request;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,8 +13,9 @@ import { login, loginForeground } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
 import { startServe } from '../../src/services/serve.js';
 import type { ServeOptions, Server } from '../../src/services/serve-options.js';
-import { attachLun, detachLun } from '../../src/services/session-control.js';
+import { attachLun, detachLun, rescanPartitions } from '../../src/services/session-control.js';
 import type { LoginRequest } from '../../src/services/session-info.js';
+import { linkFolder } from '../../src/services/session-links.js';
 import { getSession, listSessions } from '../../src/services/session-registry.js';
 import { chap, INITIATOR, loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 import { until } from '../helpers/stream-core.js';
@@ -191,6 +192,8 @@ describe('login', () => {
       const device = disk?.path ?? '';
       assert.match(device, /^\/dev\/loop\d+$/);
       assert.equal(Number(await run('blockdev', '--getsize64', device)), SIZE);
+      const link = join(linkFolder(folder.paths.runDir), `ip-127.0.0.1:${port}-iscsi-${TARGET}-lun-0`);
+      assert.equal(readlinkSync(link), device);
       const { exports } = JSON.parse(await run('nbdinfo', '--json', disk?.nbd ?? '')) as {
         exports: Record<string, unknown>[];
       };
@@ -209,6 +212,14 @@ describe('login', () => {
       } finally {
         await run('umount', mount);
       }
+      await run('sh', '-c', `echo start=2048 | sfdisk --quiet --wipe never --no-reread --no-tell-kernel ${device}`);
+      const partitioned = await rescanPartitions(folder.paths, session.sid, 0);
+      assert.deepEqual(
+        partitioned.partitions.map(({ exportName }) => exportName),
+        ['lun0p1'],
+      );
+      assert.equal(readlinkSync(`${link}-part1`), `${device}p1`);
+      await run('sh', '-c', `dd if=/dev/zero of=${device} bs=512 count=1 conv=fsync,notrunc status=none`);
       assert.deepEqual(await detachLun(folder.paths, session.sid, 0).then(({ path, attach }) => [path, attach]), [
         null,
         'none',
@@ -223,6 +234,7 @@ describe('login', () => {
         await run('losetup', '--list', '--noheadings', '--output', 'BACK-FILE'),
         new RegExp(folder.paths.runDir),
       );
+      assert.deepEqual(readdirSync(linkFolder(folder.paths.runDir)), []);
       nothingLeft();
     });
 
@@ -234,6 +246,7 @@ describe('login', () => {
       process.kill(session.pid, 'SIGKILL');
       await until(() => !folder.workers().includes(session.pid), 'the worker is dead');
       const { pruned } = await listSessions(folder.paths);
+      assert.deepEqual(readdirSync(linkFolder(folder.paths.runDir)), []);
       assert.match(pruned[0]?.removed.join() ?? '', new RegExp(session.devices[0]?.path ?? 'no device'));
       assert.doesNotMatch(
         await run('losetup', '--list', '--noheadings', '--output', 'BACK-FILE'),
