@@ -75,6 +75,7 @@ describe('the initiator against istgt', { skip: istgtMissing() }, () => {
         '--rw=randwrite',
         '--verify=crc32c',
         '--verify_fatal=1',
+        '--verify_state_save=0',
         '--iodepth=16',
       ];
       const output = await run('fio', '--name=v', ...fio, '--bs=16k', '--size=16M', '--output-format=json');

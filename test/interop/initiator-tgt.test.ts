@@ -119,7 +119,14 @@ describe('the initiator against tgt', { skip: tgtMissing() }, () => {
     });
 
     it('verifies fio random writes of many sizes', async () => {
-      const common = ['--ioengine=nbd', `--uri=${uri()}`, '--rw=randwrite', '--verify=crc32c', '--verify_fatal=1'];
+      const common = [
+        '--ioengine=nbd',
+        `--uri=${uri()}`,
+        '--rw=randwrite',
+        '--verify=crc32c',
+        '--verify_fatal=1',
+        '--verify_state_save=0',
+      ];
       for (const sizes of [
         ['--bs=4k', '--size=8M'],
         ['--bsrange=512-1M', '--bs_unaligned=0', '--blockalign=512', '--size=48M'],
