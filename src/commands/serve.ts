@@ -149,9 +149,9 @@ async function readDisk(arg: string, index: number): Promise<ServeDisk> {
 
 /** As any portal, but port 0 is allowed: the system chooses then. */
 function readListenPortal(text: string): Portal {
-  const free = /:0$/.test(text) && !/^[0-9a-f:]+$/i.test(text.replace(/:0$/, ''));
-  const { address, port } = parsePortal(free || /^[\d.]+:0$/.test(text) ? text.replace(/:0$/, '') : text);
-  return { address, port: free || /^[\d.]+:0$/.test(text) ? 0 : port };
+  const anyPort = /^(\[[^\]]*\]|[^:]+):0$/.exec(text)?.[1];
+  const { address, port } = parsePortal(anyPort ?? text);
+  return { address, port: anyPort === undefined ? port : 0 };
 }
 
 function checkStrong(secret: string | undefined, which: string): void {

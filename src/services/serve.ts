@@ -37,7 +37,7 @@ export async function startServe(options: ServeOptions): Promise<Server> {
     }
     for (const { address, port } of options.portals) {
       options.signal?.throwIfAborted();
-      listeners.push(await listenTcp(address, port, (wire) => server.accept(wire)));
+      listeners.push(await listenAt(address, port, (wire) => server.accept(wire)));
     }
     server.open(backstores, listeners);
     return server;
@@ -45,6 +45,18 @@ export async function startServe(options: ServeOptions): Promise<Server> {
     for (const listener of listeners) await listener.close();
     for (const backstore of backstores) await backstore.close(true);
     throw error;
+  }
+}
+
+/** A host without IPv6 has no [::]; every IPv4 address is all it can mean there. */
+async function listenAt(address: string, port: number, accept: (wire: Wire) => void): Promise<Listener> {
+  try {
+    return await listenTcp(address, port, accept);
+  } catch (error) {
+    const cause = error instanceof AppError ? error.cause : undefined;
+    const noIpv6 = cause instanceof Error && 'code' in cause && cause.code === 'EAFNOSUPPORT';
+    if (address !== '::' || !noIpv6) throw error;
+    return await listenTcp('0.0.0.0', port, accept);
   }
 }
 

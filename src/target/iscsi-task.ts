@@ -9,6 +9,7 @@ import { Senses } from '../scsi/check-condition.js';
 import { buildFixedSense, type Sense } from '../scsi/sense.js';
 import { ScsiStatus } from '../scsi/status.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
+import type { LogicalUnit } from './logical-unit.js';
 import type { Nexus } from './nexus.js';
 import type { DataOutReceiver, Resumable, ScsiTask } from './scsi-task.js';
 import type { TargetSession } from './session.js';
@@ -87,6 +88,10 @@ export class IscsiTask implements ScsiTask {
     return this.#mapped;
   }
 
+  /** The unit that the command is for; null where its LUN does not exist. */
+  get unit(): LogicalUnit | null {
+    return this.#mapped?.unit ?? null;
+  }
   get luns(): ReadonlyMap<number, MappedLun> {
     return this.#session.luns;
   }

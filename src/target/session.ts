@@ -150,7 +150,8 @@ export class TargetSession implements RegisteredSession {
   }
   /** Lets waiting reads go on, as far as there is room. */
   resumeFetchers(): void {
-    while (this.#fetchers.length > 0 && this.#fetching < MOST_FETCHED && this.sink.backlog <= HIGH_WATER) {
+    // Each waiter once: one that still does not fit queues itself again.
+    for (let n = this.#fetchers.length; n > 0 && this.#fetching < MOST_FETCHED && this.sink.backlog <= HIGH_WATER; n--) {
       this.#fetchers.shift()?.resume();
     }
   }
@@ -192,6 +193,10 @@ export class TargetSession implements RegisteredSession {
   }
 
   terminate(reason: string, ended: () => void): void {
+    if (this.#left) {
+      ended();
+      return;
+    }
     this.#whenEnded.push(ended);
     this.end(reason);
   }

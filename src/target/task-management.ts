@@ -55,7 +55,7 @@ export class TaskManager {
     const session = this.#session;
     const task = session.tasks.get(request.referencedTaskTag);
     if (task !== undefined) {
-      if (unit !== task.mapped.unit) {
+      if ((unit ?? null) !== task.unit) {
         answer(TaskResponse.TaskDoesNotExist);
         return;
       }

@@ -361,6 +361,21 @@ describe('task management', () => {
     }
   });
 
+  test('a command without a unit that still takes its data can be aborted', () => {
+    const { initiator } = ready();
+    const tag = initiator.command('2a 00 00000000 00 0002 00', {
+      write: 1024,
+      data: pattern(512),
+      final: false,
+      lun: 9,
+    });
+    assert.equal(initiator.receive().length, 0);
+    manage(initiator, TaskFunction.AbortTask, { tag, refCmdSn: initiator.cmdSn - 1, lun: 9 });
+    assert.equal(answerOf(initiator.one()), TaskResponse.Complete);
+    initiator.dataOut(tag, NO_TAG, 0, 512, pattern(512), true);
+    assert.equal(initiator.receive().length, 0);
+  });
+
   test('functions and LUNs that do not exist are told apart', () => {
     const { initiator } = ready();
     manage(initiator, TaskFunction.LogicalUnitReset, { lun: 9 });
