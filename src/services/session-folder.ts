@@ -130,7 +130,7 @@ export function processStartTime(pid: number): string | null {
     // The name in field 2 may hold anything, also spaces and brackets; the last bracket ends it.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     // A zombie has ended; only its parent has not looked yet.
-    return fields[0] === 'Z' ? null : (fields[19] ?? null);
+    return /^[ZXx]$/.test(fields[0] ?? '') ? null : (fields[19] ?? null);
   } catch {
     return null;
   }

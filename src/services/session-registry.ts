@@ -1,5 +1,6 @@
 // Which sessions there are: every run folder is asked who owns it, and what a dead worker has left is removed.
 import { callControl } from '../transport/control.js';
+import { delay } from '../transport/timers.js';
 import { AppError, messageOf } from '../util/errors.js';
 import { cleanLeftovers } from './attach.js';
 import type { Paths } from './paths.js';
@@ -17,6 +18,9 @@ import { dropLinks } from './session-links.js';
 
 /** How long a worker may take to say who it is. */
 const ANSWER_MS = 2000;
+/** How long a worker without its socket may still be on its way out. */
+const DYING_MS = 300;
+const LOOK_MS = 20;
 
 /** A session whose worker had died: what it was, and one line for each thing removed. */
 export interface PrunedSession {
@@ -105,6 +109,9 @@ async function unanswered(runDir: string, folder: SessionFolder, sid: number, er
       ? prune(runDir, folder, sid, null)
       : { kind: 'gone' };
   }
+  // A process that was killed a moment ago lives until the kernel has taken its memory.
+  const dying = state.phase === 'ready' && error instanceof AppError && error.code === 'ERR_NOT_CONNECTED';
+  for (let waited = 0; dying && waited < DYING_MS && ownerLives(state); waited += LOOK_MS) await delay(LOOK_MS);
   if (!ownerLives(state)) return prune(runDir, folder, sid, state);
   return { kind: 'silent', session: { sid, state, reason: messageOf(error) } };
 }
