@@ -12,16 +12,19 @@ step() { printf '\n--- %s\n' "$*"; }
 run() { printf '$ %s\n' "$*" >&2; "$@"; }
 expect() { grep -Eq -- "$1" "$2" || { echo "expected /$1/ in:"; cat "$2"; exit 1; }; }
 expect_not() { if grep -Eq -- "$1" "$2"; then echo "did not expect /$1/ in:"; cat "$2"; exit 1; fi; }
-# refuse CODE COMMAND...: the command must end with exactly this code and say why in one line, or a line and a hint.
-refuse() {
+# fails CODE COMMAND...: the command must end with exactly this code.
+fails() {
   local want=$1 got=0
   shift
   "$@" >/tmp/refused.out 2>/tmp/refused.err </dev/null || got=$?
   cat /tmp/refused.err
-  if [ "$got" != "$want" ] || [ "$(grep -vc '^hint:' /tmp/refused.err)" -gt 2 ]; then
-    echo "expected exit $want with a short reason, got $got from: $*"
-    exit 1
-  fi
+  [ "$got" = "$want" ] || { echo "expected exit $want, got $got from: $*"; exit 1; }
+}
+# refuse CODE lunctl ...: the same, and the reason must be one line, with a hint at most.
+refuse() {
+  fails "$@"
+  [ "$(grep -c '^lunctl: ' /tmp/refused.err)" = 1 ] && [ "$(grep -Evc '^(lunctl|hint): ' /tmp/refused.err)" = 0 ] ||
+    { echo "expected one line of reason from: $*"; exit 1; }
 }
 initiator_config() { # USER PASSWORD
   echo "InitiatorName=$INITIATOR" >"$LUNCTL_CONFIG_DIR/initiatorname.iscsi"

@@ -63,7 +63,7 @@ expect 'Attached scsi disk sda' /tmp/out
 step 'logout, and what a wrong secret gets'
 run iscsiadm -m node --logout
 iscsiadm -m node -T "$TARGET" -o update -n node.session.auth.password -v wrongsecret12
-refuse 24 iscsiadm -m node --login
+fails 24 iscsiadm -m node --login
 if dmesg | grep -iE 'I/O error|Buffer I/O|detected conn error'; then echo 'the kernel met errors'; exit 1; fi
 kill -INT $serve
 got=0
