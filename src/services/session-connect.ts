@@ -12,7 +12,7 @@ import { type Attempt, attemptLogin, type Endpoint, formatPortal } from './sessi
 import type { Credentials, LoginRequest, SessionTimers } from './session-info.js';
 import type { SessionLog } from './session-log.js';
 
-/** Readers that are slow to take data hold receive buffers; the target's own signs of life share them. */
+/** Readers that are slow to take data hold this many receive buffers before data for them is copied. */
 const RECEIVE_BUFFERS = 64;
 
 /** A session in full feature phase and the connection that carries it. */

@@ -12,7 +12,7 @@ export interface ConnectOptions {
   /** Bound of name resolution and all addresses together, milliseconds. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** Receive buffers that may be held by readers further on before reading stops. */
+  /** Receive buffers that may be held by readers further on before they get copies. */
   readonly receiveBuffers?: number;
 }
 

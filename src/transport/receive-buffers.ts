@@ -7,8 +7,10 @@ import { type OnRead, plainSockets } from './handle.js';
 const RECEIVE_SIZE = 262_144;
 /** While parts of a buffer are in use its rest still takes reads, down to this size. */
 const SMALLEST_REST = 131_072;
-/** Buffers that consumers may hold before reading stops. */
+/** Buffers that consumers may hold before they get copies instead. */
 const MOST_HELD = 8;
+/** A copy pins no more than this beside the part that a consumer keeps. */
+const COPY_SIZE = 16_384;
 const MOST_SPARE = 16;
 const spare: Buffer[] = [];
 
@@ -18,15 +20,17 @@ export interface ReceiveHooks {
   target(): Buffer | null;
   /** `length` bytes have landed: deliver them. Returns whether to go on reading. */
   received(length: number): boolean;
-  /** `available` has become true again. */
-  onAvailable(): void;
 }
-const UNBOUND: ReceiveHooks = { target: () => null, received: () => true, onAvailable: () => {} };
+const UNBOUND: ReceiveHooks = { target: () => null, received: () => true };
 
 /**
  * The receive buffers of one connection. A buffer that nobody retained takes the next read too; one that somebody did
  * is set aside until it is released. libuv holds the memory of the next read also while reading is stopped, so that
  * memory is chosen right after each read and is never one that is in use.
+ *
+ * Reading never stops on account of buffers that are held: what they wait for (a status, the data of another command, a
+ * reader that lives) may stand behind them in the same stream. Cores bound what they keep and say `paused`; once many
+ * buffers are held, bytes are delivered as small copies, so that keeping a few of them does not pin a whole buffer.
  */
 export class ReceiveBuffers {
   /** For `net.connect` and `moveToOnRead`; undefined where sockets are to be used plainly. */
@@ -48,11 +52,6 @@ export class ReceiveBuffers {
     this.#hooks = hooks;
   }
 
-  /** Whether the next read may be started. */
-  get available(): boolean {
-    return this.#held < this.#mostHeld;
-  }
-
   /** Hands `length` bytes that have just landed to `core`. */
   deliver(core: StreamConsumer, length: number): void {
     const owner = this.#current;
@@ -60,6 +59,10 @@ export class ReceiveBuffers {
       core.onTargetFilled(length);
     } else if (owner !== null) {
       const from = this.#at;
+      if (this.#held >= this.#mostHeld) {
+        deliverCopies(core, owner.buffer.subarray(from, from + length));
+        return;
+      }
       this.#at += length;
       core.onBytes(owner.buffer.subarray(from, this.#at), owner);
     }
@@ -75,8 +78,14 @@ export class ReceiveBuffers {
       this.deliverPlain(core, chunk.subarray(copied));
       return;
     }
+    if (this.#held >= this.#mostHeld) {
+      deliverCopies(core, chunk);
+      return;
+    }
     this.#held++;
-    const owner = new RefBuffer(chunk, () => this.#returned());
+    const owner = new RefBuffer(chunk, () => {
+      this.#held--;
+    });
     try {
       core.onBytes(chunk, owner);
     } finally {
@@ -106,7 +115,7 @@ export class ReceiveBuffers {
     this.#at = 0;
     return new RefBuffer(spare.pop() ?? Buffer.allocUnsafeSlow(RECEIVE_SIZE), (owner) => {
       if (spare.length < MOST_SPARE) spare.push(owner.buffer);
-      this.#returned();
+      this.#held--;
     });
   }
 
@@ -117,10 +126,13 @@ export class ReceiveBuffers {
     this.#current.release();
     this.#current = null;
   }
+}
 
-  #returned(): void {
-    const before = this.available;
-    this.#held--;
-    if (!before && this.available) this.#hooks.onAvailable();
+function deliverCopies(core: StreamConsumer, chunk: Buffer): void {
+  for (let at = 0; at < chunk.length; at += COPY_SIZE) {
+    const copy = Buffer.from(chunk.subarray(at, at + COPY_SIZE));
+    const owner = new RefBuffer(copy);
+    core.onBytes(copy, owner);
+    owner.release();
   }
 }

@@ -67,7 +67,6 @@ export class Wire {
     buffers.bind({
       target: () => this.#core?.readTarget() ?? null,
       received: (length) => this.#received(length),
-      onAvailable: () => this.#update(),
     });
     this.sink.hooks = {
       onFlushed: () => this.#flushed(),
@@ -166,11 +165,11 @@ export class Wire {
     this.#call((core) => this.#buffers.deliverPlain(core, chunk));
   }
 
-  /** Reading follows the core's wish and the memory at hand. Called after everything that can change either. */
+  /** Reading follows the core's wish. Called after everything that can change it. */
   #update(): void {
     if (this.#core === null || this.#closed) return;
     for (const alarm of this.#alarms) alarm.rearm();
-    const wanted = !this.#core.paused && this.#buffers.available;
+    const wanted = !this.#core.paused;
     if (wanted === this.#reading) return;
     this.#reading = wanted;
     if (wanted) this.#socket.resume();
