@@ -188,7 +188,8 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
     this.#framer.setMaxDataSegment(params.maxRecvDataSegmentLength);
     this.#framer.setDigests(params.headerDigest === 'CRC32C', params.dataDigest === 'CRC32C');
     this.#writer.setDigests(params.headerDigest === 'CRC32C', params.dataDigest === 'CRC32C');
-    const link = new Link(this.#sink, this.#writer, tasks, counters, this.#phase.window, params, this.#phase.statSn);
+    const { window, statSn } = this.#phase;
+    const link = new Link(this.#sink, this.#writer, tasks, counters, window, params, statSn, now);
     this.#full = new FullFeature(link, this.#host());
     this.#keepalive = new Keepalive({ intervalMs: timers.noopIntervalMs, timeoutMs: timers.noopTimeoutMs }, now());
     this.#params = params;

@@ -17,6 +17,8 @@ export class Link {
     readonly params: OperationalParams,
     /** StatSN of the last Login Response. */
     statSn: number,
+    /** Milliseconds on the session's clock. */
+    readonly now: () => number,
   ) {
     this.#status = new StatusTracker(statSn);
   }

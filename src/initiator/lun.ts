@@ -136,7 +136,7 @@ export class Lun implements BlockDevice, TaskOwner {
       this.#failed(task, request, verdict);
       return;
     }
-    if (this.#isShort(task, request)) {
+    if (this.#isAmiss(task, request)) {
       this.#end(task, request, BlockStatus.Eio);
       return;
     }
@@ -203,11 +203,12 @@ export class Lun implements BlockDevice, TaskOwner {
     const vague = verdict.status === BlockStatus.Enotsup || verdict.status === BlockStatus.Einval;
     this.#end(task, request, vague && !(optional && !isSync) ? BlockStatus.Eio : verdict.status);
   }
-  /** GOOD for less than was asked for: the unit has shrunk, or is wrong. */
-  #isShort(task: Task, request: BlockRequest): boolean {
+  /** GOOD for less or for more than was asked for: the unit has shrunk, its blocks have another size, or it is wrong. */
+  #isAmiss(task: Task, { op }: BlockRequest): boolean {
     if (task.phase !== Phase.Main) return false;
-    if (request.op === BlockOp.Read) return task.received !== task.length;
-    return request.op === BlockOp.Write && task.residual > 0;
+    if (op === BlockOp.Read) return task.received !== task.length || task.residual !== 0;
+    if (op === BlockOp.Write && task.residual !== 0) return true;
+    return (op === BlockOp.Write || op === BlockOp.WriteZeroes) && task.sent !== task.length;
   }
   #end(task: Task, request: BlockRequest, status: BlockStatus): void {
     this.#session.release(task);

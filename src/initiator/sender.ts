@@ -121,6 +121,7 @@ export class Sender {
     const { tasks, window, writer, params, counters } = link;
     tasks.activate(task);
     task.cmdSn = window.take();
+    task.deadline = link.now() + task.timeoutMs;
     const payload = task.payload;
     const total = payload === null ? 0 : payload.length;
     const first = Math.min(total, params.firstBurstLength);
@@ -136,6 +137,7 @@ export class Sender {
     putScsiCommand(slab, at, flags, task.lun, task.itt, task.length, task.cmdSn, link.expStatSn);
     task.cdb.copy(slab, at + CDB_AT);
     writer.end(slice(payload, 0, immediate), task.payloadOwner);
+    task.sent = immediate;
     counters.scsicmd_pdus++;
     counters.txdata_octets += BHS_LENGTH + immediate;
     let dataSn = 0;
@@ -159,6 +161,7 @@ export class Sender {
     const at = writer.begin(length);
     putDataOut(writer.slab, at, final, lun, task.itt, ttt, link.expStatSn, dataSn, offset);
     writer.end(slice(task.payload, offset, offset + length), task.payloadOwner);
+    task.sent += length;
     counters.dataout_pdus++;
     counters.txdata_octets += BHS_LENGTH + length;
   }

@@ -189,7 +189,9 @@ export class InitiatorSession implements Timed {
     if (at < this.#sweepAt) this.#sweepAt = at;
   }
   #expire(task: Task, now: number): void {
-    if (task.state === TaskState.Active && task.progresses()) {
+    // A queue behind tasks that are sent moves on when these end, as each of them does by its own deadline.
+    const waits = task.state === TaskState.Queued && this.#tasks.active > 0;
+    if (waits || (task.state === TaskState.Active && task.progresses())) {
       task.deadline = now + task.timeoutMs;
       return;
     }

@@ -66,6 +66,8 @@ export class Task {
   r2tSn = 0;
   r2ts = 0;
   solicited = 0;
+  /** Bytes of the payload that this try has sent. */
+  sent = 0;
 
   status = 0;
   failure: TaskFailure = TaskFailure.None;
@@ -74,7 +76,7 @@ export class Task {
   sense: Buffer = NO_BYTES;
 
   timeoutMs = 0;
-  /** When a queued, sent or aborted task is given up. */
+  /** When a queued, sent or aborted task is given up. A queue in which something moves does not count. */
   deadline = 0;
   /** What had moved at the last deadline that passed, and how many have passed because more had. */
   moved = 0;
@@ -106,6 +108,7 @@ export class Task {
     this.r2tSn = 0;
     this.r2ts = 0;
     this.solicited = 0;
+    this.sent = 0;
     this.moved = 0;
     this.extensions = 0;
     this.status = 0;

@@ -157,9 +157,15 @@ test('WRITE ZEROES unmaps only where unmapped blocks read as zeros and holes are
 });
 
 test('WRITE ZEROES writes zeros where the unit knows no WRITE SAME, unless that is too slow', () => {
-  const { pair, status } = run({ thin: PLAIN }, BlockOp.WriteZeroes, 0, 2 ** 20 + 512);
-  assert.equal(status, BlockStatus.Ok);
+  const pair = fakePair({}, QUIET);
+  pair.target.disk.fill(0xff);
+  const length = 2 ** 20 + 512;
+  const zero = start(fakeLun(pair, { thin: PLAIN }), BlockOp.WriteZeroes, 512, length);
+  pair.rig.pump();
+  assert.equal(zero.status, BlockStatus.Ok);
   assert.deepEqual(ops(pair.target), [ScsiOp.Write16, ScsiOp.Write16]);
+  assert.ok(pair.target.disk.subarray(512, 512 + length).equals(Buffer.alloc(length)));
+  assert.equal(pair.target.disk[512 + length], 0xff);
   assert.equal(
     run({ thin: PLAIN }, BlockOp.WriteZeroes, 0, 4096, { flags: BlockFlag.FastZero }).status,
     BlockStatus.Enotsup,
@@ -310,6 +316,39 @@ test('GOOD for less than was asked for is an error: data, residual, both ways', 
     short((itt, t) => t.response(itt, 0, { flags, residual: 512 }), BlockOp.Write),
     BlockStatus.Eio,
   );
+});
+
+test('GOOD for more than was asked for is an error: the unit has other blocks than it had', () => {
+  const answers: Record<'read' | 'write', (itt: number, target: FakeTarget) => void> = {
+    read: (itt, t) => {
+      const flags = DataInFlag.Final | DataInFlag.Status | DataInFlag.Overflow;
+      t.dataIn(itt, { flags, dataSn: 0, offset: 0, data: Buffer.alloc(1024), residual: 7168 });
+    },
+    write: (itt, t) => t.response(itt, 0, { flags: ResidualFlag.Overflow, residual: 7168 }),
+  };
+  for (const kind of ['read', 'write'] as const) {
+    const pair = fakePair({
+      onPdu: (pdu, target) => {
+        if (pdu.opcode === Opcode.ScsiCommand) answers[kind](tagOf(pdu.bhs), target);
+        return true;
+      },
+    });
+    const op = kind === 'read' ? BlockOp.Read : BlockOp.Write;
+    const request = start(fakeLun(pair), op, 0, 1024, kind === 'read' ? {} : { payload: pattern(1024) });
+    pair.rig.pump();
+    assert.equal(request.status, BlockStatus.Eio, kind);
+  }
+});
+
+test('GOOD for a write whose bytes the target has not all taken is an error', () => {
+  const hasty = (op: BlockOp): BlockStatus | null => {
+    const pair = fakePair({ onPdu: yesMan, wishes: { initialR2T: true, immediateData: false } }, QUIET);
+    const request = start(fakeLun(pair), op, 0, 8192, op === BlockOp.Write ? { payload: pattern(8192) } : {});
+    pair.rig.pump();
+    return request.status;
+  };
+  assert.equal(hasty(BlockOp.Write), BlockStatus.Eio);
+  assert.equal(hasty(BlockOp.WriteZeroes), BlockStatus.Eio);
 });
 
 test('execute gives status, sense, data and residual as they came', async () => {

@@ -198,6 +198,20 @@ test('a command that waits for a closed window ends by its time without an abort
   assert.equal(pair.rig.session.state, 'LOGGED_IN');
 });
 
+test('a queue behind a slow target is given its time: each command has its own once it is sent', async () => {
+  const pair = fakePair({ window: 1, onPdu: (pdu) => pdu.opcode === Opcode.ScsiCommand }, QUIET);
+  const lun = fakeLun(pair);
+  const reads = [0, 1, 2, 3].map((i) => start(lun, BlockOp.Read, i * 512, 512));
+  for (const read of reads) {
+    await pair.rig.advance(20_000);
+    const last = pair.target.all(Opcode.ScsiCommand).at(-1);
+    pair.target.sendRead(tagOf(last?.bhs ?? Buffer.alloc(48)), Buffer.alloc(512));
+    pair.rig.pump();
+    assert.equal(read.status, BlockStatus.Ok);
+  }
+  assert.equal(pair.target.all(Opcode.TaskManagementRequest).length, 0);
+});
+
 test('a window that opens lets the queue go on in its order', () => {
   const pair = fakePair({ window: 0 }, QUIET);
   const lun = fakeLun(pair);
