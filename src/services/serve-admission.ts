@@ -9,7 +9,7 @@ export interface Pending {
   drop(reason: string): void;
 }
 
-/** Failed logins of one address in a minute before the next attempts are slowed down, and for how long, in milliseconds. */
+/** Failed logins of one address in a minute before the next answers are slowed down, and by how much, in milliseconds. */
 const FAILURES = 10;
 const MINUTE = 60_000;
 const SLOW_MS = 1000;
@@ -26,26 +26,25 @@ export class Admission {
 
   /**
    * Takes a new connection in. Above a limit the oldest one that has not sent a Login PDU goes: whoever means it sends
-   * one at once. Where all have, the new one is refused (false).
+   * one at once. Where all have, the oldest of them goes: an honest login is over in a moment, so what is old has
+   * stopped half way, and must not keep newcomers out.
    */
-  admit(connection: Pending): boolean {
+  admit(connection: Pending): void {
     const same = [...this.#pending].filter((other) => other.address === connection.address);
-    if (same.length >= LIMITS.pendingPerAddress && !this.#dropOne(same)) return false;
-    if (this.#pending.size >= LIMITS.pendingConnections && !this.#dropOne([...this.#pending])) return false;
+    if (same.length >= LIMITS.pendingPerAddress) this.#dropOne(same);
+    if (this.#pending.size >= LIMITS.pendingConnections) this.#dropOne([...this.#pending]);
     this.#pending.add(connection);
-    return true;
   }
   /** It has logged in, or is gone. */
   leave(connection: Pending): void {
     this.#pending.delete(connection);
   }
 
-  #dropOne(candidates: readonly Pending[]): boolean {
-    const idle = candidates.find((connection) => !connection.begun);
-    if (idle === undefined) return false;
-    this.#pending.delete(idle);
-    idle.drop('made room for newer connections');
-    return true;
+  #dropOne(candidates: readonly Pending[]): void {
+    const victim = candidates.find((connection) => !connection.begun) ?? candidates[0];
+    if (victim === undefined) return;
+    this.#pending.delete(victim);
+    victim.drop('made room for newer connections');
   }
 
   /** A login of this address was refused. */
@@ -62,7 +61,10 @@ export class Admission {
     }
     this.#failures.set(address, { since: now, count: 1 });
   }
-  /** How long a new connection of this address waits before it is read, in milliseconds. */
+  /**
+   * How long a refused login of this address waits for its answer, in milliseconds. It counts as pending meanwhile, so
+   * one address gets few guesses a second, and a login that is right is not slowed down by the wrong ones beside it.
+   */
   delayFor(address: string, now: number): number {
     const entry = this.#failures.get(address);
     return entry !== undefined && now - entry.since < MINUTE && entry.count >= FAILURES ? SLOW_MS : 0;

@@ -106,9 +106,7 @@ class RunningServer implements Server {
       this.#early.push(wire);
       return;
     }
-    const wait = this.#admission.delayFor(wire.remoteAddress, now());
-    if (wait === 0) this.#join(wire);
-    else void delay(wait).then(() => this.#join(wire));
+    this.#join(wire);
   }
 
   #join(wire: Wire): void {
@@ -123,6 +121,7 @@ class RunningServer implements Server {
         close: () => wire.end(),
         changed: () => wire.wake(),
         event: (event) => this.#onEvent(event, pending, remote),
+        refusalDelayMs: () => this.#admission.delayFor(wire.remoteAddress, now()),
       },
     });
     const pending: Pending = {
@@ -132,10 +131,7 @@ class RunningServer implements Server {
       },
       drop: (reason) => connection.drop(reason),
     };
-    if (this.#closing !== null || !this.#admission.admit(pending)) {
-      wire.destroy();
-      return;
-    }
+    this.#admission.admit(pending);
     this.#connections.set(connection, wire);
     wire.attach(connection, {
       timed: [connection],

@@ -25,6 +25,8 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
   #login: TargetLogin | null;
   #full: FullFeature | null = null;
   #logoutRequested = false;
+  /** A refusal that has to wait: how to send it, and when. */
+  #refusal: { readonly answer: () => void; readonly due: number } | null = null;
   #closed = false;
 
   constructor(options: TargetConnectionOptions) {
@@ -38,9 +40,9 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
       addresses,
       writer: this.#writer,
       complete: (result, accept) => this.#complete(result, accept),
-      refused: (status, reason, initiatorName, targetName) => {
+      refused: ({ status, reason, initiatorName, targetName, answer }) => {
         host.event({ kind: 'refuse', initiatorName, targetName, status, reason });
-        this.#close();
+        this.#refuse(answer);
       },
     });
   }
@@ -93,13 +95,15 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
 
   get deadline(): number | undefined {
     if (this.#closed) return undefined;
-    return this.#full === null ? this.#loginDeadline : this.#full.keepalive.deadline;
+    return this.#full === null ? (this.#refusal?.due ?? this.#loginDeadline) : this.#full.keepalive.deadline;
   }
   handleTimeout(now: number): void {
     if (this.#closed) return;
     const full = this.#full;
     if (full === null) {
-      if (now >= this.#loginDeadline) this.#fault('no login within 10 s');
+      if (this.#refusal !== null) {
+        if (now >= this.#refusal.due) this.#sendRefusal(this.#refusal.answer);
+      } else if (now >= this.#loginDeadline) this.#fault('no login within 10 s');
       return;
     }
     const due = full.keepalive.check(now);
@@ -145,6 +149,22 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
     if (this.#full === null) this.#fault(reason);
   }
 
+  #refuse(answer: () => void): void {
+    const { host } = this.#options;
+    const delay = host.refusalDelayMs?.() ?? 0;
+    if (delay === 0) {
+      this.#sendRefusal(answer);
+      return;
+    }
+    this.#refusal = { answer, due: host.now() + delay };
+    host.changed();
+  }
+
+  #sendRefusal(answer: () => void): void {
+    answer();
+    this.#close();
+  }
+
   #fault(reason: string): void {
     this.#options.host.event({ kind: 'fault', reason });
     this.#close();
@@ -168,7 +188,9 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
     const tsih = sessions.allocateTsih();
     const nexus = new Nexus(result.initiatorName, result.isid, result.targetName ?? `discovery ${tsih}`, result.tag);
     const old = sessions.findNexus(nexus.key);
-    if (!sessions.hasRoom(result.initiatorName, old)) {
+    if (result.targetName === null) {
+      sessions.surplusDiscovery()?.terminate('made room for a newer discovery', () => {});
+    } else if (!sessions.hasRoom(result.initiatorName, old)) {
       accept(null);
       return;
     }

@@ -36,6 +36,8 @@ export interface ConnectionHost {
   /** Send what is queued, then close. Called once. The core does nothing more after it. */
   close(): void;
   event(event: TargetEvent): void;
+  /** How long a refused login waits for its answer, in milliseconds: whoever guesses secrets is to learn slowly. */
+  refusalDelayMs?(): number;
   /** `paused` or `deadline` may have changed in a call that the driver did not make. */
   changed(): void;
 }

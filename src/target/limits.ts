@@ -8,10 +8,12 @@ export const LIMITS = {
   loginExchanges: 32,
   /** Data segment before full feature phase: RFC 7143 §13.12's default. */
   loginDataSegment: 8192,
-  /** Connections that have not logged in, in all and from one address; beyond, the oldest without a Login PDU goes. */
+  /** Connections that have not logged in, in all and from one address; beyond, the oldest goes, silent ones first. */
   pendingConnections: 64,
   pendingPerAddress: 16,
   sessions: 256,
+  /** Discovery needs no proof of identity, so it must not use up what proven initiators need; the oldest goes. */
+  discoverySessions: 32,
   sessionsPerInitiator: 8,
   /** A quiet initiator is asked for a sign of life after the first, and given up after the second, in milliseconds. */
   pingAfterMs: 15_000,

@@ -39,8 +39,17 @@ export interface LoginOptions {
    * there is no room for it; `accept` may be called later.
    */
   complete(result: LoginResult, accept: (tsih: number | null) => void): void;
-  /** The login was refused and its response is on its way: close. */
-  refused(status: number, reason: string, initiatorName: string | null, targetName: string | null): void;
+  /** The login is refused: call `answer`, which writes the response, now or later; then close. */
+  refused(refusal: LoginRefusal): void;
+}
+
+export interface LoginRefusal {
+  readonly status: number;
+  /** For the log. */
+  readonly reason: string;
+  readonly initiatorName: string | null;
+  readonly targetName: string | null;
+  readonly answer: () => void;
 }
 
 /** Ends a login: a status of §11.13.5 for the initiator, a reason for the log. */
@@ -335,7 +344,8 @@ export class TargetLogin {
       nsg: 0,
       versionMax: 0,
       versionActive: 0,
-      isid: request.isid,
+      // The request is a view of receive memory, and the answer may leave later.
+      isid: Buffer.from(request.isid),
       tsih: request.tsih,
       itt: request.itt,
       statSn: this.#statSn.take(),
@@ -344,7 +354,12 @@ export class TargetLogin {
       statusClass: status >> 8,
       statusDetail: status & 0xff,
     };
-    this.#options.writer.send((s, to) => emitLoginResponse(pdu, s, to), null);
-    this.#options.refused(status, reason, this.#claimedName, this.#claimedTarget);
+    this.#options.refused({
+      status,
+      reason,
+      initiatorName: this.#claimedName,
+      targetName: this.#claimedTarget,
+      answer: () => this.#options.writer.send((s, to) => emitLoginResponse(pdu, s, to), null),
+    });
   }
 }

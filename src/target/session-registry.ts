@@ -30,13 +30,20 @@ export class SessionRegistry {
   findNexus(nexusKey: string): RegisteredSession | undefined {
     return this.#byNexus.get(nexusKey);
   }
-  /** Whether `initiatorName` may have one more; a session that it replaces does not count. */
+  /** Whether `initiatorName` may have one more normal session; one that it replaces does not count. */
   hasRoom(initiatorName: string, replacing: RegisteredSession | undefined): boolean {
-    let own = 0;
+    let [own, all] = [0, 0];
     for (const session of this.#byTsih.values()) {
-      if (session.initiatorName === initiatorName && session !== replacing) own++;
+      if (session.targetName === null || session === replacing) continue;
+      all++;
+      if (session.initiatorName === initiatorName) own++;
     }
-    return own < LIMITS.sessionsPerInitiator && this.#byTsih.size - (replacing ? 1 : 0) < LIMITS.sessions;
+    return own < LIMITS.sessionsPerInitiator && all < LIMITS.sessions;
+  }
+  /** The discovery session that must go before there can be another one, if any. */
+  surplusDiscovery(): RegisteredSession | undefined {
+    const discoveries = [...this.#byTsih.values()].filter(({ targetName }) => targetName === null);
+    return discoveries.length < LIMITS.discoverySessions ? undefined : discoveries[0];
   }
   /** A TSIH that no session has, never 0 (RFC 7143 §11.12.6), and as long unused as can be. */
   allocateTsih(): number {

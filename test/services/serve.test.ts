@@ -7,12 +7,15 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { emitLoginRequest } from '../../src/iscsi/wire/login-request.js';
+import { emitText, type TextPair } from '../../src/iscsi/wire/text.js';
 import { discoverSendTargets } from '../../src/services/discover.js';
 import { startServe } from '../../src/services/serve.js';
 import { Admission, type Pending } from '../../src/services/serve-admission.js';
 import type { ServeDisk, ServeOptions } from '../../src/services/serve-options.js';
 import type { TargetEvent } from '../../src/target/events.js';
 import { LIMITS } from '../../src/target/limits.js';
+import { until } from '../helpers/stream-core.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
 const INITIATOR = 'iqn.2022-08.com.test:node01.initiator01';
@@ -45,6 +48,37 @@ function start(disks: ServeDisk[], changes: Partial<ServeOptions> = {}) {
 function names(port: number, initiatorName: string) {
   const portal = { address: '127.0.0.1', port };
   return discoverSendTargets({ portal, initiatorName }).then((found) => found.map((target) => target.targetName));
+}
+
+/** The first request of a login that asks for full feature phase, or of one that stays in the security stage. */
+function loginPdu(isid: number, pairs: readonly TextPair[], transit = false): Buffer {
+  const data = emitText(pairs);
+  const pdu = Buffer.alloc(48 + data.length + (-data.length & 3));
+  const csg = transit ? 1 : 0;
+  const numbers = { versionMax: 0, versionMin: 0, tsih: 0, itt: 1, cid: 0, cmdSn: 1, expStatSn: 0 };
+  const port = Buffer.from([0x80, 0, 0, isid, 0, 0]);
+  emitLoginRequest({ ...numbers, transit, continues: false, csg, nsg: transit ? 3 : 0, isid: port }, pdu);
+  pdu.writeUIntBE(data.length, 5, 3);
+  data.copy(pdu, 48);
+  return pdu;
+}
+
+function normalLogin(initiatorName: string): TextPair[] {
+  return [
+    ['InitiatorName', initiatorName],
+    ['SessionType', 'Normal'],
+    ['TargetName', TARGET],
+  ];
+}
+
+/** Sends one Login Request and waits for its answer; the connection stays open. */
+async function answered(port: number, pdu: Buffer): Promise<{ socket: Socket; status: number }> {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write(pdu);
+  const header = await new Promise<Buffer>((resolve) => socket.once('data', resolve));
+  assert.equal(header[0], 0x23);
+  return { socket: socket.resume(), status: header.readUInt16BE(36) };
 }
 
 /** Settles when the other side has closed, with the milliseconds that took. */
@@ -170,7 +204,66 @@ describe('strangers', () => {
     await server.close();
   });
 
-  it('the oldest silent connection goes first; one that has begun its login never does', () => {
+  it('that stop half way through their login cannot either', async () => {
+    const server = await start([{ kind: 'ramdisk', name: 'r', sizeBytes: 2 ** 20 }], {
+      account: { user: 'username', secret: 'password1234' },
+    });
+    const port = server.portals[0]?.port ?? 0;
+    const half = await Promise.all(
+      Array.from({ length: LIMITS.pendingPerAddress }, (_, i) =>
+        answered(port, loginPdu(i, [...normalLogin(INITIATOR), ['AuthMethod', 'CHAP']])),
+      ),
+    );
+    assert.deepEqual(await names(port, INITIATOR), [TARGET]);
+    for (const { socket } of half) socket.destroy();
+    await server.close();
+  });
+
+  it('that hold discovery sessions, which need no proof, leave room for everybody else', async () => {
+    const server = await start([{ kind: 'ramdisk', name: 'r', sizeBytes: 2 ** 20 }]);
+    const port = server.portals[0]?.port ?? 0;
+    const held: Socket[] = [];
+    for (let i = 0; i < LIMITS.discoverySessions + 20; i++) {
+      const pairs: TextPair[] = [
+        ['InitiatorName', `iqn.2022-08.com.test:x${i}`],
+        ['SessionType', 'Discovery'],
+      ];
+      const { socket, status } = await answered(port, loginPdu(i, pairs, true));
+      assert.equal(status, 0);
+      held.push(socket);
+    }
+    await until(() => held.filter((socket) => socket.closed).length === 20, 'the oldest have gone');
+    assert.deepEqual(await names(port, INITIATOR), [TARGET]);
+    for (const socket of held) socket.destroy();
+    await server.close();
+  });
+
+  it('that guess secrets learn slowly, and slow nobody else down', async () => {
+    const server = await start([{ kind: 'ramdisk', name: 'r', sizeBytes: 2 ** 20 }], {
+      account: { user: 'username', secret: 'password1234' },
+    });
+    const port = server.portals[0]?.port ?? 0;
+    const guess = async () => {
+      const began = performance.now();
+      const { socket, status } = await answered(port, loginPdu(1, [...normalLogin(INITIATOR), ['AuthMethod', 'None']]));
+      socket.destroy();
+      return [status, performance.now() - began] as const;
+    };
+    for (let i = 0; i < 10; i++) {
+      const [status, took] = await guess();
+      assert.equal(status, 0x0201);
+      if (i < 9) assert.ok(took < 900, `${took} ms`);
+    }
+    const [slow, began] = [guess(), performance.now()];
+    assert.deepEqual(await names(port, INITIATOR), [TARGET]);
+    assert.ok(performance.now() - began < 900);
+    const [status, took] = await slow;
+    assert.equal(status, 0x0201);
+    assert.ok(took > 900, `${took} ms`);
+    await server.close();
+  });
+
+  it('the oldest silent connection goes first, then the oldest of those that have begun their login', () => {
     const admission = new Admission();
     const dropped: string[] = [];
     const pending = (name: string, begun: boolean): Pending => ({
@@ -178,13 +271,16 @@ describe('strangers', () => {
       begun,
       drop: () => dropped.push(name),
     });
-    for (let i = 0; i < LIMITS.pendingPerAddress; i++) assert.ok(admission.admit(pending(`c${i}`, i < 3)));
-    assert.ok(admission.admit(pending('late', true)));
-    assert.deepEqual(dropped, ['c3']);
+    for (let i = 0; i < LIMITS.pendingPerAddress; i++) admission.admit(pending(`c${i}`, i < 3));
+    admission.admit(pending('late', true));
+    assert.deepEqual(dropped.splice(0), ['c3']);
     const busy = new Admission();
     for (let i = 0; i < LIMITS.pendingPerAddress; i++) busy.admit(pending(`b${i}`, true));
-    assert.equal(busy.admit(pending('more', false)), false);
-    assert.ok(busy.admit({ address: 'y', begun: false, drop: () => {} }));
+    busy.admit({ address: 'y', begun: false, drop: () => dropped.push('y') });
+    assert.deepEqual(dropped, []);
+    busy.admit(pending('more', false));
+    assert.deepEqual(dropped, ['b0']);
+    assert.equal(busy.pending, LIMITS.pendingPerAddress + 1);
   });
 
   it('an address whose logins keep failing is slowed down for a minute', () => {
