@@ -206,8 +206,8 @@ export class LoginExchange {
 
 /** The login ended before the target had decided: its deadline passed, the connection closed, a rule was broken, CHAP failed. */
 export function loginBroken(options: LoginOptions, reason: string, cause?: unknown): AppError {
-  // What CHAP itself says has a code of its own; all else may be better another time.
-  const ofChap = cause instanceof AppError && !(cause instanceof ProtocolError);
+  // What CHAP itself says has a code of its own; all else, a reset connection too, may be better another time.
+  const ofChap = cause instanceof AppError && (cause.code === 'ERR_LOGIN_AUTH' || cause.code === 'ERR_FATAL_LOGIN');
   const code = ofChap ? cause.code : 'ERR_CONNECT';
   return new AppError(code, `${loginSubject(options)} failed: ${reason}`, { cause, retriable: !ofChap });
 }
