@@ -10,7 +10,7 @@ import {
   putReportLuns,
   putTestUnitReady,
 } from '../scsi/cdb-primary.js';
-import { designatorToText, parseDesignators, preferredDesignator } from '../scsi/designator.js';
+import { designatorToText, isWorldwideUnique, parseDesignators, preferredDesignator } from '../scsi/designator.js';
 import { DeviceType, type Inquiry, parseInquiry, Qualifier } from '../scsi/inquiry.js';
 import { encodeLun, parseReportLuns, type ReportedLun } from '../scsi/lun.js';
 import { ModePageCode, type ModeParameters, parseModeSense } from '../scsi/mode.js';
@@ -34,6 +34,8 @@ export interface LunInfo {
   readonly serial: string;
   /** `naa.…`, `eui.…`, `t10.…` or empty. */
   readonly designator: string;
+  /** Whether no other unit of the world has this designator, so that equal ones are two ways to one unit. */
+  readonly worldwide: boolean;
   /** Null where the unit is no disk, or could not be asked: `problem` says why. */
   readonly disk: DiskInfo | null;
   readonly problem: string | null;
@@ -100,8 +102,9 @@ async function reportLuns(session: InitiatorSession, timeoutMs: number): Promise
 /** One LUN. What it refuses ends in `problem`; only the loss of the session rejects. */
 export async function probeLun(session: InitiatorSession, reported: ReportedLun, timeoutMs: number): Promise<LunInfo> {
   const unit = new Questioner(session, reported.address, timeoutMs);
-  const unknown = { deviceType: DeviceType.Unknown, vendor: '', product: '', revision: '', serial: '', designator: '' };
-  let identity: Omit<LunInfo, 'disk' | 'problem'> = { ...reported, ...unknown };
+  const unknown = { deviceType: DeviceType.Unknown, vendor: '', product: '', revision: '' };
+  const nameless = { serial: '', designator: '', worldwide: false };
+  let identity: Omit<LunInfo, 'disk' | 'problem'> = { ...reported, ...unknown, ...nameless };
   try {
     const inquiry = parseInquiry(await unit.read((b) => putInquiry(b, 0, null, 255), 255));
     const { deviceType, vendor, product, revision } = inquiry;
@@ -109,7 +112,8 @@ export async function probeLun(session: InitiatorSession, reported: ReportedLun,
     const problem = notADisk(inquiry);
     if (problem !== null) return { ...identity, disk: null, problem };
     const pages = await readPages(unit);
-    identity = { ...identity, serial: pages.serial, designator: pages.designator };
+    const { serial, designator, worldwide } = pages;
+    identity = { ...identity, serial, designator, worldwide };
     return { ...identity, disk: await readDisk(unit, pages), problem: null };
   } catch (error) {
     if (session.state !== 'LOGGED_IN') throw error;
@@ -126,6 +130,7 @@ function notADisk({ qualifier, deviceType }: Inquiry): string | null {
 interface Pages {
   readonly serial: string;
   readonly designator: string;
+  readonly worldwide: boolean;
   readonly limits: BlockLimits | null;
   readonly provisioning: Provisioning | null;
   readonly nonVolatileCache: boolean;
@@ -141,6 +146,7 @@ async function readPages(unit: Questioner): Promise<Pages> {
   return {
     serial: (await page(VpdPage.UnitSerialNumber, parseUnitSerial)) ?? '',
     designator: best === undefined ? '' : designatorToText(best),
+    worldwide: best !== undefined && isWorldwideUnique(best),
     limits: await page(VpdPage.BlockLimits, parseBlockLimits),
     provisioning: await page(VpdPage.LogicalBlockProvisioning, parseProvisioning),
     nonVolatileCache: (await page(VpdPage.ExtendedInquiry, parseExtendedInquiry))?.nonVolatileCache ?? false,

@@ -2,13 +2,14 @@
 import { AppError, messageOf } from '../util/errors.js';
 import { type Attachment, attachDevice } from './attach.js';
 import type { ExportServer } from './export-server.js';
+import { attachedElsewhere, otherPath, type Surroundings, unknownRival } from './second-path.js';
 import type { ExportedLun, SessionExports } from './session-exports.js';
 import type { SessionFolder } from './session-folder.js';
 import { dropLinks, type LinkOwner, putLinks } from './session-links.js';
 import type { SessionLog } from './session-log.js';
-import { listSessions } from './session-registry.js';
 
 export interface SessionAttachmentsOptions {
+  readonly sid: number;
   readonly folder: SessionFolder;
   readonly runDir: string;
   /** Under whose name the devices are linked. */
@@ -38,20 +39,47 @@ export class SessionAttachments {
     mode: 'nbd' | 'fuse',
     { signal, onProgress }: { readonly signal: AbortSignal; onProgress(line: string): void },
   ): Promise<void> {
-    const elsewhere = await attachedElsewhere(this.#options.runDir);
+    const surroundings = await attachedElsewhere(this.#options.runDir, this.#options.sid);
     for (const entry of this.#options.exports.luns) {
-      const other = elsewhere.get(entry.lun.info.designator);
-      if (other !== undefined) {
-        entry.note = `second path to a disk that is attached as ${other}`;
+      const rival = this.#rival(entry, surroundings);
+      if (rival !== undefined) {
+        entry.note = rival;
+        entry.secondPath = true;
         continue;
       }
       onProgress(`attaching ${entry.name}`);
-      await this.attach(entry, mode, signal);
+      await this.#attach(entry, mode, signal);
     }
   }
 
-  /** Makes a device node. Throws ERR_BUSY if there is one, or if NBD clients use the LUN and sharing is not allowed. */
+  /**
+   * Makes a device node. Throws ERR_BUSY if there is one, also by another path to the disk, or if NBD clients use the LUN,
+   * unless sharing is allowed.
+   */
   async attach(entry: ExportedLun, mode: 'nbd' | 'fuse', signal?: AbortSignal): Promise<void> {
+    const rival = this.#rival(entry, await attachedElsewhere(this.#options.runDir, this.#options.sid));
+    if (rival !== undefined) throw new AppError('ERR_BUSY', `${entry.name} is not attached: ${rival}`);
+    entry.secondPath = false;
+    await this.#attach(entry, mode, signal);
+  }
+
+  /** Why the LUN may be one disk with another device. */
+  #rival({ lun, name }: ExportedLun, { disks, silent }: Surroundings): string | undefined {
+    const { sid, owner, shared } = this.#options;
+    if (shared) return undefined;
+    const { targetName } = owner;
+    const own = [...this.#attached].flatMap(([entry, { path }]) => {
+      const { info } = entry.lun;
+      return entry.name === name ? [] : [{ targetName, lun: info.lun, designator: info.designator, path }];
+    });
+    const other = otherPath({ targetName, info: lun.info }, [...own, ...disks]);
+    if (other !== undefined) return `second path to a disk that is attached as ${other}`;
+    const unknown = unknownRival({ targetName, sid }, silent);
+    if (unknown === undefined) return undefined;
+    return `session ${unknown.sid} to the same target does not answer and may have attached the disk`;
+  }
+
+  async #attach(entry: ExportedLun, mode: 'nbd' | 'fuse', signal?: AbortSignal): Promise<void> {
     const { folder, readOnly, connections, log } = this.#options;
     if (entry.attach !== 'none') throw new AppError('ERR_BUSY', `${entry.name} is attached as ${entry.path}`);
     this.#refuseOtherClients(entry);
@@ -147,15 +175,4 @@ export class SessionAttachments {
       log.warn(`links of ${entry.name}: ${messageOf(error)}`);
     });
   }
-}
-
-/** Designators of disks that other sessions have made devices of, with those devices. */
-async function attachedElsewhere(runDir: string): Promise<Map<string, string>> {
-  const { sessions } = await listSessions({ runDir });
-  const devices = sessions.flatMap((session) => session.devices);
-  return new Map(
-    devices.flatMap(({ designator, path }) =>
-      path === null || designator === '' ? [] : [[designator, path] as const],
-    ),
-  );
 }

@@ -15,6 +15,8 @@ export interface ExportedLun {
   partitions: readonly ExportedPartition[];
   attach: DeviceInfo['attach'];
   path: string | null;
+  /** The same disk is attached by another path, or may be: nobody writes on this one. */
+  secondPath: boolean;
   note: string | null;
 }
 
@@ -42,7 +44,7 @@ export class SessionExports {
 
   constructor(options: SessionExportsOptions) {
     this.#options = options;
-    this.open = this.#registry((entry) => entry.attach !== 'none' && !options.shared);
+    this.open = this.#registry((entry) => (entry.attach !== 'none' || entry.secondPath) && !options.shared);
     this.forAttach = this.#registry(() => false);
   }
 
@@ -57,7 +59,7 @@ export class SessionExports {
   /** Adds a LUN and reads its partition table. */
   async add(lun: Lun): Promise<ExportedLun> {
     const name = `lun${lun.info.lun}`;
-    const entry: ExportedLun = { lun, name, partitions: [], attach: 'none', path: null, note: null };
+    const entry: ExportedLun = { lun, name, partitions: [], attach: 'none', path: null, secondPath: false, note: null };
     this.#luns.set(lun.info.lun, entry);
     await this.rescan(entry);
     return entry;
@@ -78,7 +80,8 @@ export class SessionExports {
       // A partition that is not a whole number of blocks cannot be served as a disk of its own.
       if (start % lun.blockSize !== 0 || length % lun.blockSize !== 0 || length === 0) return [];
       const exportName = `${name}p${number}`;
-      const info = { number, exportName, startBytes: start, sizeBytes: length, type, uuid, name: label };
+      const of = { partitionType: type, partitionUuid: uuid, partitionName: label };
+      const info = { number, exportName, startBytes: start, sizeBytes: length, ...of };
       return [{ info, device: new SliceDevice(lun, { start, length }) }];
     });
   }

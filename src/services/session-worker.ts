@@ -199,6 +199,7 @@ export async function startSession(config: WorkerConfig, environment: WorkerEnvi
   const exports = new SessionExports({ shared: request.shared ?? false, log });
   const servers: ExportServer[] = [];
   const attachments = new SessionAttachments({
+    sid: config.sid,
     folder,
     runDir: config.runDir,
     owner: request,

@@ -43,6 +43,7 @@ export function lunInfo(disk: Partial<DiskInfo> = {}): LunInfo {
     revision: '1',
     serial: 's',
     designator: '',
+    worldwide: false,
     problem: null,
     disk: {
       blocks: 2 ** 15,

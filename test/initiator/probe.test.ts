@@ -148,6 +148,7 @@ test('a modern thin disk', async () => {
     revision: '1.0',
     serial: 'serial-42',
     designator: 'naa.600140512345678900000000abcdef01',
+    worldwide: true,
     problem: null,
     disk: {
       blocks: 2 ** 33,
