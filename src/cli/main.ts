@@ -1,7 +1,7 @@
 // Starts oclif, with what it lacks: our first screen, -h, "did you mean", and one way of reporting what it throws itself.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Config, Errors, Help, type Interfaces, run } from '@oclif/core';
+import { type Command, Config, Errors, Help, type Interfaces, run } from '@oclif/core';
 import { AppError } from '../util/errors.js';
 import { exitCodeOf } from './exit-codes.js';
 import { translateOclifError } from './parse-errors.js';
@@ -77,15 +77,35 @@ function refuseUnknownCommand(words: readonly string[], config: Config): void {
     });
   }
   const typed = words.slice(0, 2).filter((word) => !word.startsWith('-'));
-  if (config.findCommand(first) !== undefined || config.findCommand(typed.join(':')) !== undefined) return;
+  const whole = config.findCommand(typed.join(':'));
+  const command = whole ?? config.findCommand(first);
+  if (command !== undefined) {
+    refuseSurplus(words[whole === undefined ? 1 : typed.length], command);
+    return;
+  }
   const topic = config.findTopic(first);
-  if (topic !== undefined && typed.length === 1) return;
+  if (topic !== undefined && typed.length === 1) {
+    const option = words.slice(1).find((word) => !/^--(help|json|(no-)?color(=.*)?)$/.test(word));
+    if (option === undefined || option === '--' || !option.startsWith('-')) return;
+    throw new AppError('ERR_USAGE', `unknown option ${oneLine(option.split('=', 1)[0] ?? option)}`, {
+      hint: `lunctl ${first} --help lists the commands`,
+    });
+  }
   const commands = config.commands.filter((command) => !command.hidden);
   const ids = new Set(commands.flatMap((command) => [command.id, ...command.aliases]));
   const names = [...ids].map((id) => id.replaceAll(':', ' '));
   const near = closest(typed.join(' '), names) ?? closest(first, [...names, ...Object.keys(TOPICS)]);
   throw new AppError('ERR_USAGE', `unknown command "${oneLine(topic === undefined ? first : typed.join(' '))}"`, {
     hint: near === undefined ? 'lunctl --help lists the commands' : `did you mean "lunctl ${near}"?`,
+  });
+}
+
+/** A word behind a command that takes none: oclif would look for a command of that name. */
+function refuseSurplus(word: string | undefined, command: Command.Loadable): void {
+  if (word === undefined || word.startsWith('-')) return;
+  if (command.strict === false || Object.keys(command.args).length > 0) return;
+  throw new AppError('ERR_USAGE', `Unexpected argument: ${oneLine(word)}`, {
+    hint: `lunctl ${command.id.replaceAll(':', ' ')} --help lists the options`,
   });
 }
 

@@ -50,7 +50,7 @@ function unknownFlag(name: string, known: readonly string[], commandId: string):
 
 /** What oclif's parser, or a flag's own, has thrown: always ERR_USAGE unless a flag's parser said otherwise. */
 export function asUsageError(error: unknown, commandId: string): AppError {
-  const [, flag, text] = PARSING.exec(plain(error)) ?? [undefined, undefined, plain(error)];
+  const [, flag, text] = PARSING.exec(plain(error)) ?? [undefined, undefined, missingArguments(error) ?? plain(error)];
   const message = oneLine(`${flag === undefined ? '' : `${flag}: `}${text}`);
   const code = error instanceof AppError ? error.code : 'ERR_USAGE';
   const hint = error instanceof AppError ? error.hint : helpHint(commandId);
@@ -66,10 +66,24 @@ export function translateOclifError(error: unknown): unknown {
 /** oclif writes this around whatever a flag's parser says. */
 const PARSING = /^Parsing (--\S+)\s+(.*)$/s;
 
+/** oclif explains every missing argument at length, where a line has room for their names. */
+function missingArguments(error: unknown): string | undefined {
+  if (!(error instanceof Errors.CLIError) || !('args' in error) || !Array.isArray(error.args)) return undefined;
+  const names = error.args.flatMap((arg: { name?: unknown }) => (typeof arg.name === 'string' ? [arg.name] : []));
+  return names.length === 0 ? undefined : `missing: ${names.map((name) => name.toUpperCase()).join(' ')}`;
+}
+
+/** oclif's sentences that read badly on one line. */
+const SHORTER: readonly (readonly [RegExp, string])[] = [
+  [/\nSee more help with --help$/, ''],
+  [/^The following errors? occurred:\s*/, ''],
+  [/Missing required flag (\S+)/g, 'missing: --$1'],
+  [/All of the following must be provided when using (--\S+): /g, '$1 needs '],
+  [/Flag (--\S+) expects/g, '$1 expects'],
+];
+
 function plain(error: unknown): string {
-  return stripColor(messageOf(error))
-    .replace(/\nSee more help with --help$/, '')
-    .replace(/^The following errors? occurred:\s*/, '');
+  return SHORTER.reduce((text, [long, short]) => text.replace(long, short), stripColor(messageOf(error)));
 }
 
 function helpHint(commandId: string): string {

@@ -82,6 +82,9 @@ function listenError(name: string, error: Error): AppError {
   if (code === 'EADDRINUSE') {
     return new AppError('ERR_BUSY', `cannot listen on ${name}: address in use`, { cause: error });
   }
+  if (code === 'EADDRNOTAVAIL') {
+    return new AppError('ERR_CONNECT', `cannot listen on ${name}: it is not an address of this host`, { cause: error });
+  }
   if (code === 'EACCES')
     return new AppError('ERR_ACCESS', `cannot listen on ${name}: permission denied`, { cause: error });
   return new AppError('ERR_CONNECT', `cannot listen on ${name}: ${messageOf(error)}`, { cause: error });
