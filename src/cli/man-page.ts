@@ -30,6 +30,7 @@ export const PAGES: readonly PageSpec[] = [
   { name: 'lunctl-session', about: 'iSCSI sessions that are up, and their devices', scope: 'session' },
   { name: 'lunctl-disk', about: 'label, partition, format and mount an attached LUN', scope: 'disk' },
   { name: 'lunctl-serve', about: 'offer files as an iSCSI target', scope: 'serve' },
+  { name: 'lunctl-schema', about: 'JSON Schema of what lunctl prints under --json', scope: 'schema' },
   { name: 'lunctl-demo', about: 'the whole way from a target to a mounted disk, on this machine', scope: 'demo' },
 ];
 
@@ -104,11 +105,11 @@ function synopsis(command: ManifestCommand): string {
   return `.Nm lunctl Cm ${words(command.id)}\n${flags.join('')}${args.join('')}${openArguments(command)}`;
 }
 
-/** A command that takes any number of arguments names them only in its usage: `serve DISK... [FLAGS]`. */
+/** A command that takes any number of arguments names them only in its usage: `serve DISK... [FLAGS]`, `[WORD...]`. */
 function openArguments({ strict, usage, args }: ManifestCommand): string {
   if (strict !== false || Object.keys(args ?? {}).length > 0) return '';
-  const name = /\s([A-Z]+)\.\.\./.exec(`${usage ?? ''}`)?.[1];
-  return name === undefined ? '' : `.Ar ${macroWord(name.toLowerCase())} ...\n`;
+  const [, open, name] = /\s(\[?)([A-Z]+)\.\.\./.exec(`${usage ?? ''}`) ?? [];
+  return name === undefined ? '' : `.${open === '' ? '' : 'Op '}Ar ${macroWord(name.toLowerCase())} ...\n`;
 }
 
 function section(command: ManifestCommand): string {
@@ -175,7 +176,7 @@ function examples(command: ManifestCommand): string {
 }
 
 function seeAlso(page: PageSpec): string {
-  const topics = new Set([...Object.keys(TOPICS), 'serve', 'demo']);
+  const topics = new Set([...Object.keys(TOPICS), 'serve', 'schema', 'demo']);
   const own = PAGES.filter(({ name, scope }) => name !== page.name && (scope === null || topics.has(scope)));
   const others = [...own.map(({ name }) => `${name} 8`), 'iscsiadm 8'].sort();
   return others.map((other, i) => `.Xr ${other}${i === others.length - 1 ? '' : ' ,'}\n`).join('');

@@ -1,5 +1,6 @@
-// Build step: writes oclif.manifest.json from the compiled commands, so that a call loads only the command it runs.
-import { writeFileSync } from 'node:fs';
+// Build step: writes what commands need and should not work out at every start. oclif.manifest.json, so that a call loads
+// only the command it runs, and dist/schemas/*.json, so that `lunctl schema` needs no converter.
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Interfaces, Plugin } from '@oclif/core';
@@ -11,9 +12,21 @@ export async function buildManifest(root: string): Promise<Interfaces.Manifest> 
   return plugin.manifest;
 }
 
+/** Beside the commands that were compiled just now; `lunctl schema` reads them there. */
+async function writeSchemas(folder: string): Promise<void> {
+  // Its converter is there for the build alone: buildManifest must work without.
+  const { jsonSchemas } = await import('./json-schema.js');
+  mkdirSync(folder, { recursive: true });
+  for (const [file, schema] of jsonSchemas()) writeJson(join(folder, file), schema);
+}
+
+function writeJson(path: string, value: object): void {
+  writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
 const self = fileURLToPath(import.meta.url);
 if (process.argv[1] === self) {
   const root = fileURLToPath(new URL('../..', import.meta.url));
-  const manifest = await buildManifest(root);
-  writeFileSync(join(root, 'oclif.manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  writeJson(join(root, 'oclif.manifest.json'), await buildManifest(root));
+  await writeSchemas(join(root, 'dist/schemas'));
 }

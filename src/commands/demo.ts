@@ -1,6 +1,7 @@
 // lunctl demo: the whole path on this machine, each step with its command line and what came back.
 import { BaseCommand } from '../cli/base-command.js';
-import type { DemoResult } from '../services/demo.js';
+import type { demo } from '../cli/schemas/demo.js';
+import type { Result } from '../cli/schemas/parts.js';
 import { AppError } from '../util/errors.js';
 
 export default class Demo extends BaseCommand {
@@ -11,7 +12,7 @@ export default class Demo extends BaseCommand {
     'far as the kernel allows and says what needs root.';
   static override examples = ['<%= config.bin %> <%= command.id %>'];
 
-  async run(): Promise<DemoResult> {
+  async run(): Promise<Result<typeof demo>> {
     await this.parse(Demo);
     const { runDemo } = await import('../services/demo.js');
     const started = performance.now();

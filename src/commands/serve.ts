@@ -6,6 +6,8 @@ import { BaseCommand } from '../cli/base-command.js';
 import { credentialFlags, readCredentials } from '../cli/credentials.js';
 import { exitCodeOf } from '../cli/exit-codes.js';
 import { eventLine, listeningLines } from '../cli/render/serve.js';
+import type { Output } from '../cli/schemas/parts.js';
+import type { serve, serveEvent } from '../cli/schemas/serve.js';
 import { checkIscsiName } from '../iscsi/names.js';
 import { DEFAULT_PORT, formatPortal, type Portal, parsePortal } from '../iscsi/portal.js';
 import type { ServeDisk, Server } from '../services/serve-options.js';
@@ -88,7 +90,11 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
       mutual: credentials?.mutual ?? null,
       readOnly: flags['read-only'],
       signal: this.abortSignal,
-      onEvent: (event, remote) => this.#print(eventLine(event, remote, new Date()), { event, remote }),
+      onEvent: (event, remote) => {
+        const at = new Date();
+        const json: Output<typeof serveEvent> = { schema: 'lunctl.serve-event/1', at: at.toISOString(), remote, event };
+        this.#print(eventLine(event, remote, at), json);
+      },
     });
     this.#started(server, { acl: open ? 'any initiator' : `ACL ${allow.length}`, chap: credentials !== null });
     await aborted(this.abortSignal);
@@ -104,7 +110,8 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
   #started(server: Server, access: { acl: string; chap: boolean }): void {
     const { portals, targetName, disks } = server;
     const text = listeningLines(server, { ...access, reachableAt: reachableAddress(portals) });
-    this.#print(text, { schema: 'lunctl.serve/1', portals, targetName, disks });
+    const json: Output<typeof serve> = { schema: 'lunctl.serve/1', portals, targetName, disks };
+    this.#print(text, json);
   }
 
   /** Lines for people, or one JSON object a line: the command has no end at which to print a result. */

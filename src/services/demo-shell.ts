@@ -20,7 +20,7 @@ export interface DemoReporter {
 export interface DemoStep {
   readonly title: string;
   readonly command: string;
-  readonly milliseconds: number;
+  readonly seconds: number;
 }
 
 const BIN = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
@@ -183,7 +183,7 @@ export class DemoShell {
   }
 
   #done(title: string, command: string, start: number): void {
-    this.steps.push({ title, command, milliseconds: Math.round(performance.now() - start) });
+    this.steps.push({ title, command, seconds: Math.round(performance.now() - start) / 1000 });
   }
 
   /** Ctrl-C is for the demo, which then ends its children in order: each is in a process group of its own. */

@@ -32,7 +32,7 @@ export interface ListedPartition extends ListedContent {
 
 export interface ListedDisk extends ListedContent {
   readonly sid: number;
-  readonly state: string;
+  readonly state: SessionInfo['state'];
   readonly targetName: string;
   readonly lun: number;
   readonly path: string | null;

@@ -1,4 +1,5 @@
 // What the services, the session workers and the command line tell each other about a login and a session. Plain JSON values.
+import type { SessionState } from '../initiator/session.js';
 import type { NegotiationWishes } from '../iscsi/negotiation.js';
 import type { OperationalParams } from '../iscsi/params.js';
 
@@ -51,9 +52,10 @@ export interface PartitionInfo {
   nbd: string;
   startBytes: number;
   sizeBytes: number;
-  type: string;
-  uuid: string;
-  name: string;
+  /** GPT: the type GUID; MBR: the type byte in hexadecimal. `type` and `uuid` alone are a file system's, in other places. */
+  partitionType: string;
+  partitionUuid: string;
+  partitionName: string;
 }
 
 export interface DeviceInfo {
@@ -82,7 +84,7 @@ export interface SessionInfo {
   sid: number;
   pid: number;
   /** The session state's name in RFC 7143 §8.3: LOGGED_IN, FAILED, FREE. */
-  state: string;
+  state: SessionState;
   /** What is being done about a lost connection, in one word; 'none' while there is nothing to do. */
   recovery: string;
   targetName: string;

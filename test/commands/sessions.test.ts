@@ -54,7 +54,7 @@ describe('discovery', () => {
     const { stdout } = await box.ok('discover', `127.0.0.1:${port}`, '--json');
     const result = JSON.parse(stdout) as { schema: string; targets: unknown[]; changes: { what: string }[] };
     assert.equal(result.schema, 'lunctl.discovery-sendtargets/1');
-    assert.deepEqual(result.targets, [{ address: '127.0.0.1', port, tpgt: 1, targetName: TARGET }]);
+    assert.deepEqual(result.targets, [{ targetName: TARGET, portal: { address: '127.0.0.1', port, tpgt: 1 } }]);
     assert.deepEqual(
       result.changes.map(({ what }) => what),
       ['update'],

@@ -1,14 +1,11 @@
 // How a failure is shown: one line that can be grepped whole, a hint below it, or one JSON object.
 import { AppError, messageOf } from '../../util/errors.js';
 import { exitCodeOf } from '../exit-codes.js';
+import type { error as errorSchema } from '../schemas/error.js';
+import type { Output } from '../schemas/parts.js';
 import { oneLine } from './text.js';
 
-export interface ErrorJson {
-  readonly code: string;
-  readonly exit: number;
-  readonly message: string;
-  readonly hint?: string;
-}
+export type ErrorJson = Output<typeof errorSchema>;
 
 /** An allow-list: nothing of the command line, no stack and no cause gets into JSON. */
 export function errorJson(error: unknown): ErrorJson {

@@ -3,6 +3,9 @@ import { BaseCommand } from '../../cli/base-command.js';
 import { printLevelFlag } from '../../cli/flags.js';
 import { discoveryTree } from '../../cli/render/discovery-tree.js';
 import { discoveryLine } from '../../cli/render/iscsiadm.js';
+import { nodeJson } from '../../cli/render/json.js';
+import type { discoveryList } from '../../cli/schemas/discovery.js';
+import type { Result } from '../../cli/schemas/parts.js';
 import { AppError } from '../../util/errors.js';
 
 export default class DiscoveryList extends BaseCommand {
@@ -10,7 +13,7 @@ export default class DiscoveryList extends BaseCommand {
   static override examples = ['<%= config.bin %> discovery list', '<%= config.bin %> discovery list -P 1'];
   static override flags = { print: printLevelFlag(1) };
 
-  async run() {
+  async run(): Promise<Result<typeof discoveryList>> {
     const { flags } = await this.parse(DiscoveryList);
     const { listDiscoveries } = await import('../../services/records.js');
     const { items, warnings } = await listDiscoveries(this.paths);
@@ -21,6 +24,12 @@ export default class DiscoveryList extends BaseCommand {
       });
     }
     this.render(flags.print === 1 ? discoveryTree(items) : items.map(({ portal }) => discoveryLine(portal)).join(''));
-    return { discoveries: items.map(({ portal, nodes }) => ({ type: 'sendtargets', ...portal, nodes })) };
+    return {
+      discoveries: items.map(({ portal: { address, port }, nodes }) => ({
+        type: 'sendtargets',
+        portal: { address, port },
+        nodes: nodes.map(nodeJson),
+      })),
+    };
   }
 }

@@ -4,7 +4,10 @@ import { BaseCommand } from '../../cli/base-command.js';
 import { credentialFlags, readCredentials } from '../../cli/credentials.js';
 import { portalArg, portalFlag, sameOf } from '../../cli/flags.js';
 import { nodeLine } from '../../cli/render/iscsiadm.js';
+import { nodeJson, wayJson } from '../../cli/render/json.js';
 import { table } from '../../cli/render/table.js';
+import type { discoverySendtargets } from '../../cli/schemas/discovery.js';
+import type { Result } from '../../cli/schemas/parts.js';
 import { formatPortal } from '../../iscsi/portal.js';
 import { AppError } from '../../util/errors.js';
 
@@ -25,7 +28,7 @@ export default class DiscoverySendtargets extends BaseCommand {
     'no-save': Flags.boolean({ summary: 'Change no record.', exclusive: ['save'] }),
   };
 
-  async run() {
+  async run(): Promise<Result<typeof discoverySendtargets>> {
     const { args, flags } = await this.parse(DiscoverySendtargets);
     const portal = sameOf(args.portal, flags.portal, '--portal');
     if (portal === undefined) {
@@ -33,7 +36,7 @@ export default class DiscoverySendtargets extends BaseCommand {
     }
     const given = await readCredentials(flags, { prompts: this.prompts, warn: (text) => this.warning(text) });
     const { discoverAndRecord } = await import('../../services/records-discover.js');
-    const { targets, changes, warnings } = await discoverAndRecord(this.paths, {
+    const request = {
       portal,
       initiatorName: await this.initiatorName(),
       credentials: given,
@@ -41,7 +44,10 @@ export default class DiscoverySendtargets extends BaseCommand {
       record: !flags['no-save'],
       timeoutMs: this.timeoutMs,
       signal: this.abortSignal,
-    });
+    };
+    const { targets, changes, warnings } = await this.waiting(`asking ${formatPortal(portal)} for its targets`, () =>
+      discoverAndRecord(this.paths, request),
+    );
     for (const text of warnings) this.warning(text);
     if (targets.length === 0) {
       throw new AppError(
@@ -58,6 +64,10 @@ export default class DiscoverySendtargets extends BaseCommand {
         : targets.map(nodeLine).join(''),
     );
     this.next(`lunctl login ${targets[0]?.targetName}`);
-    return { portal: { address: portal.address, port: portal.port }, targets, changes };
+    return {
+      portal: { address: portal.address, port: portal.port },
+      targets: targets.map(wayJson),
+      changes: changes.map(({ what, ref }) => ({ what, ...nodeJson(ref) })),
+    };
   }
 }

@@ -2,7 +2,8 @@
 import { Args } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { diskListText } from '../../cli/render/disk.js';
-import type { ListedDisk } from '../../services/disk-list.js';
+import type { diskList } from '../../cli/schemas/disk.js';
+import type { Result } from '../../cli/schemas/parts.js';
 
 export default class DiskList extends BaseCommand {
   static override summary = 'List the disks of all sessions, with partitions, file systems and mounts';
@@ -11,12 +12,14 @@ export default class DiskList extends BaseCommand {
     dev: Args.string({ name: 'DEV', description: 'Only this disk: /dev/nbd0, nbd0 or TARGET/LUN.' }),
   };
 
-  async run(): Promise<{ disks: readonly ListedDisk[] }> {
+  async run(): Promise<Result<typeof diskList>> {
     const { args } = await this.parse(DiskList);
     const { listDisks } = await import('../../services/disk-list.js');
-    const { disks, pruned } = await listDisks({ paths: this.paths, signal: this.abortSignal }, args.dev);
+    const { disks, pruned } = await this.waiting('looking at the disks', () =>
+      listDisks({ paths: this.paths, signal: this.abortSignal }, args.dev),
+    );
     for (const { sid, removed } of pruned) this.warning(`session ${sid} was dead: ${removed.join('; ')}`);
-    if (disks.length === 0) this.note('no disks: no session is up');
+    if (disks.length === 0) this.remark('no disks: no session is up');
     else this.render(diskListText(disks));
     return { disks };
   }

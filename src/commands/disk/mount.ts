@@ -3,13 +3,8 @@ import { resolve } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { DiskCommand, devArgument, dryRunFlag, partitionFlag } from '../../cli/disk-command.js';
 import { mountedText } from '../../cli/render/disk.js';
-import type { MountResult } from '../../services/disk-mount.js';
-
-interface MountJson {
-  readonly dryRun: boolean;
-  readonly plan: readonly string[];
-  readonly mounted: MountResult['mounted'];
-}
+import type { diskMount } from '../../cli/schemas/disk.js';
+import type { Result } from '../../cli/schemas/parts.js';
 
 export default class DiskMount extends DiskCommand {
   static override summary = 'Mount a file system';
@@ -30,22 +25,24 @@ export default class DiskMount extends DiskCommand {
     ...dryRunFlag,
   };
 
-  async run(): Promise<MountJson> {
+  async run(): Promise<Result<typeof diskMount>> {
     const { own, extra } = this.splitArguments();
     const { args, flags } = await this.parse(DiskMount, own);
     const { mountDisk } = await import('../../services/disk-mount.js');
     const dryRun = flags['dry-run'];
-    const { lines, mounted } = await mountDisk({
-      dev: args.dev,
-      partition: flags.partition,
-      directory: resolve(args.dir),
-      mkdir: flags.mkdir,
-      readOnly: flags['read-only'],
-      extra,
-      dryRun,
-      paths: this.paths,
-      signal: this.abortSignal,
-    });
+    const { lines, mounted } = await this.waiting(`mounting ${args.dev}`, () =>
+      mountDisk({
+        dev: args.dev,
+        partition: flags.partition,
+        directory: resolve(args.dir),
+        mkdir: flags.mkdir,
+        readOnly: flags['read-only'],
+        extra,
+        dryRun,
+        paths: this.paths,
+        signal: this.abortSignal,
+      }),
+    );
     this.render(mounted === null ? lines.join('\n') : mountedText(mounted));
     return { dryRun, plan: lines, mounted };
   }

@@ -2,7 +2,10 @@
 import { BaseCommand } from '../../cli/base-command.js';
 import { portalFlag, printLevelFlag, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
 import { nodeLine, nodeTree } from '../../cli/render/iscsiadm.js';
+import { nodeJson } from '../../cli/render/json.js';
 import { table } from '../../cli/render/table.js';
+import type { nodeList } from '../../cli/schemas/node.js';
+import type { Result } from '../../cli/schemas/parts.js';
 import { formatPortal } from '../../iscsi/portal.js';
 
 export default class NodeList extends BaseCommand {
@@ -11,7 +14,7 @@ export default class NodeList extends BaseCommand {
   static override args = { target: targetArg() };
   static override flags = { targetname: targetFlag(), portal: portalFlag(), print: printLevelFlag(1) };
 
-  async run() {
+  async run(): Promise<Result<typeof nodeList>> {
     const { args, flags } = await this.parse(NodeList);
     const { chooseNodes } = await import('../../services/records-choose.js');
     const { items, warnings } = await chooseNodes(this.paths, {
@@ -35,6 +38,6 @@ export default class NodeList extends BaseCommand {
       const heads = [{ head: 'PORTAL' }, { head: 'TPGT', align: 'right' }, { head: 'TARGET' }] as const;
       this.render(table([...heads, { head: 'IFACE' }, { head: 'STARTUP' }], rows));
     }
-    return { nodes: items.map(({ ref, values }) => ({ ...ref, startup: values.text('node.startup') })) };
+    return { nodes: items.map(({ ref, values }) => ({ ...nodeJson(ref), startup: values.text('node.startup') })) };
   }
 }

@@ -4,8 +4,10 @@ import { BaseCommand } from '../../cli/base-command.js';
 import { credentialFlags, readCredentials } from '../../cli/credentials.js';
 import { portalFlag, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
 import { deviceTable } from '../../cli/render/devices.js';
-import type { ErrorJson } from '../../cli/render/error.js';
 import { loginDoneLine, loginStartLine, pathName } from '../../cli/render/iscsiadm.js';
+import { wayJson } from '../../cli/render/json.js';
+import type { nodeLogin } from '../../cli/schemas/node.js';
+import type { Result } from '../../cli/schemas/parts.js';
 import { formatPortal } from '../../iscsi/portal.js';
 import type { ForegroundSession } from '../../services/login.js';
 import type { NodeRecord } from '../../services/records.js';
@@ -13,11 +15,7 @@ import type { LoginPlan } from '../../services/records-plan.js';
 import { ATTACH_MODES, type LoginRequest, type SessionInfo } from '../../services/session-info.js';
 import { AppError, messageOf } from '../../util/errors.js';
 
-interface Failure {
-  readonly targetName: string;
-  readonly portal: { readonly address: string; readonly port: number; readonly tpgt: number };
-  readonly error: ErrorJson;
-}
+type LoginJson = Result<typeof nodeLogin>;
 
 export default class NodeLogin extends BaseCommand {
   static override summary = 'Log in to a target and get its disks';
@@ -64,9 +62,9 @@ export default class NodeLogin extends BaseCommand {
   };
 
   readonly #sessions: SessionInfo[] = [];
-  readonly #failures: Failure[] = [];
+  readonly #failures: LoginJson['failed'][number][] = [];
 
-  async run() {
+  async run(): Promise<LoginJson | undefined> {
     const { args, flags } = await this.parse(NodeLogin);
     const prompts = { prompts: this.prompts, warn: (text: string) => this.warning(text) };
     const credentials = await readCredentials(flags, prompts);
@@ -90,7 +88,10 @@ export default class NodeLogin extends BaseCommand {
       timeoutMs: this.timeoutMs,
     };
     const request = (record: NodeRecord): LoginRequest => loginRequest(record, plan.config, wishes);
-    if (flags.foreground) return await this.#stay(plan, request, flags.wait);
+    if (flags.foreground) {
+      await this.#stay(plan, request, flags.wait);
+      return undefined;
+    }
     for (const { ref } of plan.records) this.render(loginStartLine(ref));
     for (const record of plan.records) {
       const done = await this.#one(record, request(record), flags);
@@ -104,8 +105,9 @@ export default class NodeLogin extends BaseCommand {
   async #one(record: NodeRecord, request: LoginRequest, flags: { wait: number; 'ignore-existing': boolean }) {
     const { login } = await import('../../services/login.js');
     try {
-      const options = { paths: this.paths, signal: this.abortSignal, onProgress: (line: string) => this.detail(line) };
-      this.#show(record, await this.#retry(flags.wait, () => login(request, options)));
+      const options = this.#loginOptions(record);
+      const attempt = () => this.#retry(flags.wait, () => login(request, options));
+      this.#show(record, await this.waiting(`logging in to ${record.ref.targetName}`, attempt));
       return true;
     } catch (error) {
       if (this.abortSignal.aborted) throw this.abortSignal.reason;
@@ -113,11 +115,17 @@ export default class NodeLogin extends BaseCommand {
         this.note(messageOf(error));
         return true;
       }
-      const { targetName, address, port, tpgt } = record.ref;
-      const failure = this.failed(loginError(record, error));
-      this.#failures.push({ targetName, portal: { address, port, tpgt }, error: failure });
+      this.#failures.push({ ...wayJson(record.ref), error: this.failed(loginError(record, error)) });
       return false;
     }
+  }
+
+  #loginOptions({ ref }: NodeRecord) {
+    const onProgress = (line: string) => {
+      this.detail(line);
+      this.nowWaitingFor(`${ref.targetName}: ${line}`);
+    };
+    return { paths: this.paths, signal: this.abortSignal, onProgress };
   }
 
   /** Repeats what may succeed later, once a second, until `seconds` are over. */
@@ -130,6 +138,7 @@ export default class NodeLogin extends BaseCommand {
       } catch (error) {
         if (!mayPass(error) || performance.now() + 1000 > until) throw error;
         this.detail(`${error.message}; trying again`);
+        this.nowWaitingFor(`${error.message}; trying again`);
         await delay(1000, this.abortSignal);
       }
     }
@@ -139,7 +148,7 @@ export default class NodeLogin extends BaseCommand {
     this.#sessions.push(session);
     this.render(loginDoneLine(record.ref));
     this.render(deviceTable(session.devices));
-    for (const { lun, note } of session.devices) if (note !== null) this.note(`LUN ${lun}: ${note}`);
+    for (const { lun, note } of session.devices) if (note !== null) this.remark(`LUN ${lun}: ${note}`);
   }
 
   /** The session lives in this process: it ends with a signal, or by itself. */
@@ -152,17 +161,14 @@ export default class NodeLogin extends BaseCommand {
     }
     const { loginForeground } = await import('../../services/login.js');
     this.render(loginStartLine(record.ref));
-    const session = await this.#retry(wait, () =>
-      loginForeground(request(record), {
-        paths: this.paths,
-        signal: this.abortSignal,
-        onProgress: (line) => this.detail(line),
-      }),
-    ).catch((error: unknown) => {
+    const options = this.#loginOptions(record);
+    const attempt = () => this.#retry(wait, () => loginForeground(request(record), options));
+    const session = await this.waiting(`logging in to ${record.ref.targetName}`, attempt).catch((error: unknown) => {
       throw loginError(record, error);
     });
     this.#show(record, session.info);
-    this.jsonNow({ sessions: this.#sessions, failed: [] });
+    const json: LoginJson = { sessions: this.#sessions, failed: [] };
+    this.jsonNow(json);
     await this.#untilEnd(session);
   }
 
@@ -175,8 +181,10 @@ export default class NodeLogin extends BaseCommand {
       if (await Promise.race([ended, aborted.then(() => false)])) return;
       const asked = signal.reason as AppError;
       try {
-        await session.logout({ force: asked.code === 'ERR_TERMINATED' });
-        await session.ended;
+        await this.waiting('logging out', async () => {
+          await session.logout({ force: asked.code === 'ERR_TERMINATED' });
+          await session.ended;
+        });
         throw asked;
       } catch (error) {
         if (!(error instanceof AppError) || error.code !== 'ERR_BUSY') throw error;
@@ -189,7 +197,7 @@ export default class NodeLogin extends BaseCommand {
   async #save(record: NodeRecord, credentials: { user: string; secret: string }): Promise<void> {
     const { saveNodeCredentials } = await import('../../services/records.js');
     await saveNodeCredentials(this.paths, record, credentials, this.abortSignal);
-    this.note(`CHAP credentials kept in the record of ${record.ref.targetName}`);
+    this.remark(`CHAP credentials kept in the record of ${record.ref.targetName}`);
   }
 
   #suggest(): void {

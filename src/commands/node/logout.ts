@@ -2,9 +2,13 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { portalFlag, sameOf, sidFlag, targetArg, targetFlag } from '../../cli/flags.js';
-import type { ErrorJson } from '../../cli/render/error.js';
 import { logoutDoneLine, logoutStartLine, sessionName } from '../../cli/render/iscsiadm.js';
+import { wayJson } from '../../cli/render/json.js';
+import type { nodeLogout } from '../../cli/schemas/node.js';
+import type { Result } from '../../cli/schemas/parts.js';
 import { AppError } from '../../util/errors.js';
+
+type LogoutJson = Result<typeof nodeLogout>;
 
 export default class NodeLogout extends BaseCommand {
   static override summary = 'Log out: take the devices away and end the session';
@@ -23,7 +27,7 @@ export default class NodeLogout extends BaseCommand {
     all: Flags.boolean({ summary: 'End every session.', exclusive: ['targetname'] }),
   };
 
-  async run() {
+  async run(): Promise<LogoutJson> {
     const { args, flags } = await this.parse(NodeLogout);
     const { chooseSessions } = await import('../../services/records-sessions.js');
     const chosen = await chooseSessions(this.paths, {
@@ -38,21 +42,25 @@ export default class NodeLogout extends BaseCommand {
     for (const session of chosen.items) this.render(logoutStartLine(session));
     const { logout } = await import('../../services/logout.js');
     const names = new Map(chosen.items.map((session) => [session.sid, session]));
-    const results = await logout([...names.keys()], { paths: this.paths, signal: this.abortSignal });
-    const ended: number[] = [];
-    const failed: { sid: number; error: ErrorJson }[] = [];
+    const many = names.size === 1 ? '' : ` of ${names.size} sessions`;
+    const results = await this.waiting(`logging out${many}`, () =>
+      logout([...names.keys()], { paths: this.paths, signal: this.abortSignal }),
+    );
+    const ended: LogoutJson['sessions'][number][] = [];
+    const failed: LogoutJson['failed'][number][] = [];
     for (const { sid, error } of results) {
       const session = names.get(sid);
       if (session === undefined) continue;
       if (error === null) {
-        ended.push(sid);
+        ended.push({ sid, ...wayJson(session) });
         this.render(logoutDoneLine(session));
       } else {
         const hint = error.hint === undefined ? {} : { hint: error.hint };
         const message = `Could not logout of ${sessionName(session)}: ${error.message}`;
-        failed.push({ sid, error: this.failed(new AppError(error.code, message, { cause: error, ...hint })) });
+        const failure = this.failed(new AppError(error.code, message, { cause: error, ...hint }));
+        failed.push({ sid, ...wayJson(session), error: failure });
       }
     }
-    return { sessions: chosen.items.filter(({ sid }) => ended.includes(sid)), failed };
+    return { sessions: ended, failed };
   }
 }

@@ -3,6 +3,9 @@ import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { portalFlag, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
 import { recordText, shownValue, withDefaults } from '../../cli/render/iscsiadm.js';
+import { nodeJson } from '../../cli/render/json.js';
+import type { nodeShow } from '../../cli/schemas/node.js';
+import type { Result } from '../../cli/schemas/parts.js';
 import { NODE_KEYS } from '../../records/keys.js';
 
 export default class NodeShow extends BaseCommand {
@@ -20,7 +23,7 @@ export default class NodeShow extends BaseCommand {
     show: Flags.boolean({ char: 'S', summary: 'Show secrets as they are.' }),
   };
 
-  async run() {
+  async run(): Promise<Result<typeof nodeShow>> {
     const { args, flags } = await this.parse(NodeShow);
     const { chooseNodes } = await import('../../services/records-choose.js');
     const { items, warnings } = await chooseNodes(this.paths, {
@@ -33,7 +36,7 @@ export default class NodeShow extends BaseCommand {
     this.render(items.map(({ values }) => recordText(values, NODE_KEYS, { showSecrets: flags.show })).join(''));
     return {
       records: items.map(({ ref, values }) => ({
-        ...ref,
+        ...nodeJson(ref),
         values: Object.fromEntries(
           [...withDefaults(values, NODE_KEYS)].map(([key, value]) => [
             key,

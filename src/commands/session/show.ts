@@ -4,6 +4,8 @@ import { printLevelFlag, sidFlag } from '../../cli/flags.js';
 import { ageSeconds, sessionTable } from '../../cli/render/devices.js';
 import { sessionLine } from '../../cli/render/iscsiadm.js';
 import { sessionBlocks } from '../../cli/render/session-blocks.js';
+import type { Result } from '../../cli/schemas/parts.js';
+import type { sessionShow } from '../../cli/schemas/session.js';
 import type { SessionInfo } from '../../services/session-info.js';
 import { AppError } from '../../util/errors.js';
 
@@ -19,11 +21,13 @@ export default class SessionShow extends BaseCommand {
   ];
   static override flags = { sid: sidFlag(), print: printLevelFlag(3) };
 
-  async run() {
+  async run(): Promise<Result<typeof sessionShow>> {
     const { flags } = await this.parse(SessionShow);
     const { listSessions } = await import('../../services/session-registry.js');
     const { registryWarnings } = await import('../../services/records-sessions.js');
-    const list = await listSessions(this.paths, { signal: this.abortSignal });
+    const list = await this.waiting('asking the sessions', () =>
+      listSessions(this.paths, { signal: this.abortSignal }),
+    );
     for (const text of registryWarnings(list)) this.warning(text);
     const sessions = list.sessions.filter(({ sid }) => flags.sid === undefined || sid === flags.sid);
     if (sessions.length === 0) {

@@ -1,0 +1,31 @@
+// Every schema under the name that `lunctl schema` takes: the command's, or what else --json can print.
+import type * as v from 'valibot';
+import { demo } from './demo.js';
+import { discoveryList, discoverySendtargets } from './discovery.js';
+import { diskFormat, diskLabel, diskList, diskMount, diskPartition, diskUnmount } from './disk.js';
+import { errorDocument } from './error.js';
+import { nodeList, nodeLogin, nodeLogout, nodeShow } from './node.js';
+import { schema } from './schema.js';
+import { serve, serveEvent } from './serve.js';
+import { sessionShow } from './session.js';
+
+export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
+  demo,
+  'discovery list': discoveryList,
+  'discovery sendtargets': discoverySendtargets,
+  'disk format': diskFormat,
+  'disk label': diskLabel,
+  'disk list': diskList,
+  'disk mount': diskMount,
+  'disk partition': diskPartition,
+  'disk unmount': diskUnmount,
+  error: errorDocument,
+  'node list': nodeList,
+  'node login': nodeLogin,
+  'node logout': nodeLogout,
+  'node show': nodeShow,
+  schema,
+  serve,
+  'serve event': serveEvent,
+  'session show': sessionShow,
+};

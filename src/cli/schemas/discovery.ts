@@ -1,0 +1,28 @@
+// What `discovery sendtargets` and `discovery list` print under --json.
+import * as v from 'valibot';
+import { choice, document, endpoint, iface, list, node, portal, targetName } from './parts.js';
+
+export const discoverySendtargets = document('discovery-sendtargets', 'The targets behind a portal.', {
+  portal: v.pipe(endpoint, v.description('The portal that was asked.')),
+  targets: list(v.strictObject({ targetName, portal }), 'One for each way to a target, in the order received.'),
+  changes: list(
+    v.strictObject({
+      what: choice(['new', 'update', 'delete'], 'What became of the record.'),
+      targetName,
+      portal,
+      iface,
+    }),
+    'The node records that were written or removed.',
+  ),
+});
+
+export const discoveryList = document('discovery-list', 'The portals that have been asked for targets.', {
+  discoveries: list(
+    v.strictObject({
+      type: choice(['sendtargets'], 'How it was asked.'),
+      portal: endpoint,
+      nodes: list(node, 'What it named last.'),
+    }),
+    'One for each portal.',
+  ),
+});

@@ -1,0 +1,120 @@
+// What the disk commands print under --json, with --dry-run and without.
+import * as v from 'valibot';
+import type { PartitionPath } from '../../services/disk-access.js';
+import type { ListedDisk, ListedMount, ListedPartition } from '../../services/disk-list.js';
+import type { MountedFileSystem } from '../../services/disk-mount.js';
+import {
+  attach,
+  bytes,
+  count,
+  type Describes,
+  devicePath,
+  document,
+  flag,
+  list,
+  nbd,
+  sid,
+  targetName,
+  text,
+  textOrNull,
+} from './parts.js';
+import { sessionState } from './session.js';
+
+const lun = count('Logical unit number.');
+const size = bytes('Its size.');
+const number = count('Number of the partition.', 1);
+const directory = text('Directory on which it is mounted.');
+
+const mount = v.strictObject({
+  target: directory,
+  usedBytes: v.nullable(bytes('What is used of the file system; null when it does not say.')),
+  sizeBytes: v.nullable(bytes('Size of the file system; null when it does not say.')),
+}) satisfies Describes<ListedMount>;
+
+/** What is on a disk or partition. */
+const content = {
+  type: textOrNull('File system or other content, as blkid names it; null when nothing is known to be there.'),
+  label: textOrNull('Label of the file system.'),
+  uuid: textOrNull('UUID of the file system.'),
+  mounts: list(mount, 'Where it is mounted.'),
+};
+
+const listedPartition = v.strictObject({
+  number,
+  path: devicePath,
+  nbd: v.pipe(v.nullable(v.string()), v.description('URI for NBD clients; null if the session has not read it yet.')),
+  startBytes: bytes('Where it starts on the disk.'),
+  sizeBytes: size,
+  ...content,
+}) satisfies Describes<ListedPartition>;
+
+const listedDisk = v.strictObject({
+  sid,
+  state: sessionState,
+  targetName,
+  lun,
+  path: devicePath,
+  attach,
+  nbd,
+  sizeBytes: size,
+  blockSize: bytes('Logical block length.'),
+  serial: text('Unit serial number, VPD page 80h; empty if it states none.'),
+  designator: text('Lasting name from VPD page 83h, as naa.…, eui.… or t10.…; empty if it states none.'),
+  readOnly: flag('No writes are allowed.'),
+  ...content,
+  table: textOrNull('Kind of partition table, as blkid names it: gpt, dos; null without one.'),
+  partitions: list(listedPartition, 'As the kernel has them, or without a device node the session.'),
+}) satisfies Describes<ListedDisk>;
+
+export const diskList = document('disk-list', 'Disks, partitions, file systems and mounts of all sessions.', {
+  disks: list(listedDisk, 'One for each LUN.'),
+});
+
+const dryRun = flag('Nothing was changed: --dry-run was given.');
+const plan = list(v.string(), 'What was done, or in a dry run would be, as lines for a shell.');
+
+const job = {
+  disk: v.pipe(
+    v.strictObject({
+      targetName,
+      lun,
+      path: devicePath,
+      nbd,
+      sizeBytes: size,
+      serial: text('Unit serial number, VPD page 80h; empty if it states none.'),
+    }),
+    v.description('The disk that was worked on.'),
+  ),
+  dryRun,
+  plan,
+  loss: textOrNull('What the plan destroys, in lines for a person; null where there is nothing to lose.'),
+  partitions: list(
+    v.strictObject({ number, path: devicePath, sizeBytes: size }) satisfies Describes<PartitionPath>,
+    'All partitions of the disk once the plan has changed its table; otherwise empty.',
+  ),
+};
+
+export const diskLabel = document('disk-label', 'A new partition table.', job);
+export const diskPartition = document('disk-partition', 'New partitions.', job);
+export const diskFormat = document('disk-format', 'A new file system.', job);
+
+const mounted = v.strictObject({
+  source: text('Device node.'),
+  type: text('File system.'),
+  target: directory,
+  sizeBytes: size,
+  usedBytes: bytes('What is used of it.'),
+  availableBytes: bytes('What users other than root may still use.'),
+}) satisfies Describes<MountedFileSystem>;
+
+export const diskMount = document('disk-mount', 'A mount.', {
+  dryRun,
+  plan,
+  mounted: v.pipe(v.nullable(mounted), v.description('null in a dry run.')),
+});
+
+export const diskUnmount = document('disk-unmount', 'The end of mounts.', {
+  dryRun,
+  plan,
+  unmounted: list(v.string(), 'The directories; empty in a dry run.'),
+});

@@ -1,0 +1,64 @@
+// What `serve` prints under --json, one object a line: first where it listens, then what happens.
+import * as v from 'valibot';
+import type { ServedDisk } from '../../services/serve-options.js';
+import type { TargetEvent } from '../../target/events.js';
+import {
+  bytes,
+  choice,
+  count,
+  type Describes,
+  document,
+  endpoint,
+  flag,
+  initiatorName,
+  list,
+  moment,
+  targetName,
+  text,
+  textOrNull,
+} from './parts.js';
+
+const disk = v.strictObject({
+  lun: count('Logical unit number.'),
+  kind: choice(['fileio', 'block', 'ramdisk'], 'What is behind it: a file, a block device or memory.'),
+  name: text('Name of the backing store.'),
+  path: textOrNull('The file or device; null for memory.'),
+  sizeBytes: bytes('Its size.'),
+  created: flag('The file was made now.'),
+}) satisfies Describes<ServedDisk>;
+
+export const serve = document('serve', 'The first line: the target is being served.', {
+  targetName,
+  portals: list(endpoint, 'Where it listens.'),
+  disks: list(disk, 'One for each LUN.'),
+});
+
+const name = v.pipe(v.nullable(v.string()), v.description('iSCSI name of the target; null in a discovery session.'));
+const session = count('Number of the session on this target.');
+const reason = text('Why, in words.');
+
+const event = v.variant('kind', [
+  v.strictObject({
+    kind: v.literal('login'),
+    initiatorName,
+    targetName: name,
+    session,
+    authenticated: flag('The initiator has proved itself by CHAP.'),
+    reinstated: flag('It took the place of an older session, RFC 7143 §6.3.5.'),
+  }),
+  v.strictObject({
+    kind: v.literal('refuse'),
+    initiatorName: v.nullable(initiatorName),
+    targetName: v.nullable(targetName),
+    status: count('Status-Class and Status-Detail of RFC 7143 §11.13.5 as one number: 513 is 0201h.'),
+    reason,
+  }),
+  v.strictObject({ kind: v.literal('end'), initiatorName, targetName: name, session, reason }),
+  v.strictObject({ kind: v.literal('fault'), reason }),
+]) satisfies Describes<TargetEvent>;
+
+export const serveEvent = document('serve-event', 'Every other line: a login, a refusal, an end.', {
+  at: moment('When.'),
+  remote: v.pipe(endpoint, v.description('The other end of the connection.')),
+  event,
+});
