@@ -1,9 +1,10 @@
 // The run folder of a session, `s/<sid>`: who owns it and what lies in it.
-import { readFileSync } from 'node:fs';
-import { chmod, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import * as v from 'valibot';
+import { constants, readFileSync } from 'node:fs';
+import { chmod, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { readTextFile } from '../records/files.js';
 import { AppError, messageOf } from '../util/errors.js';
+import { checkTrustedFolder } from '../util/trusted-folder.js';
 
 /** Paths below one session's folder. */
 export interface SessionFolder {
@@ -18,21 +19,21 @@ export interface SessionFolder {
   readonly log: string;
 }
 
-const stateSchema = v.object({
-  version: v.literal(1),
-  sid: v.pipe(v.number(), v.integer(), v.minValue(1)),
-  pid: v.pipe(v.number(), v.integer(), v.minValue(1)),
-  /** Field 22 of /proc/PID/stat: with the pid it names one process for as long as the machine is up. */
-  startTime: v.string(),
-  phase: v.picklist(['starting', 'ready']),
-  targetName: v.string(),
-  portal: v.object({ address: v.string(), port: v.number(), tpgt: v.number() }),
-  iface: v.string(),
-  initiatorName: v.string(),
-  isid: v.pipe(v.string(), v.regex(/^[0-9a-f]{12}$/)),
-});
 /** What state.json says. It is a claim: whether its process lives is asked of the kernel. */
-export type SessionState = v.InferOutput<typeof stateSchema>;
+export interface SessionState {
+  version: 1;
+  sid: number;
+  pid: number;
+  /** Field 22 of /proc/PID/stat: with the pid it names one process for as long as the machine is up. */
+  startTime: string;
+  phase: 'starting' | 'ready';
+  targetName: string;
+  portal: { address: string; port: number; tpgt: number };
+  iface: string;
+  initiatorName: string;
+  /** 12 hexadecimal digits. */
+  isid: string;
+}
 
 const LARGEST_STATE = 65_536;
 const LARGEST_SID = 2 ** 31 - 1;
@@ -49,9 +50,14 @@ export function sessionFolder(runDir: string, sid: number): SessionFolder {
   };
 }
 
-/** The numbers of the folders that exist, ascending. */
+/**
+ * The numbers of the folders that exist, ascending. Throws ERR_ACCESS where other users could have put them there: what
+ * they say decides over devices, mounts and processes.
+ */
 export async function sessionIds(runDir: string): Promise<number[]> {
-  const names = await readdir(join(runDir, 's')).catch(() => []);
+  const parent = join(runDir, 's');
+  const names = await readdir(parent).catch(() => []);
+  if (names.length > 0) checkTrustedFolder(parent);
   return names
     .filter((name) => /^[1-9]\d{0,9}$/.test(name))
     .map(Number)
@@ -62,20 +68,38 @@ export async function sessionIds(runDir: string): Promise<number[]> {
 /** The state of a session, or null with nothing thrown where the file is missing, too large or damaged. */
 export async function readState(folder: SessionFolder): Promise<SessionState | null> {
   try {
-    const text = await readFile(folder.state, 'utf8');
-    if (text.length > LARGEST_STATE) return null;
-    const result = v.safeParse(stateSchema, JSON.parse(text));
-    return result.success ? result.output : null;
+    const text = await readTextFile(folder.state);
+    if (text === undefined || text.length > LARGEST_STATE) return null;
+    const value: unknown = JSON.parse(text);
+    return isState(value) ? value : null;
   } catch {
     return null;
   }
 }
 
-/** Replaces the state as a whole. */
+/** By hand: every listing of sessions comes here, and no start should have to load a library for it. */
+function isState(value: unknown): value is SessionState {
+  if (!isObject(value) || !isObject(value.portal)) return false;
+  const { version, sid, pid, phase, startTime, targetName, iface, initiatorName, isid, portal } = value;
+  const texts = [startTime, targetName, iface, initiatorName, isid, portal.address];
+  return (
+    version === 1 &&
+    (phase === 'starting' || phase === 'ready') &&
+    [sid, pid].every((number) => Number.isSafeInteger(number) && Number(number) >= 1) &&
+    [portal.port, portal.tpgt].every((number) => Number.isSafeInteger(number)) &&
+    texts.every((text) => typeof text === 'string') &&
+    /^[0-9a-f]{12}$/.test(String(isid))
+  );
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+/** Replaces the state as a whole. It names processes, so it need not outlive a crash of the machine. */
 export async function writeState(folder: SessionFolder, state: SessionState): Promise<void> {
-  const fresh = `${folder.state}.new`;
-  await writeFile(fresh, JSON.stringify(state), { mode: 0o600 });
-  await rename(fresh, folder.state);
+  const { default: writeFileAtomic } = await import('write-file-atomic');
+  await writeFileAtomic(folder.state, JSON.stringify(state), { mode: 0o600, fsync: false });
 }
 
 /**
@@ -143,14 +167,12 @@ export function ownerLives(state: Pick<SessionState, 'pid' | 'startTime'>): bool
 
 async function makePrivateFolder(path: string): Promise<void> {
   try {
+    checkTrustedFolder(dirname(path));
     if ((await mkdir(path, { recursive: true, mode: 0o700 })) !== undefined) await chmod(path, 0o700);
-    const handle = await open(path, 'r');
+    const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
     try {
-      const found = await handle.stat();
-      const us = process.getuid?.() ?? 0;
-      if (found.uid !== us && us !== 0)
-        throw new AppError('ERR_ACCESS', `run folder ${path} belongs to user ${found.uid}`);
-      if ((found.mode & 0o077) !== 0) await handle.chmod(0o700);
+      if (((await handle.stat()).mode & 0o077) !== 0) await handle.chmod(0o700);
+      checkTrustedFolder(path);
     } finally {
       await handle.close();
     }

@@ -2,7 +2,6 @@
 import { callControl } from '../transport/control.js';
 import { delay } from '../transport/timers.js';
 import { AppError, messageOf } from '../util/errors.js';
-import { cleanLeftovers } from './attach.js';
 import type { Paths } from './paths.js';
 import {
   ownerLives,
@@ -117,6 +116,8 @@ async function unanswered(runDir: string, folder: SessionFolder, sid: number, er
 }
 
 async function prune(runDir: string, folder: SessionFolder, sid: number, state: SessionState | null): Promise<Found> {
+  // Rarely needed, and it brings half of the attach code with it.
+  const { cleanLeftovers } = await import('./attach.js');
   const removed = await cleanLeftovers(folder.path).catch((error: unknown) => [`left: ${messageOf(error)}`]);
   if (state !== null) await dropLinks(runDir, state);
   await removeFolder(folder);
