@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Starts lunctl. Written so that even Node 12 can parse it and say what is wrong.
+// Starts lunctl. Written so that even Node 12 can parse it and say what is wrong. CommonJS, because loading an ES module
+// starts Node's thread pool, whose size is looked up once, at its first use.
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
@@ -8,10 +9,11 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 // Wrappers take any text on standard error for a failure: Node's own warnings do not belong there.
 process.removeAllListeners('warning');
+// `serve` reads, writes and syncs its disks in these threads: with four, as few slow fdatasync calls stop everything.
+if (process.env.UV_THREADPOOL_SIZE === undefined) process.env.UV_THREADPOOL_SIZE = '16';
 
-const root = new URL('..', import.meta.url).pathname;
 import('../dist/cli/main.js')
-  .then((cli) => cli.main(process.argv.slice(2), decodeURIComponent(root)))
+  .then((cli) => cli.main(process.argv.slice(2), `${__dirname}/..`))
   .then(
     // A forgotten handle must not keep a finished command alive.
     () => process.exit(process.exitCode || 0),

@@ -9,7 +9,7 @@ import { errorFromJson } from '../transport/control.js';
 import { bounded } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
 import { cleanLeftovers } from './attach.js';
-import { readState, removeFolder, type SessionFolder } from './session-folder.js';
+import { ownerLives, readState, removeFolder, type SessionFolder } from './session-folder.js';
 import type { SessionInfo } from './session-info.js';
 import type { WorkerConfig } from './session-worker.js';
 import { RELEASE, type WorkerAnswer } from './worker-protocol.js';
@@ -27,6 +27,7 @@ const KEPT_VARIABLES = [
   'LC_ALL',
   'TZ',
   'NODE_V8_COVERAGE',
+  'UV_THREADPOOL_SIZE',
   'LUNCTL_PLAIN_SOCKETS',
   'LUNCTL_CONFIG_DIR',
   'LUNCTL_DB_DIR',
@@ -168,8 +169,9 @@ async function giveUp(child: ChildProcess, folder: SessionFolder): Promise<void>
 
 /** Under systemd-run the worker is not our child; its folder names it. */
 async function kill(child: ChildProcess, folder: SessionFolder): Promise<void> {
-  const owner = await readState(folder);
-  for (const pid of new Set([child.pid, owner?.pid])) {
+  const state = await readState(folder);
+  const owner = state !== null && ownerLives(state) ? state.pid : undefined;
+  for (const pid of new Set([child.pid, owner])) {
     if (pid === undefined || pid === process.pid) continue;
     try {
       process.kill(pid, 'SIGKILL');
