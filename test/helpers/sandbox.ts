@@ -76,7 +76,7 @@ export class Sandbox {
     return new Promise((resolve, reject) => {
       const read = (chunk: Buffer): void => {
         output += chunk;
-        const port = /listening on 127\.0\.0\.1:(\d+)/.exec(output)?.[1];
+        const port = /(?:listening on 127\.0\.0\.1:|"address":"127\.0\.0\.1","port":)(\d+)/.exec(output)?.[1];
         if (port) resolve({ port: Number(port), child, output: () => output });
       };
       child.stdout.on('data', read);

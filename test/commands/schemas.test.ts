@@ -1,0 +1,286 @@
+// The schemas that `lunctl schema` prints, and what real commands print held against them.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Interfaces } from '@oclif/core';
+import { Ajv, type ValidateFunction } from 'ajv';
+import { whyNoLoopDisks } from '../helpers/disk.js';
+import { Sandbox } from '../helpers/sandbox.js';
+
+const root = join(import.meta.dirname, '../..');
+const TARGET = 'iqn.2022-08.com.test:dlp.target01';
+const INITIATOR = 'iqn.2022-08.com.test:node01.initiator01';
+/** What --json prints besides the result of a command. */
+const NO_COMMAND = ['error', 'serve event'];
+
+type Json = Readonly<Record<string, unknown>>;
+interface Published {
+  readonly name: string;
+  readonly id: string;
+  readonly jsonSchema: Json;
+}
+
+let box: Sandbox;
+let server: { port: number; child: ChildProcess; output: () => string };
+let chap: string[];
+let published: readonly Published[];
+const validators = new Map<string, ValidateFunction>();
+
+before(async () => {
+  box = await Sandbox.make(INITIATOR);
+  chap = ['--chap-user', 'username', '--chap-secret-file', await box.secretFile('secret', 'a-secret-for-tests\n')];
+  const disk = `${join(box.folder, 'disk.img')}=96M`;
+  server = await box.serve(disk, 'ramdisk:8M', '--target', TARGET, '--allow', INITIATOR, ...chap, '--json');
+  published = (JSON.parse((await box.ok('schema', '--json')).stdout) as { schemas: Published[] }).schemas;
+  const ajv = new Ajv({ strict: true, allErrors: true });
+  ajv.addFormat('date-time', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/);
+  for (const { id, jsonSchema } of published) validators.set(id, ajv.compile(jsonSchema));
+});
+after(() => box.stop());
+
+/** `value` carries the id of the schema called `name`, and is as that says. */
+function check(value: unknown, name: string): Json {
+  const id = published.find((schema) => schema.name === name)?.id ?? '';
+  assert.equal((value as Json).schema, id);
+  const validate = validators.get(id);
+  assert.ok(validate !== undefined, name);
+  assert.ok(validate(value), `${name}: ${JSON.stringify(validate.errors)}\n${JSON.stringify(value, null, 2)}`);
+  // The schema is strict: one word too many, and it is another document.
+  assert.ok(!validate({ ...(value as Json), more: 1 }), `${name} takes what it does not name`);
+  return value as Json;
+}
+
+/** Runs a command with --json; its output is the whole of standard output. */
+async function output(name: string, code: number, ...args: string[]): Promise<Json> {
+  const run = await box.run(...args, '--json');
+  assert.equal(run.code, code, `lunctl ${args.join(' ')}\n${run.stdout}${run.stderr}`);
+  return check(JSON.parse(run.stdout), name);
+}
+
+describe('lunctl schema', () => {
+  it('lists a schema for every command with --json, and no others', async () => {
+    const { commands } = JSON.parse(readFileSync(join(root, 'oclif.manifest.json'), 'utf8')) as Interfaces.Manifest;
+    const withJson = Object.values(commands).filter(({ flags }) => 'json' in flags);
+    const names = withJson.map(({ id }) => id.replaceAll(':', ' '));
+    assert.deepEqual(published.map(({ name }) => name).sort(), [...names, ...NO_COMMAND].sort());
+    assert.deepEqual((await box.ok('schema')).stdout.trimEnd().split('\n').sort(), [...names, ...NO_COMMAND].sort());
+  });
+  it('prints the one of a command, by its name, an alias, or the id in an output', async () => {
+    for (const { name, id, jsonSchema } of published) {
+      assert.deepEqual(JSON.parse((await box.ok('schema', ...name.split(' '))).stdout), jsonSchema, name);
+      assert.equal(id, `lunctl.${name.replaceAll(' ', '-')}/1`);
+    }
+    for (const args of [['login'], ['lunctl.node-login/1']]) {
+      assert.equal((JSON.parse((await box.ok('schema', ...args)).stdout) as Json).title, 'node login');
+    }
+    const one = await output('schema', 0, 'schema', 'session', 'list');
+    assert.deepEqual(
+      (one.schemas as Published[]).map(({ name }) => name),
+      ['session show'],
+    );
+  });
+  it('of an unknown name: 7, and the nearest', async () => {
+    const { error } = await output('error', 7, 'schema', 'sesion', 'show');
+    assert.match(String((error as Json).hint), /did you mean "lunctl schema session show"\?/);
+    await output('error', 7, 'schema', '../../package');
+  });
+  it('every schema names itself and leaves nothing open', () => {
+    for (const { id, jsonSchema } of published) {
+      const { properties, required } = jsonSchema as { properties: Record<string, Json>; required: string[] };
+      assert.equal(properties.schema?.const, id);
+      assert.ok(required.includes('schema'), id);
+      eachObject(jsonSchema, (schema) => assert.equal(schema.additionalProperties, false, JSON.stringify(schema)));
+    }
+  });
+  it('says of every size that it is an integer in bytes', () => {
+    let sizes = 0;
+    for (const { jsonSchema } of published) {
+      eachObject(jsonSchema, ({ properties }) => {
+        for (const [name, schema] of Object.entries(properties as Record<string, Json>)) {
+          if (!/Bytes$|Length$|blockSize$/.test(name)) continue;
+          const [plain = schema] = (schema.anyOf as Json[] | undefined) ?? [];
+          assert.equal(plain.type, 'integer', name);
+          assert.match(String(plain.description), / Bytes\.$/, name);
+          sizes++;
+        }
+      });
+    }
+    assert.ok(sizes > 20);
+  });
+});
+
+/** The first half of a login, RFC 7143 §11.12: with C=1 the target asks for the rest. */
+function beginningOfLogin(): Buffer {
+  const text = Buffer.from(`InitiatorName=${INITIATOR}\0`);
+  const pdu = Buffer.alloc(48 + Math.ceil(text.length / 4) * 4);
+  pdu.writeUInt16BE(0x4340, 0);
+  pdu.writeUInt32BE(text.length, 4);
+  pdu[8] = 0x80;
+  text.copy(pdu, 48);
+  return pdu;
+}
+
+async function untilPrinted(pattern: RegExp): Promise<void> {
+  for (const end = performance.now() + 5000; !pattern.test(server.output()); await sleep(20)) {
+    assert.ok(performance.now() < end, server.output());
+  }
+}
+
+/** Every part of a JSON Schema that describes an object by its properties. */
+function eachObject(schema: unknown, look: (schema: Json) => void): void {
+  if (typeof schema !== 'object' || schema === null) return;
+  if ((schema as Json).type === 'object' && 'properties' in schema) look(schema as Json);
+  for (const part of Object.values(schema)) eachObject(part, look);
+}
+
+describe('what commands print', () => {
+  const at = () => `127.0.0.1:${server.port}`;
+
+  it('when there is nothing, or nothing of that name', async () => {
+    await output('disk list', 0, 'disk', 'list');
+    await output('error', 21, 'session', 'show');
+    await output('error', 21, 'node', 'list');
+    await output('error', 21, 'discovery', 'list');
+    await output('error', 7, 'node', 'lgin');
+    await output('error', 7, 'node', 'login', '--nosuch');
+    await output('error', 11, 'discovery', 'sendtargets', '-p', '127.0.0.1:1');
+  });
+  it('discovery and records', async () => {
+    const sent = await output('discovery sendtargets', 0, 'discover', at(), ...chap, '--save');
+    const portal = { address: '127.0.0.1', port: server.port };
+    const way = { targetName: TARGET, portal: { ...portal, tpgt: 1 } };
+    assert.deepEqual(sent, {
+      schema: 'lunctl.discovery-sendtargets/1',
+      portal,
+      targets: [way],
+      changes: [{ what: 'new', ...way, iface: 'default' }],
+    });
+    const listed = await output('discovery list', 0, 'discovery', 'list');
+    assert.deepEqual(listed.discoveries, [{ type: 'sendtargets', portal, nodes: [{ ...way, iface: 'default' }] }]);
+    const { nodes } = await output('node list', 0, 'node', 'list');
+    assert.deepEqual(nodes, [{ ...way, iface: 'default', startup: 'manual' }]);
+    await output('node show', 0, 'node', 'show', TARGET);
+  });
+  it('a session, from login to logout', async () => {
+    const { sessions } = await output('node login', 0, 'login', TARGET, '--attach', 'none', ...chap);
+    const again = await output('node login', 15, 'login', TARGET, '--attach', 'none', ...chap);
+    assert.deepEqual([(again.failed as Json[]).length, (again.error as Json).exit], [1, 15]);
+    const shown = await output('session show', 0, 'session', 'show');
+    const [{ ageSeconds, ...session } = { ageSeconds: -1 }] = shown.sessions as Record<string, unknown>[];
+    assert.ok(Number(ageSeconds) >= 0);
+    assert.deepEqual([session], sessions);
+    await output('disk list', 0, 'disk', 'list');
+    await output('error', 2, 'session', 'show', '-r', '99');
+    const { targetName, portal } = session as { targetName?: string; portal?: Json };
+    const out = await output('node logout', 0, 'logout', '--all');
+    assert.deepEqual(out.sessions, [{ sid: 1, targetName, portal }]);
+  });
+  it('a session in the foreground', async () => {
+    const args = ['login', TARGET, '--attach', 'none', '--foreground', '--json', ...chap];
+    const child = spawn(process.execPath, [join(root, 'bin/run.js'), ...args], { env: box.env });
+    let printed = '';
+    for await (const chunk of child.stdout) {
+      printed += chunk;
+      if (printed.endsWith('\n}\n')) break;
+    }
+    check(JSON.parse(printed), 'node login');
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  });
+  it('serve: one object a line', async () => {
+    const stranger = ['discover', at(), '--no-save', '--config-dir', join(box.folder, 'stranger')];
+    assert.notEqual((await box.run(...stranger, ...chap)).code, 0);
+    const socket = connect(server.port, '127.0.0.1');
+    socket.write(beginningOfLogin());
+    await once(socket, 'data');
+    socket.destroy();
+    await untilPrinted(/"kind":"fault"/);
+    const [first, ...events] = server.output().trimEnd().split('\n');
+    check(JSON.parse(first ?? ''), 'serve');
+    const kinds = events.map((line) => (check(JSON.parse(line), 'serve event').event as Json).kind);
+    assert.deepEqual([...new Set(kinds)].sort(), ['end', 'fault', 'login', 'refuse']);
+  });
+  it('the demo', async () => {
+    const { steps } = await output('demo', 0, 'demo');
+    assert.ok((steps as { seconds: number }[]).every((step) => step.seconds >= 0 && step.seconds < 60));
+  });
+});
+
+describe('what disk commands print', { skip: whyNoLoopDisks() ?? false }, () => {
+  it('from label to unmount, dry and for real', async () => {
+    await box.ok('login', TARGET, '--attach', 'fuse', ...chap);
+    const disk = `${TARGET}/0`;
+    const where = join(box.folder, 'mnt');
+    const round: [string, string[]][] = [
+      ['disk label', ['disk', 'label', disk]],
+      ['disk partition', ['disk', 'partition', disk]],
+      ['disk format', ['disk', 'format', `${disk}p1`, '--type', 'ext4', '--label', 'data']],
+      ['disk mount', ['disk', 'mount', `${disk}p1`, where, '--mkdir']],
+      ['disk unmount', ['disk', 'unmount', where]],
+    ];
+    for (const [name, args] of round) {
+      assert.equal((await output(name, 0, ...args, '--dry-run')).dryRun, true);
+      const done = await output(name, 0, ...args);
+      assert.ok((done.plan as string[]).length > 0);
+      if (name !== 'disk mount') continue;
+      const { disks } = (await output('disk list', 0, 'disk', 'list')) as unknown as { disks: Listed[] };
+      assert.equal(disks[0]?.partitions[0]?.mounts[0]?.target, where);
+      const busy = await output('node logout', 28, 'logout', '--all');
+      assert.deepEqual([(busy.failed as Json[]).length, (busy.error as Json).exit], [1, 28]);
+    }
+    const { sessions } = (await output('session show', 0, 'session', 'show')) as unknown as { sessions: Shown[] };
+    const [partition] = sessions[0]?.devices[0]?.partitions ?? [];
+    assert.match(partition?.partitionType ?? '', /^0fc63daf-8483-4772-8e79-3d69d8477de4$/);
+    await output('error', 40, 'disk', 'label', disk);
+    const lost = await output('disk label', 0, 'disk', 'label', disk, '--dry-run', '--confirm', disk);
+    assert.match(String(lost.loss), /holds gpt/);
+    await output('node logout', 0, 'logout', '--all');
+  });
+});
+interface Listed {
+  readonly partitions: readonly { readonly mounts: readonly { readonly target: string }[] }[];
+}
+interface Shown {
+  readonly devices: readonly { readonly partitions: readonly { readonly partitionType: string }[] }[];
+}
+
+describe('start-up', () => {
+  // Tells every module that is loaded, on standard error.
+  const hook = `import { writeSync } from 'node:fs';
+export async function resolve(name, context, next) {
+  const found = await next(name, context);
+  writeSync(2, found.url + '\\n');
+  return found;
+}`;
+  const data = (text: string) => `data:text/javascript,${encodeURIComponent(text)}`;
+  const watch = data(`import { register } from 'node:module'; register(${JSON.stringify(data(hook))});`);
+
+  it('session show loads no schema and no schema library, with a session or without', async () => {
+    const run = () => loaded('session', 'show', '--json');
+    const none = await run();
+    await box.ok('login', TARGET, '--attach', 'none', ...chap);
+    const one = await run();
+    await box.ok('logout', '--all');
+    for (const urls of [none, one]) {
+      assert.ok(urls.some((url) => url.endsWith('/dist/services/session-registry.js')));
+      assert.deepEqual(
+        urls.filter((url) => /valibot|\/schemas\//.test(url)),
+        [],
+      );
+    }
+  });
+
+  async function loaded(...args: string[]): Promise<string[]> {
+    const command = ['--import', watch, join(root, 'bin/run.js'), ...args];
+    const child = spawn(process.execPath, command, { env: box.env, stdio: ['ignore', 'ignore', 'pipe'] });
+    let urls = '';
+    child.stderr.on('data', (chunk) => (urls += chunk));
+    await once(child, 'close');
+    return urls.split('\n');
+  }
+});
