@@ -57,9 +57,9 @@ export async function attachFuse(request: AttachRequest): Promise<Attachment> {
     removeAttachRecord(request.runDir, request.exportName);
   };
   try {
-    record(request, file.path, null);
+    await record(request, file.path, null);
     const path = await makeLoop(file.path, request);
-    record(request, file.path, path);
+    await record(request, file.path, path);
     await settlePartitions(kernelName(path), { signal: request.signal });
     checkInterrupted(request.signal);
     return attachment(path, file, request);
@@ -238,7 +238,7 @@ export async function dropLoops(file: string): Promise<void> {
   }
 }
 
-function record(request: AttachRequest, backingFile: string, path: string | null): void {
+async function record(request: AttachRequest, backingFile: string, path: string | null): Promise<void> {
   const { runDir, exportName } = request;
-  writeAttachRecord(runDir, { mode: 'fuse', exportName, path, connectPid: null, backingFile });
+  await writeAttachRecord(runDir, { mode: 'fuse', exportName, path, connectPid: null, backingFile });
 }

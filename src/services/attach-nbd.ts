@@ -69,7 +69,7 @@ async function connectFree(request: AttachRequest): Promise<NbdDevice> {
   for (let index = 0; index < MAX_DEVICES; index++) {
     const name = `nbd${index}`;
     if (!isFree(name)) continue;
-    record(request, name, null);
+    await record(request, name, null);
     let client = '';
     try {
       await runTool('nbd-client', connectArguments(request, `/dev/${name}`), {
@@ -91,7 +91,7 @@ async function connectFree(request: AttachRequest): Promise<NbdDevice> {
       removeAttachRecord(request.runDir, request.exportName);
       throw new AppError('ERR_HELPER', `nbd-client connected /dev/${name}, but the kernel has dropped it`);
     }
-    record(request, name, connectPid);
+    await record(request, name, connectPid);
     return { name, connectPid };
   }
   throw new AppError('ERR_DRIVER_MISSING', `no free nbd device among ${MAX_DEVICES}`);
@@ -165,7 +165,7 @@ export async function disconnectNbd(name: string): Promise<void> {
   removeStaleNodes(name, nodes);
 }
 
-function record(request: AttachRequest, name: string, connectPid: string | null): void {
+async function record(request: AttachRequest, name: string, connectPid: string | null): Promise<void> {
   const { runDir, exportName } = request;
-  writeAttachRecord(runDir, { mode: 'nbd', exportName, path: `/dev/${name}`, connectPid, backingFile: null });
+  await writeAttachRecord(runDir, { mode: 'nbd', exportName, path: `/dev/${name}`, connectPid, backingFile: null });
 }

@@ -1,6 +1,6 @@
 // What a worker has made of the system for one device, kept in the session's run folder: by it disk commands know the
 // device again, and the next command cleans up after a worker that was killed.
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import * as v from 'valibot';
 
 const schema = v.object({
@@ -16,11 +16,11 @@ const schema = v.object({
 export type AttachRecord = v.InferOutput<typeof schema>;
 
 /** Files are 0600 in a folder that only the worker's user can enter. */
-export function writeAttachRecord(runDir: string, record: AttachRecord): void {
-  const path = recordPath(runDir, record.exportName);
+export async function writeAttachRecord(runDir: string, record: AttachRecord): Promise<void> {
+  const { default: writeFileAtomic } = await import('write-file-atomic');
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
-  writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  // The devices do not outlive a crash of the machine, so the record need not either.
+  await writeFileAtomic(recordPath(runDir, record.exportName), JSON.stringify(record), { mode: 0o600, fsync: false });
 }
 
 export function removeAttachRecord(runDir: string, exportName: string): void {

@@ -1,6 +1,7 @@
 // Starts a session: makes its folder, starts its worker and waits until every LUN is usable.
 import { readdir, readFile } from 'node:fs/promises';
 import { AppError } from '../util/errors.js';
+import { checkTrustedFolder } from '../util/trusted-folder.js';
 import type { Paths } from './paths.js';
 import {
   claimFolder,
@@ -12,7 +13,6 @@ import {
   type SessionState,
   sessionFolder,
   sessionIds,
-  writeState,
 } from './session-folder.js';
 import type { LoginRequest, SessionInfo } from './session-info.js';
 import { isidFor, isidRandomPart } from './session-isid.js';
@@ -23,6 +23,8 @@ import { runWorker } from './worker-process.js';
 
 export interface LoginOptions {
   readonly paths: Pick<Paths, 'dbDir' | 'runDir'>;
+  /** Where the kernel's own initiator shows its sessions; tests give their own. */
+  readonly kernelSessions?: string;
   /** Ends the login and leaves nothing; ERR_INTERRUPTED. */
   readonly signal?: AbortSignal | undefined;
   /** One line about what is being done now. */
@@ -69,23 +71,42 @@ export async function loginForeground(request: LoginRequest, options: LoginOptio
 /** Everything up to the worker: refusals, the folder with its number, the ISID. */
 async function prepare(
   request: LoginRequest,
-  { paths, signal }: LoginOptions,
+  { paths, signal, kernelSessions = '/sys/class/iscsi_session' }: LoginOptions,
 ): Promise<{ config: WorkerConfig; folder: SessionFolder }> {
+  checkTrustedFolder(paths.runDir);
   const list = await listSessions(paths, { signal });
   refuseDuplicate(request, [...list.sessions, ...list.silent.map(({ state }) => state)]);
-  if (request.also !== true) await refuseKernelSession(request.targetName);
-  const isid = isidFor(await isidRandomPart(paths), request, takenIsids(list)).toString('hex');
+  if (request.also !== true) await refuseKernelSession(request.targetName, kernelSessions);
+  const random = await isidRandomPart(paths);
+  const { folder, state } = await exclusively(paths.runDir, signal, () => claim(request, paths, random, list));
+  return { config: { sid: state.sid, runDir: paths.runDir, isid: state.isid, request }, folder };
+}
+
+/** One claim at a time: of logins that run at once each sees the folders of those before it. */
+async function exclusively<T>(runDir: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  const { withDatabaseLock } = await import('../records/lock.js');
+  return withDatabaseLock(runDir, { linkDir: null, signal: signal ?? new AbortController().signal }, work);
+}
+
+/** `list` is what was there a moment ago; folders that came since then have a state that says what they are for. */
+async function claim(
+  request: LoginRequest,
+  paths: LoginOptions['paths'],
+  random: number,
+  list: SessionList,
+): ReturnType<typeof claimFolder> {
+  const sids = await sessionIds(paths.runDir);
+  const states = await Promise.all(sids.map((sid) => readState(sessionFolder(paths.runDir, sid))));
+  const living = states.filter((other): other is SessionState => other !== null && ownerLives(other));
+  refuseDuplicate(request, living);
+  const taken = new Set([...takenIsids(list), ...living.map(({ isid }) => isid)]);
+  const isid = isidFor(random, request, taken).toString('hex');
   const { targetName, portal, iface, initiatorName } = request;
   const us = { pid: process.pid, startTime: processStartTime(process.pid) ?? '' };
-  const claim = { version: 1, ...us, phase: 'starting', targetName, portal, iface, initiatorName, isid } as const;
-  const { folder, state } = await claimFolder(paths.runDir, claim);
-  try {
-    const settled = await settleClaims(request, paths, folder, state);
-    return { config: { sid: state.sid, runDir: paths.runDir, isid: settled.isid, request }, folder };
-  } catch (error) {
-    await removeFolder(folder);
-    throw error;
-  }
+  return claimFolder(paths.runDir, {
+    ...{ version: 1, ...us, phase: 'starting' },
+    ...{ targetName, portal, iface, initiatorName, isid },
+  });
 }
 
 type Nexus = Pick<SessionState, 'targetName' | 'portal' | 'iface'>;
@@ -112,35 +133,11 @@ function takenIsids({ sessions, silent }: SessionList): Set<string> {
   return new Set([...sessions.map(({ isid }) => isid), ...silent.map(({ state }) => state.isid)]);
 }
 
-/**
- * Two logins at the same time may both have seen nobody. Each has made its folder before it looks again, so at least
- * one sees the other: of the same path the lower number stays, and of one ISID the higher number takes another.
- */
-async function settleClaims(
-  request: LoginRequest,
-  paths: LoginOptions['paths'],
-  folder: SessionFolder,
-  state: SessionState,
-): Promise<SessionState> {
-  const sids = (await sessionIds(paths.runDir)).filter((sid) => sid < state.sid);
-  const states = await Promise.all(sids.map((sid) => readState(sessionFolder(paths.runDir, sid))));
-  const earlier = states.filter((other): other is SessionState => other !== null && ownerLives(other));
-  refuseDuplicate(request, earlier);
-  const taken = new Set(earlier.map(({ isid }) => isid));
-  if (!taken.has(state.isid)) return state;
-  const isid = isidFor(await isidRandomPart(paths), request, taken).toString('hex');
-  const changed = { ...state, isid };
-  await writeState(folder, changed);
-  return changed;
-}
-
-const KERNEL_SESSIONS = '/sys/class/iscsi_session';
-
 /** Two initiators on one host, one disk: each has a cache that knows nothing of the other. */
-async function refuseKernelSession(targetName: string): Promise<void> {
-  const names = await readdir(KERNEL_SESSIONS).catch(() => []);
+async function refuseKernelSession(targetName: string, folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
   for (const name of names) {
-    const theirs = await readFile(`${KERNEL_SESSIONS}/${name}/targetname`, 'utf8').catch(() => '');
+    const theirs = await readFile(`${folder}/${name}/targetname`, 'utf8').catch(() => '');
     if (theirs.trim() !== targetName) continue;
     throw new AppError('ERR_SESSION_EXISTS', `the kernel's initiator is logged in to ${targetName} (${name})`, {
       hint: `log it out first: iscsiadm -m node -T ${targetName} --logout; or, knowing that both write, --also`,

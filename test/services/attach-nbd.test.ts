@@ -161,7 +161,7 @@ function withModule(): void {
   });
 }
 
-test('records of attached devices: written whole, read strictly', () => {
+test('records of attached devices: written whole, read strictly', async () => {
   const runDir = mkdtempSync(`${tmpdir()}/lunctl-record-`);
   try {
     const record = {
@@ -171,10 +171,10 @@ test('records of attached devices: written whole, read strictly', () => {
       connectPid: '262',
       backingFile: null,
     } as const;
-    writeAttachRecord(runDir, record);
+    await writeAttachRecord(runDir, record);
     assert.deepEqual(readAttachRecords(runDir), [record]);
     for (const path of ['/dev/sda', '/dev/nbd0/../sda', 'nbd0']) {
-      writeAttachRecord(runDir, { ...record, path });
+      await writeAttachRecord(runDir, { ...record, path });
       assert.deepEqual(readAttachRecords(runDir), []);
     }
     assert.deepEqual(readAttachRecords(`${runDir}/none`), []);
