@@ -50,6 +50,8 @@ export class Lun implements BlockDevice, TaskOwner {
   readonly #commandBytes: number;
   readonly #idle: (() => void)[] = [];
   #writeSame: boolean;
+  /** A write that had been acknowledged has failed later: the next FLUSH must say so. */
+  #lostWrite = false;
   #inFlight = 0;
   #closed = false;
   readonly readOnly: boolean;
@@ -132,6 +134,7 @@ export class Lun implements BlockDevice, TaskOwner {
       this.#again(task, verdict);
       return;
     }
+    if (verdict.kind === 'deferred') this.#lostWrite = true;
     if (verdict.status !== BlockStatus.Ok) {
       this.#failed(task, request, verdict);
       return;
@@ -210,13 +213,19 @@ export class Lun implements BlockDevice, TaskOwner {
     if (op === BlockOp.Write && task.residual !== 0) return true;
     return (op === BlockOp.Write || op === BlockOp.WriteZeroes) && task.sent !== task.length;
   }
-  #end(task: Task, request: BlockRequest, status: BlockStatus): void {
+  #end(task: Task, request: BlockRequest, outcome: BlockStatus): void {
+    const status = request.op === BlockOp.Flush ? this.#flushed(outcome) : outcome;
     this.#session.release(task);
     this.#inFlight--;
     if (status === BlockStatus.Ok && request.op === BlockOp.Read) this.readBytes += request.length;
     if (status === BlockStatus.Ok && request.op === BlockOp.Write) this.writtenBytes += request.length;
     request.onDone(status);
     if (this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+  #flushed(status: BlockStatus): BlockStatus {
+    if (!this.#lostWrite) return status;
+    this.#lostWrite = false;
+    return status === BlockStatus.Ok ? BlockStatus.Eio : status;
   }
 
   // Commands

@@ -259,6 +259,23 @@ for (const [name, answer, status] of ENDINGS) {
     assert.equal(pair.rig.session.state, 'LOGGED_IN');
   });
 }
+test('a deferred error fails the next flush too: it was about a write that had been acknowledged', () => {
+  const lost = { ...sense(3, 0x0c, 0), deferred: true };
+  for (const op of [BlockOp.Read, BlockOp.Write, BlockOp.Flush]) {
+    const pair = fakePair({ onPdu: trouble(0, lost) }, QUIET);
+    const lun = fakeLun(pair);
+    const run = (what: BlockOp): BlockStatus | null => {
+      const length = what === BlockOp.Flush ? 0 : 512;
+      const request = start(lun, what, 0, length, what === BlockOp.Write ? { payload: pattern(512) } : {});
+      pair.rig.pump();
+      return request.status;
+    };
+    assert.equal(run(BlockOp.Write), BlockStatus.Ok);
+    assert.equal(run(op), BlockStatus.Eio);
+    assert.equal(run(BlockOp.Flush), op === BlockOp.Flush ? BlockStatus.Ok : BlockStatus.Eio);
+    assert.equal(run(BlockOp.Flush), BlockStatus.Ok);
+  }
+});
 test('recovered errors are success; CHECK CONDITION without sense is not', () => {
   const recovered = fakePair({ onPdu: trouble(sense(1, 0x17, 0)) }, QUIET);
   const write = start(fakeLun(recovered), BlockOp.Write, 0, 512, { payload: pattern(512) });
