@@ -136,7 +136,7 @@ export function deviceInfo(entry: ExportedLun, socket: string): DeviceInfo {
     revision,
     serial,
     designator,
-    readOnly: lun.readOnly,
+    readOnly: lun.readOnly || entry.secondPath,
     writeCache: lun.writeCache,
     partitions: entry.partitions.map(({ info }) => ({ ...info, nbd: nbdUri(socket, info.exportName) })),
     note,
