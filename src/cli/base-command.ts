@@ -6,9 +6,12 @@ import { AppError } from '../util/errors.js';
 import { exitCodeOf } from './exit-codes.js';
 import { globalFlags } from './global-flags.js';
 import { asUsageError, refuseUnknownFlags, translateOclifError } from './parse-errors.js';
+import { ProgressSign } from './progress.js';
 import { type Confirmation, canAsk, confirmByName, type PromptContext } from './prompt.js';
 import { causesText, type ErrorJson, errorJson, errorText } from './render/error.js';
 import { oneLine } from './render/text.js';
+import type { errorDocument } from './schemas/error.js';
+import type { Output } from './schemas/parts.js';
 import { SignalWatch } from './signals.js';
 
 /** The values of the flags that every command has, after `parse`. */
@@ -37,6 +40,7 @@ export abstract class BaseCommand extends Command {
   #signals: SignalWatch | undefined;
   #firstFailure: unknown;
   readonly #warned = new Set<string>();
+  readonly #sign = new ProgressSign();
 
   /** Aborted by Ctrl-C or SIGTERM, with the AppError to end with as its reason. Pass it to every service. */
   protected get abortSignal(): AbortSignal {
@@ -67,7 +71,7 @@ export abstract class BaseCommand extends Command {
   protected async initiatorName(): Promise<string> {
     const { readIdentity } = await import('../services/identity.js');
     const { initiatorName, path, created } = await readIdentity(this.paths);
-    if (created && path !== null) this.note(`initiator name ${initiatorName} made and saved in ${path}`);
+    if (created && path !== null) this.remark(`initiator name ${initiatorName} made and saved in ${path}`);
     if (path === null) this.warning(`initiator name ${initiatorName} could not be saved; the next call makes another`);
     return initiatorName;
   }
@@ -92,12 +96,31 @@ export abstract class BaseCommand extends Command {
   /** Data, to standard output as it is; a missing last line feed is added. Nothing under --json. */
   protected render(text: string): void {
     if (this.jsonEnabled() || text === '') return;
+    this.#sign.hide();
     process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
   }
-  /** Talk, to standard error: progress, where something was saved. Nothing under --json or --quiet. */
+  /** Talk, to standard error: what a person asked to be told. Nothing under --json or --quiet. */
   protected note(text: string): void {
     if (this.jsonEnabled() || this.#globals.quiet) return;
+    this.#sign.hide();
     process.stderr.write(`${oneLine(text)}\n`);
+  }
+  /** A note beside a success, for people only: wrappers take any text on standard error for a failure. */
+  protected remark(text: string): void {
+    if (process.stderr.isTTY === true || this.#globals.verbose) this.note(text);
+  }
+  /** Does `work`; past a second a terminal's standard error says what is waited for. Nothing under --json or --quiet. */
+  protected async waiting<T>(what: string, work: () => Promise<T>): Promise<T> {
+    if (!this.jsonEnabled() && !this.#globals.quiet) this.#sign.start(what);
+    try {
+      return await work();
+    } finally {
+      this.#sign.stop();
+    }
+  }
+  /** What a `waiting` that goes on waits for now. */
+  protected nowWaitingFor(what: string): void {
+    this.#sign.say(what);
   }
   /** What is being done, to standard error, with --verbose or --debug 4. */
   protected detail(text: string): void {
@@ -111,6 +134,7 @@ export abstract class BaseCommand extends Command {
   protected warning(text: string): void {
     if (this.#warned.has(text)) return;
     this.#warned.add(text);
+    this.#sign.hide();
     process.stderr.write(`warning: ${oneLine(text)}\n`);
   }
   /** Asks for the name of what is to be destroyed. @throws AppError ERR_REFUSED (40) naming --confirm. */
@@ -160,7 +184,7 @@ export abstract class BaseCommand extends Command {
     this.#signals?.stop();
   }
 
-  protected override toErrorJson(error: unknown): unknown {
+  protected override toErrorJson(error: unknown): Output<typeof errorDocument> {
     return { schema: 'lunctl.error/1', error: errorJson(error) };
   }
   protected override toSuccessJson(result: unknown): unknown {
@@ -180,6 +204,7 @@ export abstract class BaseCommand extends Command {
   }
 
   #report(error: unknown): void {
+    this.#sign.hide();
     process.stderr.write(errorText(error));
     if (this.#globals.verbose || this.#globals.debug >= 2) process.stderr.write(causesText(error));
     // Without a code of its own an error is a bug of ours, and only its stack says where.

@@ -3,6 +3,8 @@ import { Args, Flags } from '@oclif/core';
 import type { DiskJob } from '../services/disk.js';
 import type { PartitionPath } from '../services/disk-access.js';
 import { BaseCommand } from './base-command.js';
+import type { diskFormat, diskLabel, diskPartition } from './schemas/disk.js';
+import type { Result } from './schemas/parts.js';
 
 export const devArgument = {
   dev: Args.string({
@@ -27,23 +29,8 @@ export const confirmFlag = {
   }),
 };
 
-/** What a destructive command prints under --json. */
-export interface DiskJobJson {
-  readonly disk: {
-    readonly targetName: string;
-    readonly lun: number;
-    readonly path: string | null;
-    readonly nbd: string;
-    readonly sizeBytes: number;
-    readonly serial: string;
-  };
-  readonly dryRun: boolean;
-  /** The plan as shell lines. */
-  readonly plan: readonly string[];
-  /** What the plan destroys (dry run) or has destroyed, in words; null where there was nothing. */
-  readonly loss: string | null;
-  readonly partitions: readonly PartitionPath[];
-}
+/** What label, partition and format print under --json. */
+export type DiskJobJson = Result<typeof diskLabel | typeof diskPartition | typeof diskFormat>;
 
 export abstract class DiskCommand extends BaseCommand {
   /** Splits argv at `--`: what follows is for a helper program, as it is. */
@@ -71,7 +58,8 @@ export abstract class DiskCommand extends BaseCommand {
         this.render(job.lines.join('\n'));
         return { ...json, partitions: [] };
       }
-      const partitions = await job.run(({ stdout }) => this.render(stdout));
+      const running = `${job.steps.map(({ tool }) => tool).join(', ')} on ${job.target.name}`;
+      const partitions = await this.waiting(running, () => job.run(({ stdout }) => this.render(stdout)));
       this.render(done(partitions));
       return { ...json, partitions };
     } finally {

@@ -16,8 +16,8 @@ From a target to a mounted file system:
   2. lunctl login TARGET                           log in; prints the device
   3. lunctl disk label DEVICE                      write a partition table
      lunctl disk partition DEVICE                  one partition over all of it
-  4. lunctl disk format DEVICE --type xfs          make the file system
-  5. lunctl disk mount DEVICE DIR                  mount it
+  4. lunctl disk format DEVICEp1 --type xfs        make the file system
+  5. lunctl disk mount DEVICEp1 DIR                mount it
 
 Topics:
 ${rows(TOPICS)}
@@ -27,6 +27,7 @@ ${rows({
   serve: 'Offer files as an iSCSI target',
   login: 'The same as: node login',
   logout: 'The same as: node logout',
+  schema: 'What --json prints, as JSON Schema',
   demo: 'All of it on this machine, with a target of its own',
 })}
 

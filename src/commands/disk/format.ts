@@ -35,9 +35,12 @@ export default class DiskFormat extends DiskCommand {
     const { prepareFormat } = await import('../../services/disk.js');
     const { paths, abortSignal: signal } = this;
     const { type, label, partition } = flags;
-    const job = await prepareFormat({ dev: args.dev, partition, type, label, extra, paths, signal });
+    const job = await this.waiting(`looking at ${args.dev}`, () =>
+      prepareFormat({ dev: args.dev, partition, type, label, extra, paths, signal }),
+    );
     const json = await this.runJob(job, flags, () => `${job.target.name}: new ${type} file system`);
-    if (!flags['dry-run']) this.next(`lunctl disk mount ${job.target.name} /mnt`);
+    // Without a device there is nothing to mount.
+    if (!flags['dry-run'] && job.target.device.path !== null) this.next(`lunctl disk mount ${job.target.name} /mnt`);
     return json;
   }
 }

@@ -26,7 +26,9 @@ export default class DiskLabel extends DiskCommand {
     const { args, flags } = await this.parse(DiskLabel);
     const { prepareLabel } = await import('../../services/disk.js');
     const { paths, abortSignal: signal } = this;
-    const job = await prepareLabel({ dev: args.dev, type: flags.type, paths, signal });
+    const job = await this.waiting(`looking at ${args.dev}`, () =>
+      prepareLabel({ dev: args.dev, type: flags.type, paths, signal }),
+    );
     const json = await this.runJob(job, flags, () => `${job.target.name}: new ${flags.type} label`);
     if (!flags['dry-run']) this.next(`lunctl disk partition ${job.target.name}`);
     return json;

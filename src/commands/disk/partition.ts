@@ -29,7 +29,9 @@ export default class DiskPartition extends DiskCommand {
     const { preparePartition } = await import('../../services/disk.js');
     const sizes = (flags.size ?? ['100%']).map(parseSizeSpec);
     const { paths, abortSignal: signal } = this;
-    const job = await preparePartition({ dev: args.dev, sizes, paths, signal });
+    const job = await this.waiting(`looking at ${args.dev}`, () =>
+      preparePartition({ dev: args.dev, sizes, paths, signal }),
+    );
     const { name } = job.target;
     const json = await this.runJob(job, flags, (partitions) =>
       partitions.map((p) => `${p.path ?? `${name}p${p.number}`}  ${formatSize(p.sizeBytes)}`).join('\n'),
