@@ -209,7 +209,8 @@ export class IscsiTask implements ScsiTask {
   #deliver(data: Buffer, owner: RefBuffer | null): void {
     const receiver = this.#receiver;
     if (receiver === null) {
-      this.release(data.length);
+      // With its end the task has given back all that it held, this too.
+      if (!this.#idle) this.release(data.length);
       return;
     }
     const useful = Math.min(data.length, this.#wanted - this.#delivered);

@@ -183,6 +183,26 @@ describe('writing', () => {
     assert.equal(memory.held, before);
   });
 
+  test('more data than the command wants, come while it waited for its turn, is counted once', () => {
+    const { initiator, node, device } = ready();
+    const { memory } = node.context;
+    const before = memory.held;
+    device.holding = BlockOp.Read;
+    initiator.command('28 00 00000000 00 0001 00', { read: 512 });
+    const waiting = initiator.command('2a 00 00000000 00 0001 00', {
+      write: 2048,
+      data: pattern(1024),
+      final: false,
+      attribute: 2,
+    });
+    initiator.dataOut(waiting, NO_TAG, 0, 1024, pattern(1024), true);
+    assert.equal(memory.held, before + 2048);
+    device.held.shift()?.();
+    const answers = initiator.receive();
+    assert.equal(responseOf(answers.at(-1)).status, 0);
+    assert.equal(memory.held, before);
+  });
+
   test('far too much held write data ends new writes with TASK SET FULL', () => {
     const { initiator, node } = ready();
     const { memory } = node.context;
