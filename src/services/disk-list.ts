@@ -16,6 +16,8 @@ export interface ListedMount {
 }
 
 export interface ListedContent {
+  /** Its content has been looked at: without a device node, or when it cannot be read, nothing is known of it. */
+  readonly probed: boolean;
   readonly type: string | null;
   readonly label: string | null;
   readonly uuid: string | null;
@@ -69,7 +71,9 @@ async function describe(session: SessionInfo, device: DeviceInfo, context: DiskC
   const { lun, path, attach, nbd, sizeBytes, blockSize, serial, designator, readOnly } = device;
   const all = mounts();
   const whole =
-    path === null ? NOTHING : await content(path, sysAttribute(kernelName(path), 'dev') ?? '', all, context);
+    path === null
+      ? { ...NOTHING, table: tableOf(device) }
+      : await content(path, sysAttribute(kernelName(path), 'dev') ?? '', all, context);
   const partitions = path === null ? unattached(device) : await attached(path, device, all, context);
   const { sid, state, targetName } = session;
   const known = { sid, state, targetName, lun, path, attach, nbd, sizeBytes, blockSize, serial, designator, readOnly };
@@ -77,6 +81,7 @@ async function describe(session: SessionInfo, device: DeviceInfo, context: DiskC
 }
 
 const NOTHING: ListedContent & { table: string | null } = {
+  probed: false,
   type: null,
   table: null,
   label: null,
@@ -84,10 +89,17 @@ const NOTHING: ListedContent & { table: string | null } = {
   mounts: [],
 };
 
-/** Without a device only the worker's own reading of the partition table is known. */
+/** Without a device only the worker's own reading of the partition table is known; an empty one looks like none. */
+function tableOf({ partitions }: DeviceInfo): string | null {
+  const [first] = partitions;
+  if (first === undefined) return null;
+  return first.partitionType.startsWith('0x') ? 'dos' : 'gpt';
+}
+
 function unattached(device: DeviceInfo): ListedPartition[] {
   return device.partitions.map(({ number, nbd, startBytes, sizeBytes }) => {
-    return { number, path: null, nbd, startBytes, sizeBytes, type: null, label: null, uuid: null, mounts: [] };
+    const { table: _, ...unknown } = NOTHING;
+    return { number, path: null, nbd, startBytes, sizeBytes, ...unknown };
   });
 }
 
@@ -112,13 +124,14 @@ async function content(
   dev: string,
   all: readonly MountEntry[],
   context: DiskContext,
-): Promise<Content & { mounts: ListedMount[] }> {
+): Promise<ListedContent & Content> {
   const found = await contentOf(path, context).catch(() => {
     checkInterrupted(context.signal);
-    return NOTHING;
+    return null;
   });
   const listed = await Promise.all(mountPointsOf(path, dev, all).map(usage));
-  return { type: found.type, table: found.table, label: found.label, uuid: found.uuid, mounts: listed };
+  const { type, table, label, uuid } = found ?? NOTHING;
+  return { probed: found !== null, type, table, label, uuid, mounts: listed };
 }
 
 async function usage(target: string): Promise<ListedMount> {

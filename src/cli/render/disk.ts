@@ -36,7 +36,7 @@ export function diskListText(disks: readonly ListedDisk[]): string {
     const whole = [
       disk.path?.replace(/^\/dev\//, '') ?? '-',
       formatSize(disk.sizeBytes),
-      disk.table ?? (disk.type === null ? '-' : 'disk'),
+      disk.table ?? (disk.type === null ? orUnknown(null, disk.probed) : 'disk'),
       ...contentCells(disk),
       `${fullName}${state}`,
     ];
@@ -54,11 +54,21 @@ export function diskListText(disks: readonly ListedDisk[]): string {
   );
 }
 
-function contentCells({ type, label, mounts }: ListedContent): string[] {
+function contentCells({ probed, type, label, mounts }: ListedContent): string[] {
   const used = mounts[0]?.usedBytes;
   const size = mounts[0]?.sizeBytes;
   const share = typeof used === 'number' && typeof size === 'number' ? percent(used, size) : '-';
-  return [orDash(type), orDash(label), orDash(mounts.map(({ target }) => target).join(',')), share];
+  return [
+    orUnknown(type, probed),
+    orUnknown(label, probed),
+    orDash(mounts.map(({ target }) => target).join(',')),
+    share,
+  ];
+}
+
+/** A dash stands for nothing there, a question mark for what nobody has looked at. */
+function orUnknown(text: string | null, known: boolean): string {
+  return known ? orDash(text) : (text ?? '?');
 }
 
 /** Rounded up, as df does: a disk that is a little used is not 0 % used. */

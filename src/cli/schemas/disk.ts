@@ -33,6 +33,7 @@ const mount = v.strictObject({
 
 /** What is on a disk or partition. */
 const content = {
+  probed: flag('Its content has been looked at; false without a device node, or when it could not be read.'),
   type: textOrNull('File system or other content, as blkid names it; null when nothing is known to be there.'),
   label: textOrNull('Label of the file system.'),
   uuid: textOrNull('UUID of the file system.'),

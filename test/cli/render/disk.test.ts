@@ -23,7 +23,7 @@ test('a mount reads as df -hT prints it', () => {
   assert.match(mountedText(full), /xfs {3} 512 {3}512 {6}0 {2}100% {2}\/mnt/);
 });
 
-const nothing = { type: null, label: null, uuid: null, mounts: [] };
+const nothing = { probed: true, type: null, label: null, uuid: null, mounts: [] };
 const disk = (values: Partial<ListedDisk>): ListedDisk => ({
   ...nothing,
   sid: 1,
@@ -58,7 +58,8 @@ test('a tree of disks, partitions and mounts; hostile labels show no control cha
       table: null,
       sizeBytes: 2 * 1024 * G,
       state: 'FAILED',
-      partitions: [part({ path: null })],
+      probed: false,
+      partitions: [part({ path: null, probed: false })],
     }),
     disk({ lun: 2, path: '/dev/nbd1', table: null, type: 'ext4' }),
   ]);
@@ -68,8 +69,8 @@ test('a tree of disks, partitions and mounts; hostile labels show no control cha
 nbd0       10G  gpt   -       -         -         -  iqn.2022-08.com.test:dlp.target01/0
 ├─nbd0p1    5G  part  xfs     da[31mta  /mnt     1%
 └─nbd0p2    5G  part  -       -         -         -
--           2T  -     -       -         -         -  iqn.2022-08.com.test:dlp.target01/1 (FAILED)
-└─p1        5G  part  -       -         -         -
+-           2T  ?     ?       ?         -         -  iqn.2022-08.com.test:dlp.target01/1 (FAILED)
+└─p1        5G  part  ?       ?         -         -
 nbd1       10G  disk  ext4    -         -         -  iqn.2022-08.com.test:dlp.target01/2
 `,
   );
