@@ -118,9 +118,9 @@ export abstract class BaseCommand extends Command {
       this.#sign.stop();
     }
   }
-  /** What a `waiting` that goes on waits for now. */
-  protected nowWaitingFor(what: string): void {
-    this.#sign.say(what);
+  /** What a `waiting` that goes on waits for now; `afresh`: its seconds are counted from now. */
+  protected nowWaitingFor(what: string, options?: { afresh: boolean }): void {
+    this.#sign.say(what, options);
   }
   /** What is being done, to standard error, with --verbose or --debug 4. */
   protected detail(text: string): void {

@@ -37,9 +37,11 @@ export class ProgressSign {
     this.#timer.unref();
   }
 
-  /** The wait is for something else now; its time goes on. */
-  say(text: string): void {
-    this.#text = oneLine(text);
+  /** The wait is for something else now: a part of the same, whose time goes on, or with `afresh` another one. */
+  say(text: string, { afresh = false } = {}): void {
+    if (this.#timer === undefined) return;
+    if (afresh) this.start(text);
+    else this.#text = oneLine(text);
   }
 
   /** Makes room for other output; the sign comes back with its next step. */

@@ -2,6 +2,8 @@
 import { BaseCommand } from '../cli/base-command.js';
 import type { demo } from '../cli/schemas/demo.js';
 import type { Result } from '../cli/schemas/parts.js';
+import type { DemoResult } from '../services/demo.js';
+import type { DemoReporter } from '../services/demo-shell.js';
 import { AppError } from '../util/errors.js';
 
 export default class Demo extends BaseCommand {
@@ -24,22 +26,29 @@ export default class Demo extends BaseCommand {
       if (!hangUp.signal.aborted) this.render(text);
     };
     process.once('SIGHUP', onHangUp);
-    const result = await runDemo({
-      signal: AbortSignal.any([this.abortSignal, hangUp.signal]),
-      reporter: {
-        step: (title, command) => {
-          number++;
-          show(`\n[${number}] ${title}\n  $ ${command}`);
-        },
-        output: (text) => show(text.replace(/^(?=.)/gm, '  ')),
-        note: (text) => show(`note: ${text}`),
+    const reporter: DemoReporter = {
+      step: (title, command) => {
+        number++;
+        show(`\n[${number}] ${title}\n  $ ${command}`);
+        this.nowWaitingFor(title, { afresh: true });
       },
-    }).finally(() => process.off('SIGHUP', onHangUp));
+      output: (text) => show(text.replace(/^(?=.)/gm, '  ')),
+      note: (text) => show(`note: ${text}`),
+    };
+    const signal = AbortSignal.any([this.abortSignal, hangUp.signal]);
+    const result = await this.waiting('starting', () => runDemo({ signal, reporter })).finally(() =>
+      process.off('SIGHUP', onHangUp),
+    );
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    const what = result.mounted
-      ? `an ${result.fileSystem} file system on an iSCSI disk was mounted, written and read back`
-      : 'as far as it goes here; what was left out is noted above';
-    this.render(`\ndone in ${seconds} s: ${what}; nothing is left behind`);
+    this.render(`\ndone in ${seconds} s: ${reached(result)}; nothing is left behind`);
+    for (const what of result.leftOut) this.render(`left out: ${what}`);
     return result;
   }
+}
+
+/** How far it went, in words. */
+function reached({ mounted, fileSystem }: DemoResult): string {
+  if (mounted) return `an ${fileSystem} file system on an iSCSI disk was mounted, written and read back`;
+  if (fileSystem !== null) return `an ${fileSystem} file system was made on an iSCSI disk, over NBD`;
+  return 'an iSCSI disk was found and logged in to';
 }

@@ -35,9 +35,12 @@ export function requireFuseFile(): void {
   try {
     accessSync('/dev/fuse', constants.R_OK | constants.W_OK);
   } catch (error) {
-    throw new AppError('ERR_DRIVER_MISSING', 'no access to /dev/fuse', {
+    const there = existsSync('/dev/fuse');
+    const message = there ? 'only root may use /dev/fuse here' : 'this kernel has no FUSE: there is no /dev/fuse';
+    const help = there ? 'run it as root, or chmod 666 /dev/fuse as root' : 'modprobe fuse';
+    throw new AppError('ERR_DRIVER_MISSING', message, {
       cause: error,
-      hint: 'modprobe fuse, or use --attach none and the NBD URI',
+      hint: `${help}; or use --attach none and the NBD URI`,
     });
   }
   for (const tool of ['nbdfuse', 'fusermount3'] as const satisfies Tool[]) {

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs the Debian programs that the demo (argument "start") or the tests (argument "test") use, when root and apt allow it.
-# Without root, without apt, or with LUNCTL_TEST_NO_APT=1 it only says which are missing: whoever needs them says so again.
+# Without root, without apt, or with LUNCTL_TEST_NO_APT=1 it only says which are missing, and where apt fails too: whoever
+# needs them says so again.
 # No service is started by an installation here: a policy-rc.d stands in the way while apt runs.
 set -eu
-start='nbdfuse:libnbd-bin nbd-client:nbd-client sfdisk:fdisk parted:parted mkfs.xfs:xfsprogs fusermount3:fuse3 losetup:mount blkid:util-linux'
+start='nbdfuse:libnbd-bin nbd-client:nbd-client sfdisk:fdisk mkfs.xfs:xfsprogs fusermount3:fuse3 losetup:mount blkid:util-linux'
 peers='tgtd:tgt istgt:istgt iscsi-ls:libiscsi-bin qemu-img:qemu-utils fio:fio nbdkit:nbdkit nbdcopy:libnbd-bin
   mkfs.ext4:e2fsprogs mkfs.btrfs:btrfs-progs mkfs.vfat:dosfstools mandoc:mandoc strace:strace script:bsdutils
-  sgdisk:gdisk'
+  sgdisk:gdisk parted:parted'
 lab='qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio modprobe:kmod iscsid:open-iscsi targetcli:targetcli-fb
   dbus-daemon:dbus udevadm:udev'
 files='/usr/lib/x86_64-linux-gnu/qemu/block-iscsi.so:qemu-block-extra /usr/lib/python3/dist-packages/nbd.py:python3-libnbd'
@@ -35,7 +36,17 @@ if [ ! -e $policy ]; then
   printf '#!/bin/sh\nexit 101\n' >$policy
   chmod 755 $policy
   trap 'rm -f $policy' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
 fi
 export DEBIAN_FRONTEND=noninteractive
+install() {
+  apt-get install -y -qq --no-install-recommends "$@" </dev/null >&2
+}
+apt-get update -qq </dev/null >&2 || true
 # shellcheck disable=SC2086 # a list of words
-{ apt-get update -qq && apt-get install -y -qq --no-install-recommends $packages; } </dev/null >&2
+install $packages && exit 0
+# One that cannot be had must not keep the others away.
+for package in $packages; do
+  install "$package" || echo "apt-get cannot install $package: what needs it is left out" >&2
+done
