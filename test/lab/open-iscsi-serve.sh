@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 step 'our target with CHAP'
 (umask 077; printf password >/tmp/secret)
 mkdir -p /var/lib/iscsi_disks
-lunctl serve /var/lib/iscsi_disks/disk01.img=10G --target "$TARGET" --allow "$INITIATOR" \
+node "$ROOT/bin/run.js" serve /var/lib/iscsi_disks/disk01.img=10G --target "$TARGET" --allow "$INITIATOR" \
   --chap-user username --chap-secret-file /tmp/secret >/tmp/serve.out 2>&1 &
 serve=$!
 until grep -q 'listening on' /tmp/serve.out; do kill -0 $serve; sleep 0.2; done
@@ -61,10 +61,10 @@ run iscsiadm -m session -P 3 >/tmp/out
 expect 'Attached scsi disk sda' /tmp/out
 
 step 'logout, and what a wrong secret gets'
+if dmesg | grep -iE 'I/O error|Buffer I/O|detected conn error'; then echo 'the kernel met errors'; exit 1; fi
 run iscsiadm -m node --logout
 iscsiadm -m node -T "$TARGET" -o update -n node.session.auth.password -v wrongsecret12
 fails 24 iscsiadm -m node --login
-if dmesg | grep -iE 'I/O error|Buffer I/O|detected conn error'; then echo 'the kernel met errors'; exit 1; fi
 kill -INT $serve
 got=0
 wait $serve || got=$?
