@@ -70,6 +70,11 @@ export const sidFlag = Flags.custom<number>({
   },
 });
 
+/** @throws AppError ERR_USAGE when --all comes with the name of a target, which oclif checks for flags only */
+export function refuseAllOf(all: boolean, target: string | undefined): void {
+  if (all && target !== undefined) throw new AppError('ERR_USAGE', '--all cannot also be given with a target');
+}
+
 /**
  * One value given as an argument, as a flag, or as both if they agree.
  * @throws AppError ERR_USAGE when they differ

@@ -1,5 +1,5 @@
 // From a choice of targets to login requests: records, credentials, offers and timers put together.
-import { isIscsiName } from '../iscsi/names.js';
+import { checkIscsiName } from '../iscsi/names.js';
 import { DEFAULT_PORT } from '../iscsi/portal.js';
 import { AppError } from '../util/errors.js';
 import type { Paths } from './paths.js';
@@ -29,9 +29,13 @@ export async function planLogin(paths: Pick<Paths, 'configDir' | 'dbDir'>, choic
   const all = [...config.warnings, ...warnings];
   if (records.length > 0) return { records, config, warnings: all };
   const { target, portal } = wanted;
-  if (target !== undefined && portal !== undefined && isIscsiName(target)) {
+  if (target !== undefined && portal !== undefined) {
     const { address, port } = portal;
-    return { records: [temporaryNode(target, { address, port: port ?? DEFAULT_PORT }, config)], config, warnings: all };
+    return {
+      records: [temporaryNode(checkIscsiName(target), { address, port: port ?? DEFAULT_PORT }, config)],
+      config,
+      warnings: all,
+    };
   }
   throw new AppError('ERR_NOT_FOUND', 'No records found', {
     hint: target === undefined ? 'lunctl discovery sendtargets -p HOST makes them' : 'find it first, or add -p PORTAL',

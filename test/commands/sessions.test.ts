@@ -196,7 +196,7 @@ describe('a session', () => {
     );
   });
   it('credentials that are kept serve the next login; --json says what came of it', async () => {
-    assert.match((await box.ok('login', '--attach', 'none', ...chap(), '--save')).stderr, /kept in the record/);
+    assert.match((await box.ok('login', '--attach', 'none', ...chap(), '--save', '-v')).stderr, /kept in the record/);
     await box.ok('logout');
     const { sessions, failed } = json((await box.ok('login', '--attach', 'none', '--json')).stdout);
     assert.deepEqual([sessions.length, failed], [1, []]);

@@ -1,7 +1,9 @@
 // On a terminal: tables, the next command, and questions that never show a secret. script(1) is the terminal.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Sandbox } from '../helpers/sandbox.js';
@@ -65,6 +67,18 @@ describe('on a terminal', { skip: missing }, () => {
     const { code, output } = await onTerminal('logout :dlp.target01');
     assert.equal(code, 0, output);
     assert.match(output, /Logout of .* successful\./);
+  });
+  it('a wait has a sign past a second, and the error takes its place', async () => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const portal = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const { code, output } = await onTerminal(`discovery sendtargets -p ${portal} --timeout 2`);
+    silent.close();
+    assert.equal(code, 11, output);
+    assert.match(output, new RegExp(`^\\rasking ${portal} for its targets … 1 s`));
+    const [sign = '', error = ''] = output.split('\r\x1b[K');
+    assert.ok(!sign.includes('\n'), output);
+    assert.match(error, /^lunctl: discovery at .* no answer within 2 s \[11\]\r\n/);
   });
   it('Ctrl-C at a question ends with 130 and leaves nothing', async () => {
     const { code, output } = await onTerminal('login --attach none --chap-user username', 'CHAP secret', '\u0003');

@@ -2,7 +2,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { credentialFlags, readCredentials } from '../../cli/credentials.js';
-import { portalFlag, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
+import { portalFlag, refuseAllOf, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
 import { deviceTable } from '../../cli/render/devices.js';
 import { loginDoneLine, loginStartLine, pathName } from '../../cli/render/iscsiadm.js';
 import { wayJson } from '../../cli/render/json.js';
@@ -66,6 +66,7 @@ export default class NodeLogin extends BaseCommand {
 
   async run(): Promise<LoginJson | undefined> {
     const { args, flags } = await this.parse(NodeLogin);
+    refuseAllOf(flags.all, args.target);
     const prompts = { prompts: this.prompts, warn: (text: string) => this.warning(text) };
     const credentials = await readCredentials(flags, prompts);
     const { planLogin, loginRequest } = await import('../../services/records-plan.js');
@@ -221,10 +222,9 @@ function loginError(record: NodeRecord, error: unknown): unknown {
   if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED' || error.code === 'ERR_TERMINATED') return error;
   // The service names target and portal too: once is enough.
   const { targetName, iface } = record.ref;
-  const reason = error.message.replace(
-    `cannot log in to ${targetName} at ${formatPortal({ ...record.ref, tpgt: null })}: `,
-    '',
-  );
+  const reason = error.message
+    .replace(`cannot log in to ${targetName} at ${formatPortal({ ...record.ref, tpgt: null })}: `, '')
+    .replace(`login to ${targetName} refused: `, 'refused: ');
   const message = isExisting(error)
     ? `${iface}: 1 session requested, but 1 already present: ${reason}`
     : `Could not login to ${pathName(record.ref)}: ${reason}`;

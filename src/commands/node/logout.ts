@@ -1,7 +1,7 @@
 // `node logout`: ends sessions, chosen by target, portal or number.
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
-import { portalFlag, sameOf, sidFlag, targetArg, targetFlag } from '../../cli/flags.js';
+import { portalFlag, refuseAllOf, sameOf, sidFlag, targetArg, targetFlag } from '../../cli/flags.js';
 import { logoutDoneLine, logoutStartLine, sessionName } from '../../cli/render/iscsiadm.js';
 import { wayJson } from '../../cli/render/json.js';
 import type { nodeLogout } from '../../cli/schemas/node.js';
@@ -29,6 +29,7 @@ export default class NodeLogout extends BaseCommand {
 
   async run(): Promise<LogoutJson> {
     const { args, flags } = await this.parse(NodeLogout);
+    refuseAllOf(flags.all, args.target);
     const { chooseSessions } = await import('../../services/records-sessions.js');
     const chosen = await chooseSessions(this.paths, {
       target: sameOf(args.target, flags.targetname, '--targetname'),
