@@ -146,6 +146,8 @@ export class Sender {
       this.#sendDataOut(task, task.lun, NO_TAG, dataSn++, offset, length, offset + length === unsolicited);
       offset += length;
     }
+    // What leaves unasked shows nothing of the target.
+    task.moved = task.sent;
   }
   #sendDataOut(
     task: Task,

@@ -191,7 +191,7 @@ export class InitiatorSession implements Timed {
   #expire(task: Task, now: number): void {
     // A queue behind tasks that are sent moves on when these end, as each of them does by its own deadline.
     const waits = task.state === TaskState.Queued && this.#tasks.active > 0;
-    if (waits || (task.state === TaskState.Active && task.progresses())) {
+    if (waits || (task.state === TaskState.Active && task.extend(this.#isBehind(task)))) {
       task.deadline = now + task.timeoutMs;
       return;
     }
@@ -204,6 +204,12 @@ export class InitiatorSession implements Timed {
       task.failure = TaskFailure.TimedOut;
       this.#tasks.finish(task);
     }
+  }
+  /** A line that is slow or full carries one command's data after the other's: a newer one waits for its turn. */
+  #isBehind(task: Task): boolean {
+    return this.#tasks.slots.some(
+      (other) => other.state === TaskState.Active && other.order < task.order && other.moves,
+    );
   }
   /** The target may still read or write the command's data, so its slot is kept until ABORT TASK is answered. */
   #abort(task: Task, now: number): void {

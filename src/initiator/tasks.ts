@@ -78,9 +78,10 @@ export class Task {
   timeoutMs = 0;
   /** When a queued, sent or aborted task is given up. A queue in which something moves does not count. */
   deadline = 0;
-  /** What had moved at the last deadline that passed, and how many have passed because more had. */
+  /** What had moved at the last deadline that passed, or was sent unasked; how many have passed with more time given. */
   moved = 0;
   extensions = 0;
+  #hasMoved = false;
   /** When a task that backs off is queued. */
   wakeAt = 0;
 
@@ -110,19 +111,28 @@ export class Task {
     this.solicited = 0;
     this.sent = 0;
     this.moved = 0;
+    this.#hasMoved = false;
     this.extensions = 0;
     this.status = 0;
     this.failure = TaskFailure.None;
     this.residual = 0;
     this.sense = NO_BYTES;
   }
-  /** Whether data has come, or has been asked for, since this was last asked; true a bounded number of times in one try. */
-  progresses(): boolean {
-    const moved = this.received + this.solicited;
-    if (moved === this.moved || this.extensions === MOST_EXTENSIONS) return false;
+  /** Whether data has come, has been asked for or has left since the last deadline, or had at that. */
+  get moves(): boolean {
+    return this.#hasMoved || this.#movement !== this.moved;
+  }
+  /** Takes one of the bounded number of extensions of one try if data has moved since the last, or `excused`. */
+  extend(excused: boolean): boolean {
+    const moved = this.#movement;
+    this.#hasMoved = moved !== this.moved;
+    if ((!this.#hasMoved && !excused) || this.extensions === MOST_EXTENSIONS) return false;
     this.moved = moved;
     this.extensions++;
     return true;
+  }
+  get #movement(): number {
+    return this.received + this.solicited + this.sent;
   }
 }
 

@@ -5,6 +5,7 @@ import { BlockOp, BlockStatus } from '../../src/block/block-device.js';
 import { Keepalive, TRANSITIONS } from '../../src/initiator/keepalive.js';
 import { AsyncEvent, emitAsyncMessage } from '../../src/iscsi/wire/async-message.js';
 import { NO_TAG, Opcode, itt as tagOf } from '../../src/iscsi/wire/bhs.js';
+import { DataInFlag } from '../../src/iscsi/wire/data-in.js';
 import { parseNopOut } from '../../src/iscsi/wire/nop-out.js';
 import { parseTaskManagementRequest, TaskFunction } from '../../src/iscsi/wire/task-management.js';
 import { AppError } from '../../src/util/errors.js';
@@ -210,6 +211,35 @@ test('a queue behind a slow target is given its time: each command has its own o
     assert.equal(read.status, BlockStatus.Ok);
   }
   assert.equal(pair.target.all(Opcode.TaskManagementRequest).length, 0);
+});
+
+test('a command behind an older one whose data moves is given more time, but not without one', async () => {
+  const tags: number[] = [];
+  const pair = fakePair(
+    {
+      onPdu: (pdu) => {
+        if (pdu.opcode === Opcode.ScsiCommand) tags.push(tagOf(pdu.bhs));
+        return true;
+      },
+    },
+    QUIET,
+  );
+  const lun = fakeLun(pair);
+  const [older, newer] = [0, 1].map(() => start(lun, BlockOp.Read, 0, 2048));
+  pair.rig.pump();
+  const data = Buffer.alloc(512);
+  for (let sent = 0; sent < 3; sent++) {
+    pair.target.dataIn(tags[0] as number, { flags: 0, dataSn: sent, offset: 512 * sent, data });
+    await pair.rig.advance(29_000);
+  }
+  assert.equal(pair.target.all(Opcode.TaskManagementRequest).length, 0);
+  const flags = DataInFlag.Final | DataInFlag.Status;
+  pair.target.dataIn(tags[0] as number, { flags, dataSn: 3, offset: 1536, data });
+  pair.rig.pump();
+  assert.equal(older?.status, BlockStatus.Ok);
+  await pair.rig.advance(3000);
+  assert.equal(newer?.status, null);
+  assert.equal(pair.target.all(Opcode.TaskManagementRequest).length, 1, 'the newer one is being aborted');
 });
 
 test('a window that opens lets the queue go on in its order', () => {
