@@ -59,6 +59,10 @@ export class Lun implements BlockDevice, TaskOwner {
   /** Bytes read and written since the LUN was opened. */
   readBytes = 0;
   writtenBytes = 0;
+  /** Changes acknowledged so far, how many of them a FLUSH has covered, and what each FLUSH under way will cover. */
+  #changes = 0;
+  #stableChanges = 0;
+  readonly #flushing = new Map<Task, number>();
 
   /** A unit whose `info.disk` is null is no disk, and a misuse. */
   constructor(session: InitiatorSession, info: LunInfo, options: LunOptions = {}) {
@@ -108,10 +112,15 @@ export class Lun implements BlockDevice, TaskOwner {
       return;
     }
     this.#inFlight++;
+    if (request.op === BlockOp.Flush) this.#flushing.set(task, this.#changes);
     task.request = request;
     task.lun = this.info.address;
     task.timeoutMs = this.#session.environment.timers.commandTimeoutMs;
     this.#issue(task, request);
+  }
+  /** Whether changes have been acknowledged that only the unit's cache may hold. */
+  get unflushed(): boolean {
+    return this.writeCache && this.#changes > this.#stableChanges;
   }
   /** Resolves when the requests in flight have ended. */
   close(): Promise<void> {
@@ -214,15 +223,20 @@ export class Lun implements BlockDevice, TaskOwner {
     return (op === BlockOp.Write || op === BlockOp.WriteZeroes) && task.sent !== task.length;
   }
   #end(task: Task, request: BlockRequest, outcome: BlockStatus): void {
-    const status = request.op === BlockOp.Flush ? this.#flushed(outcome) : outcome;
+    const status = request.op === BlockOp.Flush ? this.#flushed(task, outcome) : outcome;
     this.#session.release(task);
     this.#inFlight--;
     if (status === BlockStatus.Ok && request.op === BlockOp.Read) this.readBytes += request.length;
     if (status === BlockStatus.Ok && request.op === BlockOp.Write) this.writtenBytes += request.length;
+    const changes = request.op !== BlockOp.Read && request.op !== BlockOp.Flush;
+    if (status === BlockStatus.Ok && changes && (request.flags & BlockFlag.Fua) === 0) this.#changes++;
     request.onDone(status);
     if (this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
-  #flushed(status: BlockStatus): BlockStatus {
+  #flushed(task: Task, status: BlockStatus): BlockStatus {
+    const covered = this.#flushing.get(task) ?? 0;
+    this.#flushing.delete(task);
+    if (status === BlockStatus.Ok && !this.#lostWrite) this.#stableChanges = Math.max(this.#stableChanges, covered);
     if (!this.#lostWrite) return status;
     this.#lostWrite = false;
     return status === BlockStatus.Ok ? BlockStatus.Eio : status;

@@ -29,7 +29,8 @@ export interface LogoutResult {
 
 /**
  * Ends the given sessions side by side and returns when their processes have ended. A session with a mounted or held
- * device stays as it is, with ERR_BUSY; one that does not exist gets ERR_SESSION_NOT_FOUND. At most 20 s.
+ * device stays as it is, with ERR_BUSY; one that does not exist gets ERR_SESSION_NOT_FOUND; one that has ended, but may
+ * have lost its last writes, ERR_LOGOUT. At most 20 s.
  */
 export function logout(sids: readonly number[], options: LogoutOptions): Promise<LogoutResult[]> {
   return Promise.all(sids.map((sid) => logoutOne(sid, options)));
@@ -45,6 +46,10 @@ async function logoutOne(sid: number, { paths, signal }: LogoutOptions): Promise
     if (session !== null) await ended(session, signal);
     return { sid, session, error: null };
   } catch (error) {
+    if (error instanceof AppError && error.code === 'ERR_LOGOUT') {
+      if (session !== null) await ended(session, signal);
+      return fail(error);
+    }
     if (session !== null && !ownerLives(session)) {
       // It was dead before, or died over this: what it has left goes with the next listing, which is now.
       await listSessions(paths, { signal });

@@ -24,20 +24,34 @@ export interface SessionParts {
 
 /**
  * Detaches the devices (their last writes still go through), turns NBD clients away, empties the target's caches, logs
- * out and closes the connection. Never throws: what a step cannot do is logged, and the next one is taken.
+ * out and closes the connection. Never throws: what a step cannot do is logged, and the next one is taken. Returns the
+ * steps that may have cost acknowledged writes, one line each; empty is the rule.
  */
-export async function endSession({ log, open, exports, servers, attachments }: SessionParts): Promise<void> {
-  const step = async (name: string, timeoutMs: number, work: () => Promise<unknown>) => {
-    const onTimeout = () => new AppError('ERR_TIMEOUT', `not done within ${timeoutMs} ms`);
-    await bounded(work(), { timeoutMs, onTimeout }).catch((error: unknown) => log.warn(`${name}: ${messageOf(error)}`));
+export async function endSession({ log, open, exports, servers, attachments }: SessionParts): Promise<string[]> {
+  const losses: string[] = [];
+  const step = async (name: string, timeoutMs: number, work: () => Promise<unknown>, lossy = false) => {
+    const onTimeout = () => new AppError('ERR_TIMEOUT', `not done within ${timeoutMs / 1000} s`);
+    try {
+      await bounded(work(), { timeoutMs, onTimeout });
+    } catch (error) {
+      const line = `${name}: ${messageOf(error)}`;
+      log.warn(line);
+      if (lossy) losses.push(line);
+    }
   };
-  await step('detach', DETACH_MS, () => attachments.detachAll());
+  const anyWritten = exports.luns.some(({ lun }) => lun.writtenBytes > 0);
+  await step('detach', DETACH_MS, () => attachments.detachAll(), anyWritten);
   await Promise.all(servers.map((server) => server.shutdown(CLIENTS_MS)));
+  const cached = exports.luns.filter(({ lun }) => lun.writeCache && !lun.readOnly);
   if (open.session.state === 'LOGGED_IN') {
-    const cached = exports.luns.filter(({ lun }) => lun.writeCache && !lun.readOnly);
-    await Promise.all(cached.map(({ name, lun }) => step(`flush ${name}`, FLUSH_MS, () => flush(lun))));
+    await Promise.all(cached.map(({ name, lun }) => step(`flush ${name}`, FLUSH_MS, () => flush(lun), lun.unflushed)));
     await step('logout', LOGOUT_MS, () => open.session.logout());
+  } else {
+    losses.push(
+      ...cached.filter(({ lun }) => lun.unflushed).map(({ name }) => `flush ${name}: the connection was lost before`),
+    );
   }
   await step('close', CLOSE_MS, () => open.close());
   log.info('session ended');
+  return losses;
 }

@@ -53,7 +53,7 @@ export class SessionWorker {
   readonly #parts: Parts;
   readonly #loggedInAt = new Date().toISOString();
   #control: ControlServer | null = null;
-  #ending: Promise<void> | null = null;
+  #ending: Promise<string[]> | null = null;
   #last: Promise<unknown> = Promise.resolve();
   #resolveEnded: () => void = () => {};
   /** Settles when nothing of the session is left: no device, no socket, no folder. */
@@ -107,24 +107,27 @@ export class SessionWorker {
 
   /**
    * Ends the session within 15 s: devices detached, clients refused, caches flushed, logged out, folder removed. Without
-   * `force` it throws ERR_BUSY, with nothing changed, while a device is mounted or held. Idempotent.
+   * `force` it throws ERR_BUSY, with nothing changed, while a device is mounted or held. It throws ERR_LOGOUT once all
+   * is over if writes may have been lost on the way. Idempotent.
    */
   async logout({ force = false } = {}): Promise<void> {
-    await this.#end(force);
+    const losses = await this.#end(force);
     await this.#leave();
+    if (losses.length > 0) throw lostWrites(losses);
   }
 
   async #logoutByRequest(): Promise<object> {
-    await this.#end(false);
+    const losses = await this.#end(false);
     // After the answer has been written.
     void delay(1).then(() => this.#leave());
+    if (losses.length > 0) throw lostWrites(losses);
     return {};
   }
 
-  async #end(force: boolean): Promise<void> {
+  async #end(force: boolean): Promise<string[]> {
     if (this.#ending === null && !force) await this.#exclusive(() => this.#parts.attachments.refuseIfUsed());
     this.#ending ??= endSession(this.#parts);
-    await this.#ending;
+    return this.#ending;
   }
 
   /** Takes apart a session that did not become usable. Its folder stays with whoever made it. */
@@ -237,6 +240,10 @@ export async function startSession(config: WorkerConfig, environment: WorkerEnvi
     await worker.abandon();
     throw error;
   }
+}
+
+function lostWrites(losses: readonly string[]): AppError {
+  return new AppError('ERR_LOGOUT', `the session has ended, but its last writes may be lost: ${losses.join('; ')}`);
 }
 
 async function settled(work: Promise<unknown>): Promise<void> {

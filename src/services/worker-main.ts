@@ -41,8 +41,9 @@ async function main(): Promise<void> {
       signal: abandoned.signal,
       onProgress: (progress) => answer({ progress }, abandoned),
     });
-    abandoned.signal.addEventListener('abort', () => void worker.logout({ force: true }));
-    if (abandoned.signal.aborted) await worker.logout({ force: true });
+    const leave = () => worker.logout({ force: true }).catch((error: unknown) => log.error(messageOf(error)));
+    abandoned.signal.addEventListener('abort', () => void leave());
+    if (abandoned.signal.aborted) await leave();
     else answer({ ready: worker.info() }, abandoned);
     await worker.ended;
   } catch (error) {

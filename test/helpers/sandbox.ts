@@ -6,7 +6,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const BIN = join(import.meta.dirname, '../../bin/run.js');
+export const BIN = join(import.meta.dirname, '../../bin/run.js');
 
 export interface Run {
   code: number | null;

@@ -276,6 +276,43 @@ test('a deferred error fails the next flush too: it was about a write that had b
     assert.equal(run(BlockOp.Flush), BlockStatus.Ok);
   }
 });
+test('tells whether acknowledged changes may be in the cache alone', () => {
+  const held: number[] = [];
+  const pair = fakePair({
+    onPdu: (pdu, target) => {
+      if (pdu.opcode !== Opcode.ScsiCommand) return false;
+      if (pdu.bhs[32] === ScsiOp.SynchronizeCache16) held.push(tagOf(pdu.bhs));
+      else target.response(tagOf(pdu.bhs), 0);
+      return true;
+    },
+  });
+  const lun = fakeLun(pair);
+  const write = (flags = 0) => {
+    start(lun, BlockOp.Write, 0, 512, { payload: pattern(512), flags });
+    pair.rig.pump();
+  };
+  const answer = (status: number) => {
+    pair.target.response(held.shift() ?? 0, status);
+    pair.rig.pump();
+  };
+  write(BlockFlag.Fua);
+  assert.equal(lun.unflushed, false);
+  write();
+  assert.equal(lun.unflushed, true);
+  start(lun, BlockOp.Flush, 0, 0);
+  pair.rig.pump();
+  write();
+  answer(0);
+  assert.equal(lun.unflushed, true, 'the second write came after the flush');
+  start(lun, BlockOp.Flush, 0, 0);
+  pair.rig.pump();
+  answer(0);
+  assert.equal(lun.unflushed, false);
+  const uncached = fakeLun(pair, { writeCache: false });
+  start(uncached, BlockOp.Write, 0, 512, { payload: pattern(512) });
+  pair.rig.pump();
+  assert.equal(uncached.unflushed, false);
+});
 test('recovered errors are success; CHECK CONDITION without sense is not', () => {
   const recovered = fakePair({ onPdu: trouble(sense(1, 0x17, 0)) }, QUIET);
   const write = start(fakeLun(recovered), BlockOp.Write, 0, 512, { payload: pattern(512) });
