@@ -20,7 +20,7 @@ export function canAsk(noInput: boolean, env: Readonly<Record<string, string | u
 export async function askSecret(context: PromptContext, message: string, flag: string): Promise<string> {
   if (!context.interactive)
     throw new AppError('ERR_USAGE', `${message}: nobody can be asked`, { hint: `give ${flag}` });
-  return await ask(context, { type: 'password', name: 'answer', message: `${message}:`, mask: '*' });
+  return await ask(context, { type: 'password', name: 'answer', message: `${message}:`, mask: '*', toggleMask: false });
 }
 
 /** Asks for one line of text. */
@@ -68,6 +68,8 @@ interface Question {
   readonly name: 'answer';
   readonly message: string;
   readonly mask?: string;
+  /** Whether Ctrl-T may show what was typed. */
+  readonly toggleMask?: boolean;
 }
 
 async function ask(context: PromptContext, question: Question): Promise<string> {

@@ -51,6 +51,7 @@ describe('on a terminal', { skip: missing }, () => {
     const { code, output } = await onTerminal('login --attach none --chap-user username', 'CHAP secret', `${SECRET}\r`);
     assert.equal(code, 0, output);
     assert.ok(!output.includes(SECRET), output);
+    assert.ok(!output.includes('toggle'), 'nor can it be made visible');
     assert.match(output, /successful\./);
   });
   it('sessions are a table', async () => {

@@ -124,7 +124,7 @@ export default class NodeLogin extends BaseCommand {
   #loginOptions({ ref }: NodeRecord) {
     const onProgress = (line: string) => {
       this.detail(line);
-      this.nowWaitingFor(`${ref.targetName}: ${line}`);
+      this.nowWaitingFor(`${line} (${ref.targetName})`);
     };
     return { paths: this.paths, signal: this.abortSignal, onProgress };
   }
