@@ -9,8 +9,8 @@ import { AppError } from '../util/errors.js';
 import type { BufferPool } from '../util/ref-buffer.js';
 import type { SessionLog } from './session-log.js';
 
-/** Clients of one socket. Each may hold 32 MiB. */
-const MOST_CLIENTS = 64;
+/** Clients of one socket unless it says otherwise. Each may hold 32 MiB. */
+const MOST_CLIENTS = 16;
 
 export interface ExportServerOptions {
   /** At most 107 bytes; made 0600. */
@@ -18,6 +18,8 @@ export interface ExportServerOptions {
   readonly exports: ExportRegistry;
   readonly pool: BufferPool;
   readonly log: SessionLog;
+  /** Default 16. */
+  readonly mostClients?: number;
 }
 
 /** A listening NBD socket. */
@@ -63,9 +65,9 @@ export class ExportServer {
   }
 
   #accept(wire: Wire): void {
-    const { exports, pool, log } = this.#options;
-    if (this.#stopped || this.#clients.size >= MOST_CLIENTS) {
-      log.warn(`NBD client refused: ${this.#stopped ? 'the session is ending' : `${MOST_CLIENTS} clients already`}`);
+    const { exports, pool, log, mostClients = MOST_CLIENTS } = this.#options;
+    if (this.#stopped || this.#clients.size >= mostClients) {
+      log.warn(`NBD client refused: ${this.#stopped ? 'the session is ending' : `${mostClients} clients already`}`);
       wire.destroy();
       return;
     }

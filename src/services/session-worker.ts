@@ -19,6 +19,8 @@ import { openLuns } from './session-luns.js';
 
 /** Largest range of one verify-block request, bytes. */
 const LARGEST_PROOF = 2 ** 20;
+/** nbd-client's -C, nbdfuse's own choice of 4, and the short ones by which both look first. */
+const CONNECTIONS_OF_A_DEVICE = 8;
 /** For a step that was interrupted to undo itself, milliseconds. */
 const UNDO_MS = 10_000;
 
@@ -220,6 +222,8 @@ export async function startSession(config: WorkerConfig, environment: WorkerEnvi
         exports: exports.forAttach,
         pool: open.pool,
         log,
+        // Our own helpers, and each device may have all its connections.
+        mostClients: CONNECTIONS_OF_A_DEVICE * Math.max(1, exports.luns.length),
       });
       servers[1] = made;
       return made;

@@ -124,13 +124,23 @@ async function serveClient(socket: Socket, handlers: Readonly<Record<string, Con
       const answer = await answerTo(line, handlers);
       socket.setTimeout(IDLE_MS);
       if (!socket.writable) return;
-      socket.write(`${JSON.stringify(answer)}\n`);
+      const taken = socket.write(`${JSON.stringify(answer)}\n`);
       if ('fatal' in answer) return;
+      // A client that asks and never reads must not fill our memory: the next question waits, and its time runs.
+      if (!taken) await drained(socket);
     }
   } catch (error) {
     // Too long a line, or a client that went away.
     if (socket.writable) socket.write(`${JSON.stringify({ error: errorToJson(error) })}\n`);
   }
+}
+
+/** Settles once all has been written, or the client is gone. */
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.destroyed || !socket.writableNeedDrain) return resolve();
+    socket.once('drain', resolve).once('close', resolve);
+  });
 }
 
 /** Closing with unread bytes would take our last answer back; so what still comes is thrown away for a moment. */

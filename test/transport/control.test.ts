@@ -16,12 +16,16 @@ const folder = mkdtempSync(join(tmpdir(), 'lunctl-control-'));
 const path = join(folder, 'c.sock');
 const bound = { timeoutMs: 5000 };
 let server: ControlServer;
+let bigAnswers = 0;
 
 before(async () => {
   server = await serveControl(path, {
     echo: (params) => params,
     nothing: () => undefined,
-    big: () => 'x'.repeat(2 ** 20),
+    big: () => {
+      bigAnswers++;
+      return 'x'.repeat(2 ** 20);
+    },
     slow: async () => delay(1000),
     refuse: () => {
       throw new AppError('ERR_BUSY', 'mounted on /mnt', { hint: 'unmount it' });
@@ -51,6 +55,18 @@ function raw(bytes: Buffer | string): Promise<string> {
 }
 
 describe('the control socket', () => {
+  it('keeps few answers for a client that asks and never reads, and serves others meanwhile', async () => {
+    const socket = connect(path).pause();
+    socket.on('error', () => {});
+    socket.write('{"op":"big"}\n'.repeat(500));
+    await delay(300);
+    assert.ok(bigAnswers >= 1 && bigAnswers <= 4, `${bigAnswers} answers of 1 MiB`);
+    assert.equal(await callControl(path, 'nothing', {}, bound), null);
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.destroy();
+    await closed;
+  });
+
   it('answers, and carries errors with code and hint', async () => {
     assert.deepEqual(await callControl(path, 'echo', { a: [1, 'zwei'] }, bound), { a: [1, 'zwei'] });
     assert.equal(await callControl(path, 'nothing', {}, bound), null);
