@@ -3,6 +3,7 @@ import { Args, Flags } from '@oclif/core';
 import type { DiskJob } from '../services/disk.js';
 import type { PartitionPath } from '../services/disk-access.js';
 import { BaseCommand } from './base-command.js';
+import { settled } from './render/text.js';
 import type { diskFormat, diskLabel, diskPartition } from './schemas/disk.js';
 import type { Result } from './schemas/parts.js';
 
@@ -59,7 +60,7 @@ export abstract class DiskCommand extends BaseCommand {
         return { ...json, partitions: [] };
       }
       const running = `${job.steps.map(({ tool }) => tool).join(', ')} on ${job.target.name}`;
-      const partitions = await this.waiting(running, () => job.run(({ stdout }) => this.render(stdout)));
+      const partitions = await this.waiting(running, () => job.run(({ stdout }) => this.render(settled(stdout))));
       this.render(done(partitions));
       return { ...json, partitions };
     } finally {

@@ -5,9 +5,20 @@ import fc from 'fast-check';
 import { EXIT_CODE, EXIT_TEXT, exitCodeOf } from '../../src/cli/exit-codes.js';
 import { causesText, errorJson, errorText } from '../../src/cli/render/error.js';
 import { table } from '../../src/cli/render/table.js';
-import { formatAge, formatSize, oneLine, orDash, printable } from '../../src/cli/render/text.js';
+import { formatAge, formatSize, oneLine, orDash, printable, settled } from '../../src/cli/render/text.js';
 import { closest, editDistance } from '../../src/cli/suggest.js';
 import { AppError, ERROR_CODES, ProtocolError } from '../../src/util/errors.js';
+
+describe('what a program printed', () => {
+  it('stands as a terminal would show it in the end', () => {
+    assert.equal(
+      settled('Writing inode tables: 0/8\b\b\b   \b\b\bdone                            \n\t32768\n'),
+      'Writing inode tables: done\n\t32768\n',
+    );
+    assert.equal(settled('10%\r100%'), '100%');
+    assert.equal(settled('\b\ba\u001b[31mb'), 'a[31mb');
+  });
+});
 
 describe('tables', () => {
   const columns = [{ head: 'SID', align: 'right' }, { head: 'TARGET' }, { head: 'SIZE', align: 'right' }] as const;

@@ -34,6 +34,22 @@ export function oneLine(text: string): string {
   return printable(text.replaceAll(/\s+/g, ' ')).trim();
 }
 
+/** What a terminal would show in the end of a program's output that counts up with backspaces and returns, as mkfs.ext4's. */
+export function settled(text: string): string {
+  return text.split('\n').map(settledLine).join('\n');
+}
+
+function settledLine(line: string): string {
+  const shown: string[] = [];
+  let at = 0;
+  for (const character of line) {
+    if (character === '\b') at = Math.max(0, at - 1);
+    else if (character === '\r') at = 0;
+    else if (character === '\t' || printable(character) !== '') shown[at++] = character;
+  }
+  return shown.join('').trimEnd();
+}
+
 /** The value, or the dash that stands for nothing in tables. */
 export function orDash(text: string | null | undefined): string {
   return text === null || text === undefined || text === '' ? '-' : text;

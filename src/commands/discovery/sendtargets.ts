@@ -53,6 +53,7 @@ export default class DiscoverySendtargets extends BaseCommand {
       throw new AppError(
         'ERR_NOT_FOUND',
         `No portals found: ${formatPortal(portal)} names no target for this initiator`,
+        { hint: `this initiator is ${request.initiatorName}: a target may show itself only to those that it lists` },
       );
     }
     this.render(
