@@ -59,9 +59,11 @@ export class ProgressSign {
 
   #tick(): void {
     const seconds = Math.round((performance.now() - this.#since) / 1000);
-    const room = (this.#output.columns ?? WIDTH) - 1;
+    // A terminal that does not know its size says 0.
+    const room = (this.#output.columns || WIDTH) - 1;
     const time = ` … ${seconds} s`;
-    const text = this.#text.length + time.length > room ? `${this.#text.slice(0, room - time.length)}` : this.#text;
+    const text =
+      this.#text.length + time.length > room ? this.#text.slice(0, Math.max(0, room - time.length)) : this.#text;
     if (this.#plain) {
       // Nothing can be taken back there: it is said once.
       this.#output.write(`${this.#text} …\n`);

@@ -60,6 +60,14 @@ describe('progress sign', () => {
     assert.equal(screen.written[0]?.replace('\r', '').replace('\x1b[K', '').length, 19);
     sign.stop();
   });
+  it('takes a terminal of unknown size for one of 80 columns', () => {
+    const screen = new Screen(true, 0);
+    const sign = new ProgressSign(screen, {});
+    sign.start('x'.repeat(200));
+    mock.timers.tick(1000);
+    assert.match(screen.written[0] ?? '', /^\rx{73} … /);
+    sign.stop();
+  });
   it('is one plain line on a dumb terminal', () => {
     const screen = new Screen(true);
     const sign = new ProgressSign(screen, { TERM: 'dumb' });
