@@ -25,6 +25,8 @@ export interface Hold {
 }
 
 const PROBE_BYTES = 4096;
+/** Compared at random places where the first one is blank. */
+const MORE_BLOCKS = 4;
 const PROBE_MS = 60_000;
 
 /**
@@ -65,22 +67,45 @@ function proveLoop(path: string, backingFile: string): void {
 }
 
 async function proveNbd(claim: Claim & { kind: 'nbd' }, signal: AbortSignal | undefined): Promise<void> {
-  const { path, sizeBytes } = claim;
+  const { path } = claim;
   if (sysAttribute(kernelName(path), 'pid') !== claim.connectPid)
     throw notOurs(path, 'it has been connected by another process');
-  // Direct, so that the bytes come from the worker behind the device and not from the page cache.
-  const block = randomInt(Math.max(1, Math.floor(sizeBytes / PROBE_BYTES)));
-  const sha256 = await directHash(path, block, signal);
-  if (!(await claim.confirm(block * PROBE_BYTES, PROBE_BYTES, sha256))) {
-    throw notOurs(path, 'it holds other bytes than the LUN');
-  }
+  if (!(await holdsSameBytes(path, claim, signal))) throw notOurs(path, 'it holds other bytes than the LUN');
 }
 
-async function directHash(path: string, block: number, signal: AbortSignal | undefined): Promise<string> {
-  const args = [`if=${path}`, `bs=${PROBE_BYTES}`, `skip=${block}`, 'count=1', 'iflag=direct', 'status=none'];
+/**
+ * Compares a random block of the device with the LUN. Zeros say nothing, since most of a young disk holds them: then its
+ * first and last block and a few more are compared too. Two blank disks of one size cannot be told apart by reading.
+ */
+export async function holdsSameBytes(
+  path: string,
+  { sizeBytes, confirm }: Pick<Claim & { kind: 'nbd' }, 'sizeBytes' | 'confirm'>,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const length = Math.min(PROBE_BYTES, sizeBytes);
+  const blocks = Math.floor(sizeBytes / length);
+  const same = async (offset: number) => {
+    const bytes = await readDirect(path, { offset, length }, signal);
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    return { isBlank: bytes.every((byte) => byte === 0), isSame: await confirm(offset, length, sha256) };
+  };
+  const { isBlank, isSame } = await same(randomInt(blocks) * length);
+  if (!isSame || !isBlank) return isSame;
+  const more = Array.from({ length: MORE_BLOCKS }, () => randomInt(blocks) * length);
+  for (const offset of [0, sizeBytes - length, ...more]) if (!(await same(offset)).isSame) return false;
+  return true;
+}
+
+/** Direct, so that the bytes come from the worker behind the device and not from the page cache. */
+async function readDirect(
+  path: string,
+  { offset, length }: { offset: number; length: number },
+  signal: AbortSignal | undefined,
+): Promise<Buffer> {
+  const args = [`if=${path}`, `bs=${length}`, `skip=${offset}`, 'count=1', 'iflag=direct,skip_bytes', 'status=none'];
   const { stdout } = await runTool('dd', args, { encoding: 'hex', timeoutMs: PROBE_MS, signal });
-  if (stdout.length !== 2 * PROBE_BYTES) throw new AppError('ERR_HELPER', `${path} cannot be read at block ${block}`);
-  return createHash('sha256').update(Buffer.from(stdout, 'hex')).digest('hex');
+  if (stdout.length !== 2 * length) throw new AppError('ERR_HELPER', `${path} cannot be read at byte ${offset}`);
+  return Buffer.from(stdout, 'hex');
 }
 
 function notOurs(path: string, why: string): AppError {
