@@ -18,6 +18,8 @@ export interface LockOptions {
 
 const OWN_LOCK = '.lunctl-lock';
 const POLL_MS = 10;
+/** Not the caller's: root must not run a flock that somebody has put in the way. */
+const TOOL_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
  * Runs `work` while holding the lock of the database in `root`. Locks end with their process, however it ends.
@@ -51,6 +53,7 @@ async function flock(handle: FileHandle, path: string, waitMs: number, signal: A
     // Not execa: it would take longer to load than this takes to run.
     const child = spawn('flock', ['-x', '-w', String(waitMs / 1000), '3'], {
       stdio: ['ignore', 'ignore', 'ignore', handle.fd],
+      env: { PATH: TOOL_PATH },
       signal,
     });
     child.on('error', (error) => fail(signal.aborted ? signal.reason : error));
