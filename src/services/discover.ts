@@ -11,6 +11,9 @@ import { BufferPool } from '../util/ref-buffer.js';
 import { type Attempt, attemptLogin, type Endpoint, formatPortal } from './session-attempts.js';
 import type { Credentials } from './session-info.js';
 
+/** The targets are known by then: nobody should wait long for a portal's goodbye. */
+const LOGOUT_MS = 2000;
+
 export interface DiscoverRequest {
   /** `address` may be a name. */
   readonly portal: Endpoint;
@@ -83,7 +86,12 @@ function exchange(
         credentials,
         portal: { address: wire.remoteAddress, port: wire.remotePort },
       },
-      { pool: new BufferPool(), now, timers: DEFAULT_TIMERS, onOutput: () => wire.wake() },
+      {
+        pool: new BufferPool(),
+        now,
+        timers: { ...DEFAULT_TIMERS, logoutTimeoutMs: LOGOUT_MS },
+        onOutput: () => wire.wake(),
+      },
       wire.sink,
     );
     const drain = (): void => {
