@@ -38,14 +38,14 @@ function answer(
 
 describe('hostile targets', () => {
   let box: Sandbox;
-  let server: Server | null = null;
+  const servers: Server[] = [];
   const sockets = new Set<Socket>();
   before(async () => {
     box = await Sandbox.make(INITIATOR);
   });
   afterEach(() => {
     for (const socket of sockets) socket.destroy();
-    server?.close();
+    for (const server of servers.splice(0)) server.close();
   });
   after(() => box.stop());
 
@@ -66,7 +66,7 @@ describe('hostile targets', () => {
         }
       });
     }).listen(0, '127.0.0.1');
-    server = listening;
+    servers.push(listening);
     await new Promise((resolve) => listening.once('listening', resolve));
     return `127.0.0.1:${(listening.address() as { port: number }).port}`;
   };
