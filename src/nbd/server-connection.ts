@@ -6,6 +6,7 @@ import type { ExportRegistry } from './exports.js';
 import { Handshake, type Session } from './handshake.js';
 import { DEFAULT_LIMITS, type NbdLimits } from './limits.js';
 import { Transmission } from './transmission.js';
+import { TransmissionFlag } from './wire/constants.js';
 
 export interface NbdServerOptions {
   readonly exports: ExportRegistry;
@@ -50,6 +51,10 @@ export class NbdServerConnection implements StreamConsumer, Timed {
   /** The name of the export in use, or null before the transmission phase. */
   get exportName(): string | null {
     return this.#session?.entry.name ?? null;
+  }
+  /** Whether the client was told that it cannot write; true before the transmission phase. */
+  get readOnly(): boolean {
+    return this.#session === null || (this.#session.flags & TransmissionFlag.ReadOnly) !== 0;
   }
   /** Bytes that READs have returned. */
   get readBytes(): number {

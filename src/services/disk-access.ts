@@ -1,6 +1,6 @@
 // A LUN as something that partitioning and mkfs programs can open: its device node, or, without one, a file that
 // nbdfuse shows for as long as a command runs. The second needs no root.
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Claim, type Hold, holdDevice } from '../disk/identity.js';
 import type { Geometry } from '../disk/layout.js';
@@ -13,7 +13,7 @@ import { removeLeftovers } from './attach-leftovers.js';
 import { readAttachRecords } from './attach-record.js';
 import type { DiskTarget } from './disk-name.js';
 import type { Paths } from './paths.js';
-import { rescanPartitions, verifyBlock } from './session-control.js';
+import { type DiskPart, diskWriters, helperSocket, rescanPartitions, verifyBlock } from './session-control.js';
 import { processStartTime } from './session-folder.js';
 
 export interface DiskContext {
@@ -73,7 +73,7 @@ async function openDevice(target: DiskTarget, disk: string, context: DiskContext
       target.partition === null
         ? kernelPartitions(name).map((p) => ({ number: p.number, path: `/dev/${p.name}` }))
         : [],
-    users: () => usersOf(name, part?.name),
+    users: async () => (await usersOf(name, part?.name)) ?? writersOf(target, context),
     hold: () => holdDevice(claim, context.signal),
     async settle() {
       await settlePartitions(name, { signal: context.signal });
@@ -82,6 +82,24 @@ async function openDevice(target: DiskTarget, disk: string, context: DiskContext
     },
     close: async () => {},
   };
+}
+
+/** The NBD clients that may write there, in words, or null. Beside a device they are read-only, unless it is shared. */
+async function writersOf(target: DiskTarget, { paths, signal }: DiskContext): Promise<string | null> {
+  const count = await diskWriters(paths, target.session.sid, partOf(target), { signal });
+  return count === 0 ? null : `NBD clients have ${count} ${count === 1 ? 'connection' : 'connections'} to it`;
+}
+
+function partOf({ device, partition }: DiskTarget): DiskPart {
+  return { lun: device.lun, partition };
+}
+
+/** @throws AppError ERR_BUSY with `user`, if there is one. */
+export function refuseUsed({ name }: DiskTarget, user: string | null): void {
+  if (user === null) return;
+  throw new AppError('ERR_BUSY', `${name} is in use: ${user}; nothing was changed`, {
+    hint: 'unmount it, or end the program that uses it: there is no override',
+  });
 }
 
 /** What the worker has written down about the device it made. */
@@ -103,11 +121,13 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
   const { session, device } = target;
   const part = device.partitions.find(({ number }) => number === target.partition);
   if (target.partition !== null && part === undefined) throw noPartition(target);
+  // Before anything is made, and once more before each step: clients that come later cannot write.
+  refuseUsed(target, await writersOf(target, context));
   // Beside the sessions and not inside one, so that a killed command cannot be in the way of a logout.
   const temporary = `${context.paths.runDir}/disk`;
   await removeAbandoned(temporary);
   const request = {
-    socketPath: session.socket,
+    socketPath: await helperSocket(context.paths, session.sid, partOf(target), { signal: context.signal }),
     exportName: part?.exportName ?? device.exportName,
     sizeBytes: part?.sizeBytes ?? device.sizeBytes,
     readOnly: device.readOnly,
@@ -126,7 +146,7 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
     ],
     after: [shellLine('fusermount3', ['-u', '--', dirname(file.path)])],
     inside: [],
-    users: async () => null,
+    users: () => writersOf(target, context),
     hold: async () => stillThere(file),
     async settle() {
       const after = await rescanPartitions(context.paths, session.sid, device.lun, { signal: context.signal });
@@ -136,7 +156,12 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
       if (closed) return;
       closed = true;
       await file.unmount();
-      rmSync(request.runDir, { recursive: true, force: true });
+      try {
+        // Never with what is in it: that would be another mount of this process.
+        rmdirSync(request.runDir);
+      } catch (error) {
+        if (!(error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY')) throw error;
+      }
     },
   };
 }

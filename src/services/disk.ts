@@ -14,7 +14,7 @@ import {
 } from '../disk/probe.js';
 import { checkInterrupted, hasTool, missingTool, runTool } from '../disk/run.js';
 import { AppError } from '../util/errors.js';
-import { type DiskAccess, type DiskContext, openDisk, type PartitionPath } from './disk-access.js';
+import { type DiskAccess, type DiskContext, openDisk, type PartitionPath, refuseUsed } from './disk-access.js';
 import { type DiskTarget, findDisk } from './disk-name.js';
 import { listSessions } from './session-registry.js';
 
@@ -135,7 +135,7 @@ async function prepare(
   if (target.device.readOnly) throw new AppError('ERR_ACCESS', `${target.name} is read-only`);
   const access = await openDisk(target, options);
   try {
-    await refuseInUse(target, access);
+    refuseUsed(target, await access.users());
     const { steps, lost, settle } = await plan({ target, access });
     for (const { tool } of steps) if (!hasTool(tool)) throw missingTool(tool);
     return {
@@ -165,7 +165,7 @@ async function run(
     checkInterrupted(signal);
     const hold = await access.hold();
     try {
-      await refuseInUse(target, access);
+      refuseUsed(target, await access.users());
       const { tool, args, input, timeoutMs } = step;
       const { stdout } = await runTool(tool, args, { timeoutMs, signal, ...(input === undefined ? {} : { input }) });
       onStep({ step, stdout });
@@ -174,14 +174,6 @@ async function run(
     }
   }
   return settle ? access.settle() : [];
-}
-
-async function refuseInUse(target: DiskTarget, access: DiskAccess): Promise<void> {
-  const user = await access.users();
-  if (user === null) return;
-  throw new AppError('ERR_BUSY', `${target.name} is in use: ${user}; nothing was changed`, {
-    hint: 'unmount it first: there is no override',
-  });
 }
 
 /** What the partitions of a whole disk hold: that goes too, although the disk itself shows only a partition table. */

@@ -42,10 +42,12 @@ export class ExportServer {
     return server;
   }
 
-  /** How many clients have opened an export for which `matches` holds. */
-  clientsOf(matches: (exportName: string) => boolean): number {
+  /** How many connections have opened an export for which `matches` holds. `readOnly`: as the client was told. */
+  clientsOf(matches: (exportName: string, readOnly: boolean) => boolean): number {
     let count = 0;
-    for (const { exportName } of this.#clients.values()) if (exportName !== null && matches(exportName)) count++;
+    for (const { exportName, readOnly } of this.#clients.values()) {
+      if (exportName !== null && matches(exportName, readOnly)) count++;
+    }
     return count;
   }
 

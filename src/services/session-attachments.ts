@@ -3,6 +3,7 @@ import { AppError, messageOf } from '../util/errors.js';
 import { type Attachment, attachDevice } from './attach.js';
 import type { ExportServer } from './export-server.js';
 import { attachedElsewhere, otherPath, type Surroundings, unknownRival } from './second-path.js';
+import type { SessionClients } from './session-clients.js';
 import type { ExportedLun, SessionExports } from './session-exports.js';
 import type { SessionFolder } from './session-folder.js';
 import { dropLinks, type LinkOwner, putLinks } from './session-links.js';
@@ -20,8 +21,7 @@ export interface SessionAttachmentsOptions {
   /** NBD connections of a kernel device. */
   readonly connections: number;
   readonly shared: boolean;
-  /** The socket for any client; undefined before it listens. */
-  openServer(): ExportServer | undefined;
+  readonly clients: SessionClients;
   /** The socket for attach helpers, made when it is first needed. */
   attachServer(): Promise<ExportServer>;
 }
@@ -82,7 +82,7 @@ export class SessionAttachments {
   async #attach(entry: ExportedLun, mode: 'nbd' | 'fuse', signal?: AbortSignal): Promise<void> {
     const { folder, readOnly, connections, log } = this.#options;
     if (entry.attach !== 'none') throw new AppError('ERR_BUSY', `${entry.name} is attached as ${entry.path}`);
-    this.#refuseOtherClients(entry);
+    await this.#refuseOtherClients(entry);
     // From here on other clients are read-only.
     entry.attach = mode;
     try {
@@ -124,6 +124,11 @@ export class SessionAttachments {
     if (attachment !== undefined) await this.#link(entry, attachment.path, await attachment.rescan());
   }
 
+  /** Path of the socket for helpers, which listens when this resolves. */
+  async helperSocket(): Promise<string> {
+    return (await this.#options.attachServer()).path;
+  }
+
   /** Throws ERR_BUSY if any device or partition is mounted or held. */
   async refuseIfUsed(): Promise<void> {
     for (const attachment of this.#attached.values()) {
@@ -144,10 +149,10 @@ export class SessionAttachments {
     await Promise.all(work);
   }
 
-  #refuseOtherClients(entry: ExportedLun): void {
-    if (this.#options.shared) return;
-    const { name } = entry;
-    const users = this.#options.openServer()?.clientsOf((used) => used === name || used.startsWith(`${name}p`)) ?? 0;
+  async #refuseOtherClients({ name }: ExportedLun): Promise<void> {
+    const { clients, shared } = this.#options;
+    await clients.refuseHelpers(name);
+    const users = shared ? 0 : clients.writers(name);
     if (users > 0) throw new AppError('ERR_BUSY', `${name} is in use by ${users} NBD clients`);
   }
 

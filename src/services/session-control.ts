@@ -47,6 +47,37 @@ export async function rescanPartitions(
   return (await call(paths, sid, 'rescan-partitions', { lun }, COMMAND_MS, options)) as DeviceInfo;
 }
 
+/** A whole LUN, or one of its partitions by number. */
+export interface DiskPart {
+  readonly lun: number;
+  readonly partition: number | null;
+}
+
+/** How many connections of NBD clients may write there. Those of our own devices and commands do not count. */
+export async function diskWriters(
+  paths: Where,
+  sid: number,
+  part: DiskPart,
+  options: SessionCallOptions = {},
+): Promise<number> {
+  const answer = await call(paths, sid, 'disk-writers', part, COMMAND_MS, options);
+  return (answer as { writers: number }).writers;
+}
+
+/**
+ * Path of the NBD socket by which a disk command writes to what has no device. As long as the command is connected there,
+ * new clients of `nbd.sock` get the same blocks read-only. Throws ERR_BUSY while another command is connected, or if a
+ * device has been made meanwhile.
+ */
+export async function helperSocket(
+  paths: Where,
+  sid: number,
+  part: DiskPart,
+  options: SessionCallOptions = {},
+): Promise<string> {
+  return ((await call(paths, sid, 'helper-socket', part, COMMAND_MS, options)) as { path: string }).path;
+}
+
 /** Makes a device node for a LUN. */
 export async function attachLun(
   paths: Where,

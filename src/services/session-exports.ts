@@ -28,13 +28,15 @@ export interface ExportedPartition {
 export interface SessionExportsOptions {
   /** Other clients may write beside an attached device. */
   readonly shared: boolean;
+  /** Whether a disk command works on blocks of that export. */
+  readonly isHeld: (exportName: string) => boolean;
   readonly log: SessionLog;
 }
 
 /**
  * The exports of one session. `open` is for any client: while a kernel or FUSE device is made of a LUN its exports are
- * read-only there, because two writers that do not know of each other destroy a file system. `forAttach` is for the
- * helper that makes that device.
+ * read-only there, because two writers that do not know of each other destroy a file system; so they are while a disk
+ * command works on them without a device. `forAttach` is for the helper of that device or command.
  */
 export class SessionExports {
   readonly open: ExportRegistry;
@@ -44,7 +46,9 @@ export class SessionExports {
 
   constructor(options: SessionExportsOptions) {
     this.#options = options;
-    this.open = this.#registry((entry) => (entry.attach !== 'none' || entry.secondPath) && !options.shared);
+    this.open = this.#registry((entry, name) =>
+      entry.attach !== 'none' || entry.secondPath ? !options.shared : options.isHeld(name),
+    );
     this.forAttach = this.#registry(() => false);
   }
 
@@ -86,8 +90,8 @@ export class SessionExports {
     });
   }
 
-  #registry(locked: (entry: ExportedLun) => boolean): ExportRegistry {
-    const list = (): NbdExport[] => this.luns.flatMap((entry) => exportsOf(entry, locked(entry)));
+  #registry(isLocked: (entry: ExportedLun, exportName: string) => boolean): ExportRegistry {
+    const list = (): NbdExport[] => this.luns.flatMap((entry) => exportsOf(entry, (name) => isLocked(entry, name)));
     return {
       list,
       find: (name) => {
@@ -98,18 +102,18 @@ export class SessionExports {
   }
 }
 
-function exportsOf(entry: ExportedLun, locked: boolean): NbdExport[] {
+function exportsOf(entry: ExportedLun, isLocked: (exportName: string) => boolean): NbdExport[] {
   const { lun, name, partitions } = entry;
-  const readOnly = locked || lun.readOnly;
+  const readOnly = (exportName: string) => lun.readOnly || isLocked(exportName);
   const { vendor, product, serial } = lun.info;
   const description = [vendor, product, serial].filter((part) => part !== '').join(' ');
   return [
-    { name, description, device: lun, readOnly },
+    { name, description, device: lun, readOnly: readOnly(name) },
     ...partitions.map(({ info, device }) => ({
       name: info.exportName,
       description: `partition ${info.number} of ${name}`,
       device,
-      readOnly,
+      readOnly: readOnly(info.exportName),
     })),
   ];
 }

@@ -9,6 +9,7 @@ import { AppError, messageOf } from '../util/errors.js';
 import { type AttachPlan, planAttach } from './attach.js';
 import { ExportServer } from './export-server.js';
 import { SessionAttachments } from './session-attachments.js';
+import { SessionClients } from './session-clients.js';
 import { type OpenSession, openSession } from './session-connect.js';
 import { endSession } from './session-end.js';
 import { deviceInfo, type ExportedLun, SessionExports } from './session-exports.js';
@@ -47,6 +48,7 @@ interface Parts {
   readonly exports: SessionExports;
   /** The one for any client, then the one for attach helpers if there is any need of it. */
   readonly servers: ExportServer[];
+  readonly clients: SessionClients;
   readonly attachments: SessionAttachments;
 }
 
@@ -74,6 +76,8 @@ export class SessionWorker {
       logout: () => this.#logoutByRequest(),
       'verify-block': (params) => this.#verifyBlock(params),
       'rescan-partitions': (params) => this.#onLun(params, (entry) => this.#rescan(entry)),
+      'disk-writers': (params) => ({ writers: this.#parts.clients.writers(this.#exportName(params)) }),
+      'helper-socket': (params) => this.#helperSocket(params),
       attach: (params) =>
         this.#onLun(params, (entry) => this.#parts.attachments.attach(entry, attachMode(params.mode))),
       detach: (params) => this.#onLun(params, (entry) => this.#parts.attachments.detach(entry)),
@@ -161,6 +165,20 @@ export class SessionWorker {
     return { same: createHash('sha256').update(bytes).digest('hex') === params.sha256.toLowerCase() };
   }
 
+  /** For a disk command that works without a device: its helper is told apart from other clients by its socket. */
+  async #helperSocket(params: Readonly<Record<string, unknown>>): Promise<object> {
+    const { clients, attachments } = this.#parts;
+    const name = this.#exportName(params);
+    let path = '';
+    await this.#onLun(params, async (entry) => {
+      if (entry.attach !== 'none') throw new AppError('ERR_BUSY', `${entry.name} has been attached as ${entry.path}`);
+      if (entry.secondPath) throw new AppError('ERR_ACCESS', `${entry.name} is a second path to an attached disk`);
+      await clients.refuseHelpers(name);
+      path = await attachments.helperSocket();
+    });
+    return { path };
+  }
+
   async #onLun(
     params: Readonly<Record<string, unknown>>,
     work: (entry: ExportedLun) => Promise<void>,
@@ -178,6 +196,12 @@ export class SessionWorker {
     const turn = this.#last.then(work, work);
     this.#last = turn.catch(() => {});
     return turn;
+  }
+
+  /** Of the LUN that is asked for, or of one of its partitions. */
+  #exportName(params: Readonly<Record<string, unknown>>): string {
+    const { name } = this.#entry(params);
+    return params.partition === null ? name : `${name}p${naturalNumber(params, 'partition')}`;
   }
 
   #entry(params: Readonly<Record<string, unknown>>): ExportedLun {
@@ -201,8 +225,10 @@ export async function startSession(config: WorkerConfig, environment: WorkerEnvi
   onProgress(`connecting to ${request.portal.address}`);
   const isid = Buffer.from(config.isid, 'hex');
   const open = await openSession({ login: request, isid, log, signal });
-  const exports = new SessionExports({ shared: request.shared ?? false, log });
   const servers: ExportServer[] = [];
+  const clients = new SessionClients(servers);
+  const isHeld = (name: string) => clients.helpers(name) > 0;
+  const exports = new SessionExports({ shared: request.shared ?? false, isHeld, log });
   const attachments = new SessionAttachments({
     sid: config.sid,
     folder,
@@ -213,7 +239,7 @@ export async function startSession(config: WorkerConfig, environment: WorkerEnvi
     readOnly: request.readOnly,
     connections: request.connections ?? 1,
     shared: request.shared ?? false,
-    openServer: () => servers[0],
+    clients,
     attachServer: async () => {
       const [, ready] = servers;
       if (ready !== undefined) return ready;
@@ -229,7 +255,7 @@ export async function startSession(config: WorkerConfig, environment: WorkerEnvi
       return made;
     },
   });
-  const parts: Parts = { config, log, folder, open, exports, servers, attachments };
+  const parts: Parts = { config, log, folder, open, exports, servers, clients, attachments };
   const worker = new SessionWorker(parts);
   const undo = new AbortController();
   const usable = makeUsable(worker, parts, plan, { log, onProgress, signal: AbortSignal.any([signal, undo.signal]) });

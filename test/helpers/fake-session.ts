@@ -115,6 +115,8 @@ export async function startFakeSession(options: {
   const control = await serveControl(`${folder}/control.sock`, {
     info: () => info,
     'rescan-partitions': () => disk,
+    'disk-writers': () => ({ writers: 0 }),
+    'helper-socket': () => ({ path: socket }),
     'verify-block': ({ offset, length, sha256 }) => ({
       same: hashOf(image, Number(offset), Number(length)) === sha256,
     }),

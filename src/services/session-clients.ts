@@ -1,0 +1,44 @@
+// Who has the exports of a session open: clients of the socket for anybody, and the helpers behind our own devices and
+// disk commands, which have a socket of their own. That is how the two are told apart.
+import { delay } from '../transport/timers.js';
+import { AppError } from '../util/errors.js';
+import type { ExportServer } from './export-server.js';
+
+/** For helpers that have just been ended to be gone here too, milliseconds. */
+const LEAVE_MS = 1000;
+const POLL_MS = 10;
+
+export class SessionClients {
+  readonly #servers: readonly ExportServer[];
+
+  /** `servers`: the one for anybody, then the one for helpers, each once it listens. */
+  constructor(servers: readonly ExportServer[]) {
+    this.#servers = servers;
+  }
+
+  /** Connections of other programs that may write to blocks of that export. */
+  writers(exportName: string): number {
+    return this.#servers[0]?.clientsOf((used, readOnly) => !readOnly && shareBlocks(used, exportName)) ?? 0;
+  }
+
+  /** Connections of our own helpers to blocks of that export. */
+  helpers(exportName: string): number {
+    return this.#servers[1]?.clientsOf((used) => shareBlocks(used, exportName)) ?? 0;
+  }
+
+  /** Throws ERR_BUSY while a helper uses blocks of that export, after a moment for one that is just leaving. */
+  async refuseHelpers(exportName: string): Promise<void> {
+    const deadline = performance.now() + LEAVE_MS;
+    while (this.helpers(exportName) > 0) {
+      if (performance.now() > deadline) {
+        throw new AppError('ERR_BUSY', `${exportName} is in use: another disk command works on it`);
+      }
+      await delay(POLL_MS);
+    }
+  }
+}
+
+/** Whether two exports have blocks in common: the same one, or a disk and one of its partitions. */
+function shareBlocks(a: string, b: string): boolean {
+  return a === b || a.startsWith(`${b}p`) || b.startsWith(`${a}p`);
+}
