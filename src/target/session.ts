@@ -151,7 +151,11 @@ export class TargetSession implements RegisteredSession {
   /** Lets waiting reads go on, as far as there is room. */
   resumeFetchers(): void {
     // Each waiter once: one that still does not fit queues itself again.
-    for (let n = this.#fetchers.length; n > 0 && this.#fetching < MOST_FETCHED && this.sink.backlog <= HIGH_WATER; n--) {
+    for (
+      let n = this.#fetchers.length;
+      n > 0 && this.#fetching < MOST_FETCHED && this.sink.backlog <= HIGH_WATER;
+      n--
+    ) {
       this.#fetchers.shift()?.resume();
     }
   }
