@@ -3,6 +3,7 @@
 import type { RefBuffer } from '../util/ref-buffer.js';
 import { type BlockDevice, BlockFlag, BlockOp, type BlockRequest, BlockStatus } from './block-device.js';
 import { ForwardRequest } from './forward-request.js';
+import { ForwardingDevice } from './forwarding-device.js';
 import { BlockError, perform, readBytes, writeBytes, writeZeroes } from './promise.js';
 import { type RangeHolder, RangeLock } from './range-lock.js';
 import { SliceDevice } from './slice-device.js';
@@ -24,17 +25,17 @@ export function anyRange(device: BlockDevice): AlignedDevice {
 
 /**
  * Serves requests of any alignment and length. Aligned ones within `maxTransfer` pass through (writes by a pooled stand-in);
- * a larger one is split, an unaligned write becomes read-modify-write of its first and last block.
+ * a larger one is split, an unaligned write becomes read-modify-write of its first and last block. `blockSize` is that of
+ * the device behind, where requests are fastest.
  */
-export class AlignedDevice implements BlockDevice {
-  readonly #device: BlockDevice;
+export class AlignedDevice extends ForwardingDevice {
   readonly #lock: RangeLock;
   /** Where this device begins in what the lock counts. */
   readonly #base: number;
   readonly #free: LockedRequest[] = [];
 
   constructor(device: BlockDevice, lock = new RangeLock(), base = 0) {
-    this.#device = device;
+    super(device);
     this.#lock = lock;
     this.#base = base;
   }
@@ -42,42 +43,11 @@ export class AlignedDevice implements BlockDevice {
   sliced(slice: BlockDevice, start: number): AlignedDevice {
     return new AlignedDevice(slice, this.#lock, this.#base + start);
   }
-  get sizeBytes(): number {
-    return this.#device.sizeBytes;
-  }
-  /** That of the device behind, where requests are fastest; any other alignment is served too. */
-  get blockSize(): number {
-    return this.#device.blockSize;
-  }
-  get physicalBlockSize(): number {
-    return this.#device.physicalBlockSize;
-  }
-  get optimalIoSize(): number {
-    return this.#device.optimalIoSize;
-  }
-  get maxTransfer(): number {
-    return this.#device.maxTransfer;
-  }
-  get readOnly(): boolean {
-    return this.#device.readOnly;
-  }
-  get writeCache(): boolean {
-    return this.#device.writeCache;
-  }
-  get canTrim(): boolean {
-    return this.#device.canTrim;
-  }
-  get canWriteZeroes(): boolean {
-    return this.#device.canWriteZeroes;
-  }
-  close(): Promise<void> {
-    return this.#device.close();
-  }
 
   submit(request: BlockRequest): void {
     const { op, offset, length } = request;
     if (op === BlockOp.Flush) {
-      this.#device.submit(request);
+      this.device.submit(request);
     } else if (!(offset >= 0 && length >= 0 && offset + length <= this.sizeBytes)) {
       request.onDone(BlockStatus.Einval);
     } else if (length === 0) {
@@ -85,7 +55,7 @@ export class AlignedDevice implements BlockDevice {
     } else if (op === BlockOp.Trim) {
       this.#trim(request);
     } else if (this.#fits(request)) {
-      if (op === BlockOp.Read) this.#device.submit(request);
+      if (op === BlockOp.Read) this.device.submit(request);
       else this.#submitLocked(request, offset, length);
     } else {
       this.#slowly(request);
@@ -93,19 +63,19 @@ export class AlignedDevice implements BlockDevice {
   }
 
   #isAligned(n: number): boolean {
-    return n % this.#device.blockSize === 0;
+    return n % this.device.blockSize === 0;
   }
   #fits({ op, offset, length }: BlockRequest): boolean {
     if (!this.#isAligned(offset) || !this.#isAligned(length)) return false;
-    return op === BlockOp.WriteZeroes || length <= this.#device.maxTransfer;
+    return op === BlockOp.WriteZeroes || length <= this.device.maxTransfer;
   }
   #submitLocked(request: BlockRequest, offset: number, length: number): void {
-    const locked = this.#free.pop() ?? new LockedRequest(this.#device, this.#lock, this.#free);
+    const locked = this.#free.pop() ?? new LockedRequest(this.device, this.#lock, this.#free);
     locked.start(request, offset, length, this.#base);
   }
   /** A hint: what is left of the range between block borders is given back. */
   #trim(request: BlockRequest): void {
-    const { blockSize } = this.#device;
+    const { blockSize } = this.device;
     const start = Math.ceil(request.offset / blockSize) * blockSize;
     const end = Math.floor((request.offset + request.length) / blockSize) * blockSize;
     if (start < end) this.#submitLocked(request, start, end - start);
@@ -126,7 +96,7 @@ export class AlignedDevice implements BlockDevice {
     const step = this.#largestStep();
     for (let at = start; at < end; at += step) {
       const operation = { op: BlockOp.Read, offset: at, length: Math.min(step, end - at) };
-      await perform(this.#device, operation, (piece, within, owner) => {
+      await perform(this.device, operation, (piece, within, owner) => {
         forwardPart(request, piece, at + within - offset, owner);
       });
     }
@@ -150,41 +120,41 @@ export class AlignedDevice implements BlockDevice {
   /** Writes `bytes` at any offset. The caller holds the range. */
   async #modify(offset: number, bytes: Buffer, flags: number): Promise<void> {
     const { start, end } = this.#cover(offset, bytes.length);
-    const { blockSize } = this.#device;
+    const { blockSize } = this.device;
     let whole = bytes;
     if (start !== offset || end !== offset + bytes.length) {
       whole = Buffer.allocUnsafe(end - start);
       const tail = end - blockSize;
-      if (start !== offset) (await readBytes(this.#device, start, blockSize)).copy(whole);
+      if (start !== offset) (await readBytes(this.device, start, blockSize)).copy(whole);
       const tailIsRead = tail === start && start !== offset;
       if (end !== offset + bytes.length && !tailIsRead) {
-        (await readBytes(this.#device, tail, blockSize)).copy(whole, tail - start);
+        (await readBytes(this.device, tail, blockSize)).copy(whole, tail - start);
       }
       bytes.copy(whole, offset - start);
     }
     const step = this.#largestStep();
     for (let at = 0; at < whole.length; at += step) {
-      await writeBytes(this.#device, start + at, whole.subarray(at, at + step), flags);
+      await writeBytes(this.device, start + at, whole.subarray(at, at + step), flags);
     }
   }
   /** Whole blocks by WRITE ZEROES, the edges by read-modify-write. The caller holds the range. */
   async #zero(offset: number, length: number, flags: number): Promise<void> {
-    const { blockSize } = this.#device;
+    const { blockSize } = this.device;
     const end = offset + length;
     const firstWhole = Math.min(end, Math.ceil(offset / blockSize) * blockSize);
     const lastWhole = Math.max(firstWhole, Math.floor(end / blockSize) * blockSize);
     const writeFlags = flags & BlockFlag.Fua;
     if (firstWhole > offset) await this.#modify(offset, Buffer.alloc(firstWhole - offset), writeFlags);
-    if (lastWhole > firstWhole) await writeZeroes(this.#device, firstWhole, lastWhole - firstWhole, flags);
+    if (lastWhole > firstWhole) await writeZeroes(this.device, firstWhole, lastWhole - firstWhole, flags);
     if (end > lastWhole) await this.#modify(lastWhole, Buffer.alloc(end - lastWhole), writeFlags);
   }
 
   #cover(offset: number, length: number): { start: number; end: number } {
-    const { blockSize } = this.#device;
+    const { blockSize } = this.device;
     return { start: offset - (offset % blockSize), end: Math.ceil((offset + length) / blockSize) * blockSize };
   }
   #largestStep(): number {
-    const { maxTransfer, blockSize } = this.#device;
+    const { maxTransfer, blockSize } = this.device;
     return Math.max(blockSize, maxTransfer - (maxTransfer % blockSize));
   }
   #exclusive(offset: number, length: number): Promise<RangeHolder> {

@@ -1,6 +1,7 @@
 // A device that misbehaves on demand: errors, errors after data, completions held back and let go in any order.
 import type { BlockDevice, BlockRequest, BlockStatus } from './block-device.js';
 import { ForwardRequest } from './forward-request.js';
+import { ForwardingDevice } from './forwarding-device.js';
 
 export interface Fault {
   /** What the request ends with, without reaching the device behind (with `afterData`: having reached it). */
@@ -15,43 +16,15 @@ export interface Fault {
 export type FaultPlan = (request: BlockRequest, index: number) => Fault | null;
 
 /** Passes requests to another device except where its plan says otherwise. */
-export class FaultDevice implements BlockDevice {
+export class FaultDevice extends ForwardingDevice {
   /** May be replaced at any time. */
   plan: FaultPlan;
-  readonly #device: BlockDevice;
   readonly #held: (() => void)[] = [];
   #index = 0;
 
   constructor(device: BlockDevice, plan: FaultPlan = () => null) {
-    this.#device = device;
+    super(device);
     this.plan = plan;
-  }
-  get sizeBytes(): number {
-    return this.#device.sizeBytes;
-  }
-  get blockSize(): number {
-    return this.#device.blockSize;
-  }
-  get physicalBlockSize(): number {
-    return this.#device.physicalBlockSize;
-  }
-  get optimalIoSize(): number {
-    return this.#device.optimalIoSize;
-  }
-  get maxTransfer(): number {
-    return this.#device.maxTransfer;
-  }
-  get readOnly(): boolean {
-    return this.#device.readOnly;
-  }
-  get writeCache(): boolean {
-    return this.#device.writeCache;
-  }
-  get canTrim(): boolean {
-    return this.#device.canTrim;
-  }
-  get canWriteZeroes(): boolean {
-    return this.#device.canWriteZeroes;
   }
   /** Requests that wait for `release`. */
   get held(): number {
@@ -69,15 +42,12 @@ export class FaultDevice implements BlockDevice {
   submit(request: BlockRequest): void {
     const fault = this.plan(request, this.#index++);
     if (!fault) {
-      this.#device.submit(request);
+      this.device.submit(request);
     } else if (fault.hold === 'before') {
       this.#held.push(() => this.#run(request, fault));
     } else {
       this.#run(request, fault);
     }
-  }
-  close(): Promise<void> {
-    return this.#device.close();
   }
 
   #run(request: BlockRequest, fault: Fault): void {
@@ -91,7 +61,7 @@ export class FaultDevice implements BlockDevice {
       else end();
     });
     forward.stand(request);
-    this.#device.submit(forward);
+    this.device.submit(forward);
   }
 }
 

@@ -3,6 +3,7 @@ import { AppError } from '../util/errors.js';
 import { type BlockDevice, BlockOp, type BlockRequest, BlockStatus } from './block-device.js';
 import { checkRequest } from './check-request.js';
 import { ForwardRequest } from './forward-request.js';
+import { ForwardingDevice } from './forwarding-device.js';
 
 /** `start` and `length` are bytes and multiples of the block size of the device behind. */
 export interface SliceOptions {
@@ -12,11 +13,10 @@ export interface SliceOptions {
 }
 
 /** Serves `length` bytes from `start` of another device. Closing it leaves that device open: it belongs to others too. */
-export class SliceDevice implements BlockDevice {
-  readonly sizeBytes: number;
+export class SliceDevice extends ForwardingDevice {
   /** Where the window begins on the device behind, in bytes. */
   readonly start: number;
-  readonly #device: BlockDevice;
+  readonly #length: number;
   readonly #readOnly: boolean;
   readonly #free: SliceRequest[] = [];
   #inFlight = 0;
@@ -25,6 +25,7 @@ export class SliceDevice implements BlockDevice {
 
   /** Throws AppError ERR_USAGE if the window is unaligned or not inside the device. */
   constructor(device: BlockDevice, { start, length, readOnly = false }: SliceOptions) {
+    super(device);
     const aligned = start % device.blockSize === 0 && length % device.blockSize === 0;
     if (!aligned || start < 0 || length < 0 || !(start + length <= device.sizeBytes)) {
       throw new AppError(
@@ -32,38 +33,19 @@ export class SliceDevice implements BlockDevice {
         `${length} bytes at ${start} are no part of a disk of ${device.sizeBytes} bytes with blocks of ${device.blockSize}`,
       );
     }
-    this.#device = device;
     this.start = start;
     this.#readOnly = readOnly;
-    this.sizeBytes = length;
+    this.#length = length;
   }
   /** The device behind. */
   get whole(): BlockDevice {
-    return this.#device;
+    return this.device;
   }
-  get blockSize(): number {
-    return this.#device.blockSize;
+  override get sizeBytes(): number {
+    return this.#length;
   }
-  get physicalBlockSize(): number {
-    return this.#device.physicalBlockSize;
-  }
-  get optimalIoSize(): number {
-    return this.#device.optimalIoSize;
-  }
-  get maxTransfer(): number {
-    return this.#device.maxTransfer;
-  }
-  get readOnly(): boolean {
-    return this.#readOnly || this.#device.readOnly;
-  }
-  get writeCache(): boolean {
-    return this.#device.writeCache;
-  }
-  get canTrim(): boolean {
-    return this.#device.canTrim;
-  }
-  get canWriteZeroes(): boolean {
-    return this.#device.canWriteZeroes;
+  override get readOnly(): boolean {
+    return this.#readOnly || this.device.readOnly;
   }
 
   submit(request: BlockRequest): void {
@@ -75,9 +57,9 @@ export class SliceDevice implements BlockDevice {
     const forward = this.#free.pop() ?? new SliceRequest((done) => this.#give(done));
     forward.stand(request, request.op === BlockOp.Flush ? 0 : this.start);
     this.#inFlight++;
-    this.#device.submit(forward);
+    this.device.submit(forward);
   }
-  close(): Promise<void> {
+  override close(): Promise<void> {
     this.#closing ??= new Promise((resolve) => {
       if (this.#inFlight === 0) resolve();
       else this.#closed = resolve;

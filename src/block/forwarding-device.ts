@@ -1,0 +1,42 @@
+// The base of devices that stand before another one: what they say of themselves is what that one says.
+import type { BlockDevice, BlockRequest } from './block-device.js';
+
+export abstract class ForwardingDevice implements BlockDevice {
+  /** The device behind. */
+  protected readonly device: BlockDevice;
+
+  constructor(device: BlockDevice) {
+    this.device = device;
+  }
+  get sizeBytes(): number {
+    return this.device.sizeBytes;
+  }
+  get blockSize(): number {
+    return this.device.blockSize;
+  }
+  get physicalBlockSize(): number {
+    return this.device.physicalBlockSize;
+  }
+  get optimalIoSize(): number {
+    return this.device.optimalIoSize;
+  }
+  get maxTransfer(): number {
+    return this.device.maxTransfer;
+  }
+  get readOnly(): boolean {
+    return this.device.readOnly;
+  }
+  get writeCache(): boolean {
+    return this.device.writeCache;
+  }
+  get canTrim(): boolean {
+    return this.device.canTrim;
+  }
+  get canWriteZeroes(): boolean {
+    return this.device.canWriteZeroes;
+  }
+  abstract submit(request: BlockRequest): void;
+  close(): Promise<void> {
+    return this.device.close();
+  }
+}
