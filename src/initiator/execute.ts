@@ -2,7 +2,7 @@
 import { commandName } from '../scsi/opcodes.js';
 import { ScsiStatus } from '../scsi/status.js';
 import { AppError } from '../util/errors.js';
-import type { InitiatorSession } from './session.js';
+import type { RefBuffer } from '../util/ref-buffer.js';
 import { type Task, TaskFailure, type TaskOwner } from './tasks.js';
 import { backoffMs, MOST_RETRIES } from './verdict.js';
 
@@ -29,6 +29,16 @@ export interface ScsiResult {
   readonly residual: number;
 }
 
+/** What a command needs of its session; see there. */
+export interface TaskSlots {
+  readonly lastError: AppError | null;
+  take(owner: TaskOwner): Task | null;
+  setPayload(task: Task, payload: Buffer | null, owner: RefBuffer | null): void;
+  start(task: Task): void;
+  startLater(task: Task, delayMs: number): void;
+  release(task: Task): void;
+}
+
 class Call {
   constructor(
     readonly command: ScsiCommand,
@@ -39,8 +49,8 @@ class Call {
 }
 
 export class CommandRunner implements TaskOwner {
-  readonly #session: InitiatorSession;
-  constructor(session: InitiatorSession) {
+  readonly #session: TaskSlots;
+  constructor(session: TaskSlots) {
     this.#session = session;
   }
 

@@ -7,7 +7,7 @@ import type { RefBuffer } from '../util/ref-buffer.js';
 import type { Timed, TransmitSink } from '../util/stream.js';
 import { InitiatorConnection } from './connection.js';
 import { Counters } from './counters.js';
-import { CommandRunner, type ScsiCommand, type ScsiResult } from './execute.js';
+import { CommandRunner, type ScsiCommand, type ScsiResult, type TaskSlots } from './execute.js';
 import type { ConnectionOutput, InitiatorEnvironment, LoginOptions } from './options.js';
 import { type Task, TaskFailure, type TaskOwner, TaskState, TaskTable } from './tasks.js';
 
@@ -19,7 +19,7 @@ export type SessionOutput =
   | ConnectionOutput
   | { readonly kind: 'unit-attention'; readonly lun: Buffer; readonly sense: Sense };
 
-export class InitiatorSession implements Timed {
+export class InitiatorSession implements Timed, TaskSlots {
   readonly counters = new Counters();
   readonly #login: LoginOptions;
   readonly #environment: InitiatorEnvironment;

@@ -7,8 +7,8 @@ import { diskSize, kernelName, kernelPartitions, loopDevices, mounts, sysAttribu
 import type { Tool } from '../disk/tools.js';
 import { delay } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
-import type { Attachment, AttachRequest } from './attach.js';
 import { removeAttachRecord, writeAttachRecord } from './attach-record.js';
+import type { Attachment, AttachRequest } from './attachment.js';
 
 /** Said once, by the command that attaches. */
 export const FUSE_NOTICE =

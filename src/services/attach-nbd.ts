@@ -6,8 +6,8 @@ import { checkInterrupted, hasTool, missingTool, runTool } from '../disk/run.js'
 import { diskSize, kernelPartitions, sysAttribute, usersOf } from '../disk/sysfs.js';
 import { delay } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
-import type { Attachment, AttachRequest } from './attach.js';
 import { removeAttachRecord, writeAttachRecord } from './attach-record.js';
+import type { Attachment, AttachRequest } from './attachment.js';
 
 const CONNECT_MS = 15_000;
 const SIZE_MS = 5000;

@@ -1,6 +1,7 @@
 // Device nodes made of a session's LUNs, and the rule that a LUN has one writer (SBC has no lock that would help).
 import { AppError, messageOf } from '../util/errors.js';
-import { type Attachment, attachDevice } from './attach.js';
+import { attachDevice } from './attach.js';
+import type { Attachment } from './attachment.js';
 import type { ExportServer } from './export-server.js';
 import { attachedElsewhere, otherPath, type Surroundings, unknownRival } from './second-path.js';
 import type { SessionClients } from './session-clients.js';

@@ -13,15 +13,15 @@ import { ScsiStatus } from '../scsi/status.js';
 import { parseUnmapList } from '../scsi/unmap.js';
 import { checkAborted, gather } from './gather.js';
 import { LIMITS } from './limits.js';
-import type { LogicalUnit } from './logical-unit.js';
 import type { ScsiTask } from './scsi-task.js';
+import type { Unit } from './unit.js';
 
 type Done = Promise<undefined>;
 type UnmapCdb = Extract<PrimaryCdb, { kind: 'unmap' }>;
 type LbaStatusCdb = Extract<PrimaryCdb, { kind: 'get-lba-status' }>;
 
 /** Runs `change` while nothing else changes the disk. */
-async function exclusively(unit: LogicalUnit, task: ScsiTask, change: () => Promise<void>): Promise<void> {
+async function exclusively(unit: Unit, task: ScsiTask, change: () => Promise<void>): Promise<void> {
   await unit.gate.acquireExclusive();
   try {
     checkAborted(task);
@@ -39,7 +39,7 @@ async function wholeData(task: ScsiTask, length: number): Promise<Buffer> {
 }
 
 /** WRITE AND VERIFY: stable storage has taken the bytes, which is all that a file can verify (SBC-3 §5.40). */
-export async function writeAndVerify(unit: LogicalUnit, task: ScsiTask, cdb: BlockCdb): Done {
+export async function writeAndVerify(unit: Unit, task: ScsiTask, cdb: BlockCdb): Done {
   const offset = unit.checkRange(task.cdb, cdb.lba, cdb.blocks);
   if (cdb.byteCheck > 1) throw invalidFieldInCdb('SBC-3 §5.40', 1, 2);
   unit.checkWritable(task);
@@ -52,7 +52,7 @@ export async function writeAndVerify(unit: LogicalUnit, task: ScsiTask, cdb: Blo
 }
 
 /** VERIFY: reads the medium; with BYTCHK 01b or 11b compares it with the Data-Out (SBC-3 §5.33). */
-export async function verify(unit: LogicalUnit, task: ScsiTask, cdb: BlockCdb): Done {
+export async function verify(unit: Unit, task: ScsiTask, cdb: BlockCdb): Done {
   const offset = unit.checkRange(task.cdb, cdb.lba, cdb.blocks);
   if (cdb.byteCheck === 2) throw invalidFieldInCdb('SBC-3 §5.33', 1, 2);
   const { blockSize } = unit.device;
@@ -88,7 +88,7 @@ function miscompare(offset: number): CheckCondition {
 }
 
 /** COMPARE AND WRITE, SBC-3 §5.2: nothing else changes the disk between the two. */
-export async function compareAndWrite(unit: LogicalUnit, task: ScsiTask, cdb: BlockCdb): Done {
+export async function compareAndWrite(unit: Unit, task: ScsiTask, cdb: BlockCdb): Done {
   const offset = unit.checkRange(task.cdb, cdb.lba, cdb.blocks);
   if (cdb.blocks > LIMITS.compareAndWrite) throw invalidFieldInCdb('SBC-3 §5.2', 13);
   unit.checkWritable(task);
@@ -107,7 +107,7 @@ export async function compareAndWrite(unit: LogicalUnit, task: ScsiTask, cdb: Bl
 }
 
 /** ORWRITE(16), SBC-3 §5.6. */
-export async function orWrite(unit: LogicalUnit, task: ScsiTask, cdb: BlockCdb): Done {
+export async function orWrite(unit: Unit, task: ScsiTask, cdb: BlockCdb): Done {
   const offset = unit.checkRange(task.cdb, cdb.lba, cdb.blocks);
   unit.checkWritable(task);
   const total = cdb.blocks * unit.device.blockSize;
@@ -124,7 +124,7 @@ export async function orWrite(unit: LogicalUnit, task: ScsiTask, cdb: BlockCdb):
 }
 
 /** WRITE SAME, SBC-3 §5.45 ff.: one block for the whole range; zeros are left to the device, with UNMAP as holes. */
-export async function writeSame(unit: LogicalUnit, task: ScsiTask, cdb: BlockCdb): Done {
+export async function writeSame(unit: Unit, task: ScsiTask, cdb: BlockCdb): Done {
   const { blockSize } = unit.device;
   const offset = unit.checkRange(task.cdb, cdb.lba, cdb.blocks);
   // WSNZ is set: a count of 0 does not mean "to the end". ANCHOR is not offered. NDOB goes with UNMAP or alone.
@@ -138,7 +138,7 @@ export async function writeSame(unit: LogicalUnit, task: ScsiTask, cdb: BlockCdb
   if (unit.mustFlush(false)) await unit.flushNow();
 }
 
-async function repeat(unit: LogicalUnit, offset: number, total: number, block: Buffer, unmap: boolean): Promise<void> {
+async function repeat(unit: Unit, offset: number, total: number, block: Buffer, unmap: boolean): Promise<void> {
   const zero = block.every((byte) => byte === 0);
   if (zero && unit.device.canWriteZeroes) {
     return unit.run(BlockOp.WriteZeroes, offset, total, undefined, unmap ? 0 : BlockFlag.NoHole);
@@ -151,19 +151,19 @@ async function repeat(unit: LogicalUnit, offset: number, total: number, block: B
 }
 
 /** SYNCHRONIZE CACHE, SBC-3 §5.22: the whole cache, whatever range is named. IMMED is refused: nobody would learn of an error. */
-export async function synchronizeCache(unit: LogicalUnit, _task: ScsiTask, cdb: BlockCdb): Done {
+export async function synchronizeCache(unit: Unit, _task: ScsiTask, cdb: BlockCdb): Done {
   if (cdb.lba + cdb.blocks > unit.blocks) throw new CheckCondition('SBC-3 §5.22', Senses.LbaOutOfRange);
   await unit.flushNow();
 }
 
 /** PRE-FETCH, SBC-3 §5.10: the page cache decides for itself; CONDITION MET says that the blocks can be read. */
-export function preFetch(unit: LogicalUnit, _task: ScsiTask, cdb: BlockCdb): number {
+export function preFetch(unit: Unit, _task: ScsiTask, cdb: BlockCdb): number {
   if (cdb.lba + cdb.blocks > unit.blocks) throw new CheckCondition('SBC-3 §5.10', Senses.LbaOutOfRange);
   return ScsiStatus.ConditionMet;
 }
 
 /** UNMAP, SBC-3 §5.28: every range is checked before the first is given back. They read as zeros afterwards (LBPRZ). */
-export async function unmap(unit: LogicalUnit, task: ScsiTask, cdb: UnmapCdb): Done {
+export async function unmap(unit: Unit, task: ScsiTask, cdb: UnmapCdb): Done {
   if (cdb.anchor) throw invalidFieldInCdb('SBC-3 §5.28', 1, 0);
   if (!unit.device.canTrim) throw new CheckCondition('SBC-3 §5.28', Senses.InvalidOpcode);
   unit.checkWritable(task);
@@ -186,7 +186,7 @@ export async function unmap(unit: LogicalUnit, task: ScsiTask, cdb: UnmapCdb): D
 }
 
 /** GET LBA STATUS, SBC-3 §5.6: one run to the end, as mapped: a device does not tell its holes. */
-export function getLbaStatus(unit: LogicalUnit, task: ScsiTask, cdb: LbaStatusCdb): undefined {
+export function getLbaStatus(unit: Unit, task: ScsiTask, cdb: LbaStatusCdb): undefined {
   if (cdb.lba >= unit.blocks) throw new CheckCondition('SBC-3 §5.6', Senses.LbaOutOfRange);
   const blocks = Math.min(unit.blocks - cdb.lba, 0xffff_ffff);
   reply(task, buildLbaStatus([{ lba: cdb.lba, blocks, status: LbaStatus.Mapped }]), cdb.allocationLength);

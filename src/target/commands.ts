@@ -4,10 +4,10 @@ import { CheckCondition, Senses } from '../scsi/check-condition.js';
 import { ScsiStatus } from '../scsi/status.js';
 import * as block from './block-commands.js';
 import * as identity from './identity-commands.js';
-import type { LogicalUnit } from './logical-unit.js';
 import * as mode from './mode-commands.js';
 import * as reserve from './reserve-commands.js';
 import type { ScsiTask } from './scsi-task.js';
+import type { Unit } from './unit.js';
 
 type Kind = Cdb['kind'];
 type CdbOf<K extends Kind> = Extract<Cdb, { readonly kind: K }>;
@@ -16,7 +16,7 @@ type CdbOf<K extends Kind> = Extract<Cdb, { readonly kind: K }>;
  * CheckCondition or returns another; a promise is awaited.
  */
 export type Command<K extends Kind> = (
-  unit: LogicalUnit,
+  unit: Unit,
   task: ScsiTask,
   cdb: CdbOf<K>,
 ) => number | undefined | Promise<number | undefined>;
@@ -59,7 +59,7 @@ const COMMANDS: { readonly [K in Kind]: Command<K> } = {
 };
 
 /** Runs one command to its end. What it throws before the first await is thrown here. */
-export function runCommand<K extends Kind>(unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<K>): void {
+export function runCommand<K extends Kind>(unit: Unit, task: ScsiTask, cdb: CdbOf<K>): void {
   const command: Command<K> = COMMANDS[cdb.kind as K];
   const result = command(unit, task, cdb);
   if (!(result instanceof Promise)) {

@@ -22,8 +22,8 @@ import { buildExtendedInquiry, buildSupportedPages, buildUnitSerial, VpdPage } f
 import { buildBlockCharacteristics, buildBlockLimits, buildProvisioning, ProvisioningType } from '../scsi/vpd-block.js';
 import { reply } from './block-commands.js';
 import { LIMITS } from './limits.js';
-import type { LogicalUnit } from './logical-unit.js';
 import type { ScsiTask } from './scsi-task.js';
+import type { Unit } from './unit.js';
 
 type CdbOf<K extends PrimaryCdb['kind']> = Extract<PrimaryCdb, { kind: K }>;
 
@@ -54,7 +54,7 @@ export function inquiryData(product: string, qualifier: number = Qualifier.Conne
   };
 }
 
-export function inquiry(unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'inquiry'>): undefined {
+export function inquiry(unit: Unit, task: ScsiTask, cdb: CdbOf<'inquiry'>): undefined {
   if (cdb.page === null) {
     reply(task, buildInquiry(inquiryData(unit.name)), cdb.allocationLength);
     return;
@@ -64,7 +64,7 @@ export function inquiry(unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'inquiry'>
   reply(task, build(unit, task), cdb.allocationLength);
 }
 
-type PageBuilder = (unit: LogicalUnit, task: ScsiTask) => Buffer;
+type PageBuilder = (unit: Unit, task: ScsiTask) => Buffer;
 const PAGES: ReadonlyMap<number, PageBuilder> = new Map<number, PageBuilder>([
   [VpdPage.SupportedPages, () => buildSupportedPages([...PAGES.keys()])],
   [VpdPage.UnitSerialNumber, (unit) => buildUnitSerial(unit.serial)],
@@ -76,7 +76,7 @@ const PAGES: ReadonlyMap<number, PageBuilder> = new Map<number, PageBuilder>([
   [VpdPage.LogicalBlockProvisioning, provisioning],
 ]);
 
-function deviceIdentification(unit: LogicalUnit, task: ScsiTask): Buffer {
+function deviceIdentification(unit: Unit, task: ScsiTask): Buffer {
   const { targetPort } = task.nexus;
   const targetName = targetPort.slice(0, targetPort.indexOf(',t,'));
   const tag = Number.parseInt(targetPort.slice(targetPort.indexOf(',t,0x') + 5), 16);
@@ -90,7 +90,7 @@ function deviceIdentification(unit: LogicalUnit, task: ScsiTask): Buffer {
   ]);
 }
 
-function extendedInquiry(unit: LogicalUnit): Buffer {
+function extendedInquiry(unit: Unit): Buffer {
   return buildExtendedInquiry({
     headOfQueue: true,
     ordered: true,
@@ -101,7 +101,7 @@ function extendedInquiry(unit: LogicalUnit): Buffer {
   });
 }
 
-function blockLimits(unit: LogicalUnit): Buffer {
+function blockLimits(unit: Unit): Buffer {
   const { blockSize, optimalIoSize, physicalBlockSize, canTrim } = unit.device;
   const granularity = Math.max(1, physicalBlockSize, 4096) / blockSize;
   return buildBlockLimits({
@@ -119,7 +119,7 @@ function blockLimits(unit: LogicalUnit): Buffer {
   });
 }
 
-function provisioning(unit: LogicalUnit): Buffer {
+function provisioning(unit: Unit): Buffer {
   const { canTrim } = unit.device;
   return buildProvisioning({
     thresholdExponent: 0,
@@ -132,11 +132,11 @@ function provisioning(unit: LogicalUnit): Buffer {
   });
 }
 
-export function readCapacity10(unit: LogicalUnit, task: ScsiTask): undefined {
+export function readCapacity10(unit: Unit, task: ScsiTask): undefined {
   reply(task, buildReadCapacity10({ blocks: unit.blocks, blockSize: unit.device.blockSize }), 8);
 }
 
-export function readCapacity16(unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'read-capacity-16'>): undefined {
+export function readCapacity16(unit: Unit, task: ScsiTask, cdb: CdbOf<'read-capacity-16'>): undefined {
   const { blockSize, physicalBlockSize, canTrim } = unit.device;
   const data = buildReadCapacity16({
     blocks: unit.blocks,
@@ -150,7 +150,7 @@ export function readCapacity16(unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'re
   reply(task, data, cdb.allocationLength);
 }
 
-export function reportLuns(_unit: LogicalUnit | null, task: ScsiTask, cdb: CdbOf<'report-luns'>): undefined {
+export function reportLuns(_unit: Unit | null, task: ScsiTask, cdb: CdbOf<'report-luns'>): undefined {
   // 0: single-level units, 1: well known ones (there are none), 2: both (SPC-4 §6.33).
   if (cdb.selectReport > 2) throw invalidFieldInCdb('SPC-4 §6.33', 2);
   if (cdb.allocationLength < 16) throw invalidFieldInCdb('SPC-4 §6.33', 6);
@@ -159,7 +159,7 @@ export function reportLuns(_unit: LogicalUnit | null, task: ScsiTask, cdb: CdbOf
 }
 
 /** REQUEST SENSE: a waiting UNIT ATTENTION as data, else NO SENSE (SPC-4 §6.39). */
-export function requestSense(unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'request-sense'>): undefined {
+export function requestSense(unit: Unit, task: ScsiTask, cdb: CdbOf<'request-sense'>): undefined {
   const sense = task.nexus.takeAttention(unit) ?? Senses.None;
   reply(task, cdb.descriptor ? buildDescriptorSense(sense) : buildFixedSense(sense), cdb.allocationLength);
 }
@@ -172,7 +172,7 @@ function isOffered({ opcode, serviceAction }: CommandUsage): boolean {
 }
 const OFFERED: readonly CommandUsage[] = COMMAND_USAGE.filter(isOffered);
 
-export function reportOpcodes(_unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'report-opcodes'>): undefined {
+export function reportOpcodes(_unit: Unit, task: ScsiTask, cdb: CdbOf<'report-opcodes'>): undefined {
   const { query } = cdb;
   if (query.kind === 'all') {
     reply(task, buildAllOpcodes(OFFERED, cdb.timeouts), cdb.allocationLength);
@@ -190,7 +190,7 @@ export function reportOpcodes(_unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'re
   reply(task, buildOneOpcode(found, cdb.timeouts), cdb.allocationLength);
 }
 
-export function reportTmfs(_unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'report-tmfs'>): undefined {
+export function reportTmfs(_unit: Unit, task: ScsiTask, cdb: CdbOf<'report-tmfs'>): undefined {
   if (cdb.allocationLength < 4) throw invalidFieldInCdb('SPC-4 §6.36', 6);
   const data = buildSupportedTmfs(
     {

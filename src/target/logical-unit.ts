@@ -18,6 +18,7 @@ import { readBlocks } from './read-transfer.js';
 import { accessOf, Reservations } from './reservations.js';
 import type { ScsiTask } from './scsi-task.js';
 import { abortAll, TaskSet } from './task-set.js';
+import type { Unit } from './unit.js';
 import { WriteGate } from './write-gate.js';
 import { writeBlocks } from './write-transfer.js';
 
@@ -30,7 +31,7 @@ export interface LogicalUnitOptions {
   readonly pool?: BufferPool;
 }
 
-export class LogicalUnit {
+export class LogicalUnit implements Unit {
   readonly name: string;
   readonly serial: string;
   readonly device: BlockDevice;

@@ -20,12 +20,12 @@ import {
 } from '../scsi/mode-pages.js';
 import { reply } from './block-commands.js';
 import { gather } from './gather.js';
-import type { LogicalUnit } from './logical-unit.js';
 import type { ModeState } from './mode-state.js';
 import type { ScsiTask } from './scsi-task.js';
+import type { Unit } from './unit.js';
 
 type CdbOf<K extends PrimaryCdb['kind']> = Extract<PrimaryCdb, { kind: K }>;
-type PageBuilder = (unit: LogicalUnit, pageControl: number) => Buffer;
+type PageBuilder = (unit: Unit, pageControl: number) => Buffer;
 
 /** The pages of a unit in ascending order. Changeable values are a mask: 1 for each bit that MODE SELECT may set. */
 const PAGES: ReadonlyMap<number, PageBuilder> = new Map<number, PageBuilder>([
@@ -54,7 +54,7 @@ function controlPage(mode: ModeState, control: number): Buffer {
   });
 }
 
-export function modeSense(unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'mode-sense'>): undefined {
+export function modeSense(unit: Unit, task: ScsiTask, cdb: CdbOf<'mode-sense'>): undefined {
   if (cdb.pageControl === PageControl.Saved)
     throw new CheckCondition('SPC-4 §6.11.3', Senses.SavingParametersNotSupported);
   // Subpage FFh asks for all subpages, and page_0 is the only one of each page.
@@ -76,7 +76,7 @@ export function modeSense(unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'mode-se
   reply(task, data, cdb.allocationLength);
 }
 
-export async function modeSelect(unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'mode-select'>): Promise<undefined> {
+export async function modeSelect(unit: Unit, task: ScsiTask, cdb: CdbOf<'mode-select'>): Promise<undefined> {
   if (!cdb.pageFormat && cdb.parameterListLength > 0) throw invalidFieldInCdb('SPC-4 §6.9', 1, 4);
   if (cdb.save) throw invalidFieldInCdb('SPC-4 §6.9', 1, 0);
   const list = await gather(task, cdb.parameterListLength);
@@ -97,7 +97,7 @@ export async function modeSelect(unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'
 }
 
 /** Bits that cannot be changed must be what they are (SPC-4 §6.9.1). */
-function checkPage(unit: LogicalUnit, page: ModePage, offset: number): void {
+function checkPage(unit: Unit, page: ModePage, offset: number): void {
   const build = page.subpage === 0 ? PAGES.get(page.code) : undefined;
   if (build === undefined) throw invalidFieldInParameterList('SPC-4 §6.9', offset);
   const current = build(unit, PageControl.Current);
@@ -132,13 +132,13 @@ function takeOver(mode: ModeState, page: ModePage): boolean {
 }
 
 /** START STOP UNIT: a file is always ready. What would stop it makes its writes stable, unless NO_FLUSH says not to. */
-export async function startStop(unit: LogicalUnit, _task: ScsiTask, cdb: CdbOf<'start-stop'>): Promise<undefined> {
+export async function startStop(unit: Unit, _task: ScsiTask, cdb: CdbOf<'start-stop'>): Promise<undefined> {
   if (cdb.powerCondition !== 0) throw invalidFieldInCdb('SBC-3 §5.23', 4, 7);
   if (cdb.loadEject) throw invalidFieldInCdb('SBC-3 §5.23', 4, 1);
   if (!cdb.start && !cdb.noFlush) await unit.flushNow();
 }
 
 /** PREVENT ALLOW MEDIUM REMOVAL: the medium of a fixed disk never goes, so both are true at once. */
-export function preventAllow(_unit: LogicalUnit, _task: ScsiTask, cdb: CdbOf<'prevent-allow'>): undefined {
+export function preventAllow(_unit: Unit, _task: ScsiTask, cdb: CdbOf<'prevent-allow'>): undefined {
   if (cdb.prevent > 1) throw invalidFieldInCdb('SBC-3 §5.12', 4, 1);
 }

@@ -1,6 +1,5 @@
 // An I_T nexus (RFC 7143 §4.4.3, SAM-5 §4.8): one initiator port with one target port, and the conditions that wait for it.
 import type { Sense } from '../scsi/sense.js';
-import type { LogicalUnit } from './logical-unit.js';
 
 /** Conditions kept for one logical unit; the oldest are dropped beyond it. A peer that never asks must not cost memory. */
 const MOST_CONDITIONS = 8;
@@ -13,7 +12,8 @@ export class Nexus {
   readonly initiatorName: string;
   /** The 6 bytes of the ISID. */
   readonly isid: Buffer;
-  readonly #conditions = new Map<LogicalUnit, Sense[]>();
+  /** By logical unit, which is only told apart from others here. */
+  readonly #conditions = new Map<object, Sense[]>();
 
   constructor(initiatorName: string, isid: Buffer, targetName: string, tag: number) {
     this.initiatorName = initiatorName;
@@ -28,7 +28,7 @@ export class Nexus {
   }
 
   /** Establishes a UNIT ATTENTION condition. The same condition twice is one. */
-  attention(unit: LogicalUnit, sense: Sense): void {
+  attention(unit: object, sense: Sense): void {
     const waiting = this.#conditions.get(unit);
     if (!waiting) {
       this.#conditions.set(unit, [sense]);
@@ -40,11 +40,11 @@ export class Nexus {
   }
 
   /** The oldest condition of `unit`, which is cleared by being reported; null if there is none. */
-  takeAttention(unit: LogicalUnit): Sense | null {
+  takeAttention(unit: object): Sense | null {
     return this.#conditions.get(unit)?.shift() ?? null;
   }
 
-  hasAttention(unit: LogicalUnit): boolean {
+  hasAttention(unit: object): boolean {
     const waiting = this.#conditions.get(unit);
     return waiting !== undefined && waiting.length > 0;
   }

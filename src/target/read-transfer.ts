@@ -4,15 +4,15 @@ import { ScsiStatus } from '../scsi/status.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
 import { deviceSense } from './device-status.js';
 import { LIMITS } from './limits.js';
-import type { LogicalUnit } from './logical-unit.js';
 import type { Resumable, ScsiTask } from './scsi-task.js';
+import type { Unit } from './unit.js';
 
 /** Finished transfers kept for the next commands. */
 const MOST_KEPT = 256;
 const kept: ReadTransfer[] = [];
 
 /** Sends `length` bytes from `offset` and ends the task. Both are whole blocks inside the device; `length` may be 0. */
-export function readBlocks(unit: LogicalUnit, task: ScsiTask, offset: number, length: number): void {
+export function readBlocks(unit: Unit, task: ScsiTask, offset: number, length: number): void {
   const transfer = kept.pop() ?? new ReadTransfer();
   transfer.start(unit, task, offset, length);
 }
@@ -26,10 +26,10 @@ class ReadTransfer implements BlockRequest, Resumable {
   readonly payload = null;
   readonly payloadOwner = null;
   #end = 0;
-  #unit: LogicalUnit | null = null;
+  #unit: Unit | null = null;
   #task: ScsiTask | null = null;
 
-  start(unit: LogicalUnit, task: ScsiTask, offset: number, length: number): void {
+  start(unit: Unit, task: ScsiTask, offset: number, length: number): void {
     this.#unit = unit;
     this.#task = task;
     this.offset = offset;

@@ -2,11 +2,15 @@
 import { CheckCondition, invalidFieldInParameterList, Senses } from '../scsi/check-condition.js';
 import { ScsiOp } from '../scsi/opcodes.js';
 import { type Registration, ReservationType as Type } from '../scsi/persistent-reserve.js';
-import type { LogicalUnit } from './logical-unit.js';
 import type { Nexus } from './nexus.js';
 
 /** What a command does, as far as reservations ask. */
 export type Access = 'free' | 'harmless' | 'read' | 'write';
+
+/** What is reserved, and who is to hear of it. */
+interface ReservedUnit {
+  readonly nexuses: ReadonlySet<Nexus>;
+}
 
 /** Registrations of one unit. */
 const MOST_REGISTRATIONS = 256;
@@ -81,7 +85,7 @@ export function isReservationType(type: number): boolean {
 }
 
 export class Reservations {
-  readonly #unit: LogicalUnit;
+  readonly #unit: ReservedUnit;
   #reserved: Nexus | null = null;
   /** By Nexus.key: a registration outlives its session. */
   readonly #registered = new Map<string, Registered>();
@@ -89,7 +93,7 @@ export class Reservations {
   #held: { readonly type: number; readonly holder: string | null } | null = null;
   #generation = 0;
 
-  constructor(unit: LogicalUnit) {
+  constructor(unit: ReservedUnit) {
     this.#unit = unit;
   }
 

@@ -13,23 +13,23 @@ import {
 import { ScsiStatus } from '../scsi/status.js';
 import { reply } from './block-commands.js';
 import { gather } from './gather.js';
-import type { LogicalUnit } from './logical-unit.js';
 import { isReservationType } from './reservations.js';
 import type { ScsiTask } from './scsi-task.js';
+import type { Unit } from './unit.js';
 
 type CdbOf<K extends PrimaryCdb['kind']> = Extract<PrimaryCdb, { kind: K }>;
 /** Every list but that of REGISTER AND MOVE, which is not offered. */
 const LIST_LENGTH = 24;
 
-export function reserve(unit: LogicalUnit, task: ScsiTask): number {
+export function reserve(unit: Unit, task: ScsiTask): number {
   return unit.reservations.reserve(task.nexus) ? ScsiStatus.Good : ScsiStatus.ReservationConflict;
 }
 
-export function release(unit: LogicalUnit, task: ScsiTask): number {
+export function release(unit: Unit, task: ScsiTask): number {
   return unit.reservations.release(task.nexus) ? ScsiStatus.Good : ScsiStatus.ReservationConflict;
 }
 
-export function persistentReserveIn(unit: LogicalUnit, task: ScsiTask, cdb: CdbOf<'persistent-reserve-in'>): undefined {
+export function persistentReserveIn(unit: Unit, task: ScsiTask, cdb: CdbOf<'persistent-reserve-in'>): undefined {
   const { reservations } = unit;
   const { generation } = reservations;
   const send = (data: Buffer): void => reply(task, data, cdb.allocationLength);
@@ -59,7 +59,7 @@ export function persistentReserveIn(unit: LogicalUnit, task: ScsiTask, cdb: CdbO
 }
 
 export async function persistentReserveOut(
-  unit: LogicalUnit,
+  unit: Unit,
   task: ScsiTask,
   cdb: CdbOf<'persistent-reserve-out'>,
 ): Promise<number> {
@@ -78,7 +78,7 @@ export async function persistentReserveOut(
 
 /** False: RESERVATION CONFLICT. */
 async function act(
-  unit: LogicalUnit,
+  unit: Unit,
   task: ScsiTask,
   cdb: CdbOf<'persistent-reserve-out'>,
   out: ReserveOut,

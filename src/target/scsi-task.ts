@@ -2,7 +2,6 @@
 // The logical unit sees this interface only: how data and status travel is the business of the connection.
 import type { RefBuffer } from '../util/ref-buffer.js';
 import type { Nexus } from './nexus.js';
-import type { MappedLun } from './target-node.js';
 
 /** SAM-5 §8.6: how a command may be ordered against the others of its task set. */
 export const TaskAttribute = { Untagged: 0, Simple: 1, Ordered: 2, HeadOfQueue: 3, Aca: 4 } as const;
@@ -26,9 +25,10 @@ export interface ScsiTask {
   /** 16 bytes, valid for the life of the task. */
   readonly cdb: Buffer;
   readonly nexus: Nexus;
-  readonly mapped: MappedLun;
-  /** Every LUN of the initiator, for REPORT LUNS. */
-  readonly luns: ReadonlyMap<number, MappedLun>;
+  /** How the initiator sees the unit. */
+  readonly mapped: { readonly readOnly: boolean };
+  /** Every LUN of the initiator by its number, for REPORT LUNS. */
+  readonly luns: ReadonlyMap<number, unknown>;
   readonly attribute: number;
   /** Bytes that the initiator offers (W bit) and expects (R bit): its Expected Data Transfer Length, or 0. */
   readonly dataOutLength: number;

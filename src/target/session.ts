@@ -7,13 +7,14 @@ import type { PduWriter } from '../iscsi/wire/pdu-writer.js';
 import { HIGH_WATER, type TransmitSink } from '../util/stream.js';
 import type { TargetContext } from './context.js';
 import type { ConnectionHost } from './events.js';
-import { IscsiTask } from './iscsi-task.js';
+import { IscsiTask, type TaskSession } from './iscsi-task.js';
 import { LIMITS } from './limits.js';
 import type { LogicalUnit } from './logical-unit.js';
 import type { Nexus } from './nexus.js';
 import type { Resumable } from './scsi-task.js';
 import type { RegisteredSession } from './session-registry.js';
 import type { MappedLun } from './target-node.js';
+import type { Solicitor } from './transfer-session.js';
 
 /** Read data being fetched from devices for one connection, in bytes: two pieces of the largest kind. */
 const MOST_FETCHED = HIGH_WATER;
@@ -38,7 +39,7 @@ export interface SessionOptions {
   readonly statSn: StatusSequence;
 }
 
-export class TargetSession implements RegisteredSession {
+export class TargetSession implements RegisteredSession, TaskSession {
   readonly context: TargetContext;
   readonly host: ConnectionHost;
   readonly sink: TransmitSink;
@@ -60,7 +61,7 @@ export class TargetSession implements RegisteredSession {
   #nextTtt = 0;
   #fetching = 0;
   readonly #fetchers: Resumable[] = [];
-  readonly #starved = new Set<IscsiTask>();
+  readonly #starved = new Set<Solicitor>();
   #windowClosed = false;
   /** Whether units and registry have been told. */
   #left = false;
@@ -166,14 +167,14 @@ export class TargetSession implements RegisteredSession {
     return at >= 0;
   }
 
-  /** Whether an R2T for `bytes` may go out now; if not, `task.solicit` is called again when there may be room. */
-  maySolicit(bytes: number, task: IscsiTask): boolean {
+  /** Whether an R2T for `bytes` may go out now; if not, `waiter.solicit` is called again when there may be room. */
+  maySolicit(bytes: number, waiter: Solicitor): boolean {
     const own = this.solicited === 0 || this.solicited + bytes <= LIMITS.solicitedPerConnection;
     if (own && this.context.memory.reserve(bytes)) {
       this.solicited += bytes;
       return true;
     }
-    this.#starved.add(task);
+    this.#starved.add(waiter);
     this.context.memory.wait(this.#wake);
     return false;
   }
@@ -182,7 +183,7 @@ export class TargetSession implements RegisteredSession {
     if (this.#ended !== null) return;
     const starved = [...this.#starved];
     this.#starved.clear();
-    for (const task of starved) task.solicit();
+    for (const waiter of starved) waiter.solicit();
     if (!this.#windowClosed) return;
     if (this.context.memory.exhausted) this.context.memory.wait(this.#wake);
     // An initiator that has used up its window and waits for nothing else must be told that it is open again.

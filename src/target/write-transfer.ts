@@ -4,8 +4,8 @@ import { ScsiStatus } from '../scsi/status.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
 import { deviceSense } from './device-status.js';
 import { LIMITS } from './limits.js';
-import type { LogicalUnit } from './logical-unit.js';
 import type { DataOutReceiver, Resumable, ScsiTask } from './scsi-task.js';
+import type { Unit } from './unit.js';
 
 const MOST_KEPT = 256;
 const keptTransfers: WriteTransfer[] = [];
@@ -15,13 +15,13 @@ const keptPieces: PieceWrite[] = [];
  * Writes `length` bytes of the task's Data-Out at `offset` and ends the task; whole blocks inside the device, at least one.
  * `durable` puts them on stable storage before the status (FUA, or a write cache that is switched off).
  */
-export function writeBlocks(unit: LogicalUnit, task: ScsiTask, offset: number, length: number, durable: boolean): void {
+export function writeBlocks(unit: Unit, task: ScsiTask, offset: number, length: number, durable: boolean): void {
   const transfer = keptTransfers.pop() ?? new WriteTransfer();
   transfer.start(unit, task, offset, length, durable);
 }
 
 class WriteTransfer implements DataOutReceiver {
-  #unit: LogicalUnit | null = null;
+  #unit: Unit | null = null;
   #task: ScsiTask | null = null;
   #offset = 0;
   #total = 0;
@@ -36,7 +36,7 @@ class WriteTransfer implements DataOutReceiver {
   #gatheredLength = 0;
   #gatheredSize = 0;
 
-  start(unit: LogicalUnit, task: ScsiTask, offset: number, length: number, durable: boolean): void {
+  start(unit: Unit, task: ScsiTask, offset: number, length: number, durable: boolean): void {
     this.#unit = unit;
     this.#task = task;
     this.#offset = offset;
@@ -60,7 +60,7 @@ class WriteTransfer implements DataOutReceiver {
     while (done < piece.length) done += this.#gather(unit, piece, done, at + done);
   }
 
-  #gather(unit: LogicalUnit, piece: Buffer, from: number, at: number): number {
+  #gather(unit: Unit, piece: Buffer, from: number, at: number): number {
     if (this.#gathered === null) {
       this.#gatheredAt = at;
       this.#gatheredLength = 0;
@@ -79,7 +79,7 @@ class WriteTransfer implements DataOutReceiver {
     return length;
   }
 
-  #write(unit: LogicalUnit, payload: Buffer, owner: RefBuffer, at: number): void {
+  #write(unit: Unit, payload: Buffer, owner: RefBuffer, at: number): void {
     // After a failure the rest is taken and dropped: the initiator was promised that it may send it.
     if (this.#failure !== BlockStatus.Ok) {
       this.#task?.release(payload.length);
@@ -136,7 +136,7 @@ class WriteTransfer implements DataOutReceiver {
     this.#finish(unit, task);
   }
 
-  #finish(unit: LogicalUnit, task: ScsiTask): void {
+  #finish(unit: Unit, task: ScsiTask): void {
     const failure = this.#failure;
     const lba = this.#failedAt / unit.device.blockSize;
     this.#unit = null;
@@ -157,9 +157,9 @@ class PieceWrite implements BlockRequest, Resumable {
   payload: Buffer | null = null;
   payloadOwner: RefBuffer | null = null;
   #transfer: WriteTransfer | null = null;
-  #unit: LogicalUnit | null = null;
+  #unit: Unit | null = null;
 
-  start(transfer: WriteTransfer, unit: LogicalUnit, payload: Buffer, owner: RefBuffer, offset: number): void {
+  start(transfer: WriteTransfer, unit: Unit, payload: Buffer, owner: RefBuffer, offset: number): void {
     owner.retain();
     this.#transfer = transfer;
     this.#unit = unit;

@@ -17,7 +17,8 @@ import {
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_PARAMS } from '../../src/iscsi/params.js';
-import { type Attachment, attachDevice } from '../../src/services/attach.js';
+import { attachDevice } from '../../src/services/attach.js';
+import type { Attachment } from '../../src/services/attachment.js';
 import type { DeviceInfo, SessionInfo } from '../../src/services/session-info.js';
 import { serveControl } from '../../src/transport/control.js';
 

@@ -14,6 +14,8 @@ const tree: Record<string, string> = {
   'src/target/bad-socket.ts': 'node:net',
   'src/iscsi/bad-cycle-a.ts': './bad-cycle-b.js',
   'src/iscsi/bad-cycle-b.ts': './bad-cycle-a.js',
+  'src/nbd/bad-type-cycle-a.ts': './bad-type-cycle-b.js',
+  'src/nbd/bad-type-cycle-b.ts': './bad-type-cycle-a.js',
   'src/commands/good-downward.ts': '../services/login.js',
   'src/target/good-skip.ts': '../scsi/cdb.js',
   'src/transport/good-socket.ts': 'node:net',
@@ -26,7 +28,10 @@ before(async () => {
   await cp('biome.json', join(folder, 'biome.json'));
   for (const [path, specifier] of Object.entries(tree)) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
-    await writeFile(join(folder, path), `import { x } from '${specifier}';\n\nexport const y = () => x;\n`);
+    const text = path.includes('type')
+      ? `import type { X } from '${specifier}';\n\nexport type Y = X | null;\n`
+      : `import { x } from '${specifier}';\n\nexport const y = () => x;\n`;
+    await writeFile(join(folder, path), text);
   }
   report = await new Promise((resolve) => {
     const args = ['lint', '--vcs-enabled=false', '--max-diagnostics=none', '--reporter=github'];
