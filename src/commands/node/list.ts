@@ -1,6 +1,6 @@
 // The node records, one line each.
-import { BaseCommand } from '../../cli/base-command.js';
-import { portalFlag, printLevelFlag, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
+import { printLevelFlag } from '../../cli/flags.js';
+import { NodeCommand, nodeArgs, nodeFlags } from '../../cli/node-command.js';
 import { nodeLine, nodeTree } from '../../cli/render/iscsiadm.js';
 import { nodeJson } from '../../cli/render/json.js';
 import { table } from '../../cli/render/table.js';
@@ -8,22 +8,15 @@ import type { nodeList } from '../../cli/schemas/node.js';
 import type { Result } from '../../cli/schemas/parts.js';
 import { formatPortal } from '../../iscsi/portal.js';
 
-export default class NodeList extends BaseCommand {
+export default class NodeList extends NodeCommand {
   static override summary = 'List the known targets';
   static override examples = ['<%= config.bin %> node list', '<%= config.bin %> node list -P 1'];
-  static override args = { target: targetArg() };
-  static override flags = { targetname: targetFlag(), portal: portalFlag(), print: printLevelFlag(1) };
+  static override args = nodeArgs;
+  static override flags = { ...nodeFlags, print: printLevelFlag(1) };
 
   async run(): Promise<Result<typeof nodeList>> {
     const { args, flags } = await this.parse(NodeList);
-    const { chooseNodes } = await import('../../services/records-choose.js');
-    const { items, warnings } = await chooseNodes(this.paths, {
-      target: sameOf(args.target, flags.targetname, '--targetname'),
-      portal: flags.portal && { address: flags.portal.address, port: flags.portal.explicitPort },
-      all: true,
-      suffix: this.toTerminal,
-    });
-    for (const text of warnings) this.warning(text);
+    const items = await this.chosenNodes({ args, flags });
     const refs = items.map(({ ref }) => ref);
     if (flags.print === 1) this.render(nodeTree(refs));
     else if (flags.print === 0 || !this.toTerminal) this.render(refs.map(nodeLine).join(''));

@@ -1,8 +1,8 @@
 // `node login`: a session to each chosen target, and its LUNs as devices.
 import { Flags } from '@oclif/core';
-import { BaseCommand } from '../../cli/base-command.js';
 import { credentialFlags, readCredentials } from '../../cli/credentials.js';
-import { portalFlag, refuseAllOf, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
+import { refuseAllOf } from '../../cli/flags.js';
+import { NodeCommand, nodeArgs, nodeFlags } from '../../cli/node-command.js';
 import { deviceTable } from '../../cli/render/devices.js';
 import { loginDoneLine, loginStartLine, pathName } from '../../cli/render/iscsiadm.js';
 import { wayJson } from '../../cli/render/json.js';
@@ -17,7 +17,7 @@ import { AppError, messageOf } from '../../util/errors.js';
 
 type LoginJson = Result<typeof nodeLogin>;
 
-export default class NodeLogin extends BaseCommand {
+export default class NodeLogin extends NodeCommand {
   static override summary = 'Log in to a target and get its disks';
   static override description =
     'Returns when the session is up, every LUN has been found and its device can be used. Without a name the only known target is meant. The session goes on in the background until it is logged out.';
@@ -27,10 +27,9 @@ export default class NodeLogin extends BaseCommand {
     '<%= config.bin %> node login -T iqn.2022-08.com.test:dlp.target01 -p 192.168.219.101 --attach none --json',
     '<%= config.bin %> login iqn.2022-08.com.test:dlp.target01 --chap-user username --chap-secret-file secret --save',
   ];
-  static override args = { target: targetArg() };
+  static override args = nodeArgs;
   static override flags = {
-    targetname: targetFlag(),
-    portal: portalFlag(),
+    ...nodeFlags,
     all: Flags.boolean({ summary: 'Log in with every record.', exclusive: ['targetname', 'foreground'] }),
     attach: Flags.option({
       summary: 'How a LUN becomes a device: auto is nbd where the kernel has it, else none.',
@@ -71,10 +70,8 @@ export default class NodeLogin extends BaseCommand {
     const credentials = await readCredentials(flags, prompts);
     const { planLogin, loginRequest } = await import('../../services/records-plan.js');
     const plan = await planLogin(this.paths, {
-      target: sameOf(args.target, flags.targetname, '--targetname'),
-      portal: flags.portal && { address: flags.portal.address, port: flags.portal.explicitPort },
+      ...this.choice({ args, flags }),
       all: flags.all,
-      suffix: this.toTerminal,
     });
     for (const text of plan.warnings) this.warning(text);
     const wishes = {

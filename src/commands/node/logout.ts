@@ -1,7 +1,7 @@
 // `node logout`: ends sessions, chosen by target, portal or number.
 import { Flags } from '@oclif/core';
-import { BaseCommand } from '../../cli/base-command.js';
-import { portalFlag, refuseAllOf, sameOf, sidFlag, targetArg, targetFlag } from '../../cli/flags.js';
+import { refuseAllOf, sidFlag } from '../../cli/flags.js';
+import { NodeCommand, nodeArgs, nodeFlags } from '../../cli/node-command.js';
 import { logoutDoneLine, logoutStartLine, sessionName } from '../../cli/render/iscsiadm.js';
 import { wayJson } from '../../cli/render/json.js';
 import type { nodeLogout } from '../../cli/schemas/node.js';
@@ -10,7 +10,7 @@ import { AppError } from '../../util/errors.js';
 
 type LogoutJson = Result<typeof nodeLogout>;
 
-export default class NodeLogout extends BaseCommand {
+export default class NodeLogout extends NodeCommand {
   static override summary = 'Log out: take the devices away and end the session';
   static override description =
     'Refused while a device is mounted or held. Without a name the only target that is logged in is meant.';
@@ -19,10 +19,9 @@ export default class NodeLogout extends BaseCommand {
     '<%= config.bin %> logout iqn.2022-08.com.test:dlp.target01',
     '<%= config.bin %> node logout --all',
   ];
-  static override args = { target: targetArg() };
+  static override args = nodeArgs;
   static override flags = {
-    targetname: targetFlag(),
-    portal: portalFlag(),
+    ...nodeFlags,
     sid: sidFlag({ exclusive: ['targetname', 'portal', 'all'] }),
     all: Flags.boolean({ summary: 'End every session.', exclusive: ['targetname'] }),
   };
@@ -32,11 +31,9 @@ export default class NodeLogout extends BaseCommand {
     refuseAllOf(flags.all, args.target);
     const { chooseSessions } = await import('../../services/records-sessions.js');
     const chosen = await chooseSessions(this.paths, {
-      target: sameOf(args.target, flags.targetname, '--targetname'),
-      portal: flags.portal && { address: flags.portal.address, port: flags.portal.explicitPort },
+      ...this.choice({ args, flags }),
       sid: flags.sid,
       all: flags.all,
-      suffix: this.toTerminal,
       signal: this.abortSignal,
     });
     for (const text of chosen.warnings) this.warning(text);

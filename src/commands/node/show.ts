@@ -1,14 +1,13 @@
 // Whole records, as iscsiadm shows them.
 import { Flags } from '@oclif/core';
-import { BaseCommand } from '../../cli/base-command.js';
-import { portalFlag, sameOf, targetArg, targetFlag } from '../../cli/flags.js';
+import { NodeCommand, nodeArgs, nodeFlags } from '../../cli/node-command.js';
 import { recordText, shownValue, withDefaults } from '../../cli/render/iscsiadm.js';
 import { nodeJson } from '../../cli/render/json.js';
 import type { nodeShow } from '../../cli/schemas/node.js';
 import type { Result } from '../../cli/schemas/parts.js';
 import { NODE_KEYS } from '../../records/keys.js';
 
-export default class NodeShow extends BaseCommand {
+export default class NodeShow extends NodeCommand {
   static override summary = 'Show the records of known targets in full';
   static override description =
     'Writes each record as iscsiadm does: every key in its order, <empty> where there is no value, secrets as ********.';
@@ -16,23 +15,15 @@ export default class NodeShow extends BaseCommand {
     '<%= config.bin %> node show iqn.2022-08.com.test:dlp.target01',
     '<%= config.bin %> node show -T iqn.2022-08.com.test:dlp.target01 -p 192.168.219.101 --json',
   ];
-  static override args = { target: targetArg() };
+  static override args = nodeArgs;
   static override flags = {
-    targetname: targetFlag(),
-    portal: portalFlag(),
+    ...nodeFlags,
     show: Flags.boolean({ char: 'S', summary: 'Show secrets as they are.' }),
   };
 
   async run(): Promise<Result<typeof nodeShow>> {
     const { args, flags } = await this.parse(NodeShow);
-    const { chooseNodes } = await import('../../services/records-choose.js');
-    const { items, warnings } = await chooseNodes(this.paths, {
-      target: sameOf(args.target, flags.targetname, '--targetname'),
-      portal: flags.portal && { address: flags.portal.address, port: flags.portal.explicitPort },
-      all: true,
-      suffix: this.toTerminal,
-    });
-    for (const text of warnings) this.warning(text);
+    const items = await this.chosenNodes({ args, flags });
     this.render(items.map(({ values }) => recordText(values, NODE_KEYS, { showSecrets: flags.show })).join(''));
     return {
       records: items.map(({ ref, values }) => ({
