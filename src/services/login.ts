@@ -18,7 +18,8 @@ import type { LoginRequest, SessionInfo } from './session-info.js';
 import { isidFor, isidRandomPart } from './session-isid.js';
 import { openSessionLog } from './session-log.js';
 import { listSessions, type SessionList } from './session-registry.js';
-import { startSession, type WorkerConfig } from './session-worker.js';
+import { startSession } from './session-start.js';
+import type { WorkerConfig } from './session-worker.js';
 import { runWorker } from './worker-process.js';
 
 export interface LoginOptions {

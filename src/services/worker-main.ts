@@ -14,7 +14,8 @@ import {
   writeState,
 } from './session-folder.js';
 import { openSessionLog, type SessionLog } from './session-log.js';
-import { startSession, type WorkerConfig } from './session-worker.js';
+import { startSession } from './session-start.js';
+import type { WorkerConfig } from './session-worker.js';
 import { RELEASE, type WorkerAnswer } from './worker-protocol.js';
 
 /** For a session that must end now to do so in order; then the process goes in any case. */
