@@ -25,6 +25,7 @@ function lab(script: string): Promise<{ code: number | null; output: string }> {
 }
 
 for (const [title, script] of [
+  ["devices come and go by the kernel's nbd, and the demo runs on it", 'attach-nbd.sh'],
   ['our client mounts a LUN of LIO, set up by targetcli', 'lio-client.sh'],
   ["open-iscsi mounts a LUN of our target, by the guide's own commands", 'open-iscsi-serve.sh'],
 ] as const) {

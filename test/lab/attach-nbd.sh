@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# In the kernel lab: the attach tests on the kernel's own nbd, and the demo on it from end to end.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/lab/common.sh
+. "$here/common.sh"
+
+step 'the attach tests, with the nbd module'
+cd "$ROOT"
+node --import tsx --test --test-reporter=spec test/services/attach-nbd.test.ts | tee /tmp/out
+expect 'on a kernel with the nbd module' /tmp/out
+expect '^. fail 0$' /tmp/out
+
+step 'the demo chooses nbd'
+lunctl demo | tee /tmp/out
+expect '^  /dev/nbd0p1 +xfs' /tmp/out
+expect '^done in ' /tmp/out
+no_leftovers
+test ! -e /sys/block/nbd0/pid
+echo 'LAB PASSED'
