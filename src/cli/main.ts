@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Config, Errors, Help, type Interfaces, run } from '@oclif/core';
 import { AppError } from '../util/errors.js';
+import { oneLine } from '../util/printable.js';
 import { exitCodeOf } from './exit-codes.js';
 import { translateOclifError } from './parse-errors.js';
 import { errorJson, errorText } from './render/error.js';
-import { oneLine } from './render/text.js';
 import { closest } from './suggest.js';
 import { TOPICS, welcomeText } from './topics.js';
 

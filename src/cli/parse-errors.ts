@@ -1,7 +1,7 @@
 // What oclif's parser complains about, as our own one-line errors, and flags it would take for a value.
 import { Errors } from '@oclif/core';
 import { AppError, messageOf } from '../util/errors.js';
-import { oneLine } from './render/text.js';
+import { oneLine } from '../util/printable.js';
 import { closest } from './suggest.js';
 
 /** The part of a flag definition that decides what may follow it on a command line. */

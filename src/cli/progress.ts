@@ -1,5 +1,5 @@
 // The sign that a wait goes on: one line on a terminal's standard error, shown past a second, gone when the wait is over.
-import { oneLine } from './render/text.js';
+import { oneLine } from '../util/printable.js';
 
 /** How long nobody wonders. */
 const SILENCE_MS = 1000;

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '../util/errors.js';
-import { oneLine } from './render/text.js';
+import { oneLine } from '../util/printable.js';
 import { closest } from './suggest.js';
 
 export interface PublishedSchema {

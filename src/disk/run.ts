@@ -2,6 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import type { Options } from 'execa';
 import { AppError } from '../util/errors.js';
+import { oneLine } from '../util/printable.js';
 import { TOOL_ENVIRONMENT, TOOL_PACKAGES, TOOL_PATH, type Tool } from './tools.js';
 
 export interface RunOptions {
@@ -154,7 +155,7 @@ function helperError(tool: Tool, result: Ended, timeoutMs: number): AppError {
 
 /** What a program said, on one line and without control characters. */
 function lastWords(output: string): string {
-  const lines = output.split('\n').map((line) => line.replace(/\p{Cc}/gu, ' ').trim());
+  const lines = output.split('\n').map((line) => oneLine(line));
   return lines
     .filter((line) => line !== '')
     .join('; ')

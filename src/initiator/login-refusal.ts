@@ -1,6 +1,7 @@
 // Why a login failed, in one line with its exit code's error code. Status classes and details of RFC 7143 §11.13.5.
 import { loginStatusHex, loginStatusText } from '../iscsi/login-status.js';
 import { AppError, type ErrorCode } from '../util/errors.js';
+import { printable } from '../util/printable.js';
 import type { LoginOptions } from './options.js';
 
 /** What the message names: the target, or the portal's discovery session. */
@@ -54,7 +55,7 @@ export function onlyNoneOffered(options: LoginOptions): AppError {
 export function noCommonMethod(options: LoginOptions, answer: string): AppError {
   return new AppError(
     'ERR_LOGIN_AUTH',
-    `${loginSubject(options)} failed: the target does not take CHAP (AuthMethod=${printable(answer)})`,
+    `${loginSubject(options)} failed: the target does not take CHAP (AuthMethod=${printable(answer, 80)})`,
   );
 }
 
@@ -64,10 +65,4 @@ export function targetUnproven(options: LoginOptions): AppError {
     'ERR_FATAL_LOGIN',
     `${loginSubject(options)} refused by us: the target did not prove its identity (mutual CHAP)`,
   );
-}
-
-/** A peer's string without control characters, cut to a readable length. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '').slice(0, 80);
 }

@@ -6,14 +6,8 @@ import { LoginStage } from '../iscsi/wire/login-request.js';
 import type { LoginResponse } from '../iscsi/wire/login-response.js';
 import { findKey, LOGIN_TEXT, TextAssembler, type TextPair } from '../iscsi/wire/text.js';
 import { AppError, ProtocolError } from '../util/errors.js';
-import {
-  loginSubject,
-  noCommonMethod,
-  onlyNoneOffered,
-  printable,
-  refusedByStatus,
-  targetUnproven,
-} from './login-refusal.js';
+import { printable } from '../util/printable.js';
+import { loginSubject, noCommonMethod, onlyNoneOffered, refusedByStatus, targetUnproven } from './login-refusal.js';
 import { DEFAULT_WISHES, type LoginOptions, type Redirect } from './options.js';
 
 /** What the connection does next. */
@@ -188,7 +182,7 @@ export class LoginExchange {
   }
   #note(pairs: TextPair[]): void {
     const alias = findKey(pairs, 'TargetAlias');
-    if (alias !== undefined) this.#targetAlias = printable(alias);
+    if (alias !== undefined) this.#targetAlias = printable(alias, 80);
     const tag = findKey(pairs, 'TargetPortalGroupTag');
     if (tag !== undefined && /^\d{1,5}$/.test(tag)) this.#tpgt = Number(tag);
   }

@@ -3,10 +3,10 @@ import { isIscsiName } from '../iscsi/names.js';
 import { readPortal } from '../iscsi/portal.js';
 import type { TextPair } from '../iscsi/wire/text.js';
 import { AppError } from '../util/errors.js';
+import { printable } from '../util/printable.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
 import type { StreamConsumer, Timed, TransmitSink } from '../util/stream.js';
 import { InitiatorConnection } from './connection.js';
-import { printable } from './login-refusal.js';
 import type { ConnectionOutput, Credentials, InitiatorEnvironment, Redirect } from './options.js';
 
 /** One path to one target. `tpgt` is −1 where the portal stated none. */
@@ -170,13 +170,13 @@ export function readTargets(
   for (const [key, value] of pairs) {
     if (key === 'TargetName') {
       name = isIscsiName(value) ? value : null;
-      if (name === null) skipped(`left out a target with an unusable name: ${printable(value)}`);
+      if (name === null) skipped(`left out a target with an unusable name: ${printable(value, 80)}`);
       else names.add(name);
       if (names.size > MOST_TARGETS)
         throw new AppError('ERR_PROTOCOL', `the portal names more than ${MOST_TARGETS} targets`);
     } else if (key === 'TargetAddress' && name !== null) {
       const address = readPortal(value);
-      if (address === null) skipped(`left out an unusable address of ${name}: ${printable(value)}`);
+      if (address === null) skipped(`left out an unusable address of ${name}: ${printable(value, 80)}`);
       else add(paths, { targetName: name, ...address, tpgt: address.tpgt ?? -1 });
       withAddress.add(name);
     }

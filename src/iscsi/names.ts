@@ -1,5 +1,6 @@
 // iSCSI names, RFC 7143 §4.2.7: iqn., eui. and naa. A name that passes may go into a path and onto a terminal.
 import { AppError } from '../util/errors.js';
+import { printable } from '../util/printable.js';
 
 /** Longest iSCSI name in bytes (§4.2.7.1). */
 export const NAME_LARGEST = 223;
@@ -18,7 +19,7 @@ export function isIscsiName(name: string): boolean {
 /** `name` as it was given, or AppError ERR_USAGE that says what is wrong with it. */
 export function checkIscsiName(name: string): string {
   if (isIscsiName(name)) return name;
-  throw new AppError('ERR_USAGE', `"${printable(name)}" is not an iSCSI name: ${complaint(name)}`, {
+  throw new AppError('ERR_USAGE', `"${printable(name, 80)}" is not an iSCSI name: ${complaint(name)}`, {
     hint: 'names look like iqn.2022-08.com.example:storage.disk1',
   });
 }
@@ -28,10 +29,4 @@ function complaint(name: string): string {
   if (!/^(?:iqn|eui|naa)\./.test(name)) return 'it must begin with iqn., eui. or naa.';
   if (name.startsWith('iqn.') && !/^iqn\.\d{4}-\d{2}\./.test(name)) return 'a year and month must follow "iqn."';
   return 'it has characters that are not allowed, or a part is missing';
-}
-
-/** What can be shown of a name from anywhere: short, and without control characters. */
-function printable(name: string): string {
-  const start = name.slice(0, 80).replace(/[\p{C}\u2028\u2029]/gu, '?');
-  return name.length <= 80 ? start : `${start}…`;
 }

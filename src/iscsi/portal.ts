@@ -1,5 +1,6 @@
 // Network portals as text: HOST[:PORT][,TPGT] with IPv6 in brackets, RFC 7143 §13.8 (TargetAddress) and iscsiadm's -p.
 import { AppError } from '../util/errors.js';
+import { printable } from '../util/printable.js';
 
 /** The port that IANA gave iSCSI. */
 export const DEFAULT_PORT = 3260;
@@ -42,7 +43,7 @@ export function readPortal(text: string): PortalWithGroup | null {
 export function parsePortal(text: string): PortalWithGroup {
   const portal = readPortal(text);
   if (portal !== null) return portal;
-  throw new AppError('ERR_USAGE', `"${text.replace(/\p{Cc}/gu, '?')}" is not a portal`, {
+  throw new AppError('ERR_USAGE', `"${printable(text, 300)}" is not a portal`, {
     hint: 'write HOST, HOST:PORT or [IPV6]:PORT',
   });
 }

@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../util/errors.js';
+import { printable } from '../util/printable.js';
 import { fileError, isMissing, readTextFile, removeFile, writeLink, writeTextFile } from './files.js';
 import { parseRecordText, recordFileText } from './format.js';
 import { keysOf, SENDTARGETS_KEYS } from './keys.js';
@@ -40,7 +41,7 @@ export async function listSendTargets(root: string): Promise<Listing<DiscoveryRe
   for (const name of await names(join(root, 'send_targets'))) {
     const portal = parsePortalName(name);
     if (portal === undefined || portal.tpgt !== undefined) {
-      warnings.push(`send_targets/${name.replaceAll(/\p{Cc}/gu, '?')}: not named ADDRESS,PORT; skipped`);
+      warnings.push(`send_targets/${printable(name)}: not named ADDRESS,PORT; skipped`);
       continue;
     }
     try {

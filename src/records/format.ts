@@ -1,4 +1,5 @@
 // The text of records and of iscsid.conf, in open-iscsi's format: one `key = value` a line, `#` comments.
+import { printable } from '../util/printable.js';
 
 /** The open-iscsi release whose record format this is; written behind BEGIN RECORD, where readers ignore it. */
 export const RECORD_VERSION = '2.1.8';
@@ -36,9 +37,10 @@ export function parseRecordText(text: string, source: string): ParsedText {
     const match = /^([^\s=]+)\s*=\s*(.*)$/.exec(line);
     const [, key = '', value = ''] = match ?? [];
     if (match === null) warn(i + 1, 'is not "key = value"');
-    else if (value === '') warn(i + 1, `has no value for ${visible(key)}`);
+    else if (value === '') warn(i + 1, `has no value for ${printable(key, 64)}`);
     else if (Buffer.byteLength(key) > KEY_LARGEST) warn(i + 1, 'has a key that is too long');
-    else if (Buffer.byteLength(value) > VALUE_LARGEST) warn(i + 1, `has a value that is too long for ${visible(key)}`);
+    else if (Buffer.byteLength(value) > VALUE_LARGEST)
+      warn(i + 1, `has a value that is too long for ${printable(key, 64)}`);
     else if (/\p{Cc}/u.test(key + value)) warn(i + 1, 'holds control characters');
     else pairs.set(key, value);
   }
@@ -50,8 +52,4 @@ export function recordFileText(values: Iterable<readonly [string, string]>): str
   const lines = [];
   for (const [key, value] of values) if (value !== '') lines.push(`${key} = ${value}\n`);
   return `# BEGIN RECORD ${RECORD_VERSION}\n${lines.join('')}# END RECORD\n`;
-}
-
-function visible(key: string): string {
-  return key.slice(0, 64).replaceAll(/\p{Cc}/gu, '?');
 }

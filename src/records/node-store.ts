@@ -3,6 +3,7 @@ import { readdir, rmdir } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { checkIscsiName } from '../iscsi/names.js';
 import { messageOf } from '../util/errors.js';
+import { printable } from '../util/printable.js';
 import { fileError, isMissing, readTextFile, removeFile, writeTextFile } from './files.js';
 import { parseRecordText, recordFileText } from './format.js';
 import { keysOf, NODE_KEYS } from './keys.js';
@@ -169,5 +170,5 @@ async function entries(folder: string, warnings?: string[], root = folder): Prom
 }
 
 function shown(root: string, path: string): string {
-  return relative(root, path).replaceAll(/\p{Cc}/gu, '?') || path;
+  return printable(relative(root, path) || path);
 }

@@ -7,6 +7,7 @@ import { diskSize, kernelName, kernelPartitions, loopDevices, mounts, sysAttribu
 import type { Tool } from '../disk/tools.js';
 import { delay } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
+import { isRoot } from '../util/user.js';
 import { removeAttachRecord, writeAttachRecord } from './attach-record.js';
 import type { Attachment, AttachRequest } from './attachment.js';
 
@@ -21,7 +22,7 @@ const POLL_MS = 10;
 
 /** Throws unless this process can make FUSE mounts and loop devices. */
 export function requireFuse(): void {
-  if (process.getuid?.() !== 0) {
+  if (!isRoot()) {
     throw new AppError('ERR_ACCESS', 'making a loop device needs root', {
       hint: 'run it as root, or use --attach none and the NBD URI',
     });

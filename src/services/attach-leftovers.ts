@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { runTool } from '../disk/run.js';
 import { kernelName, kernelPartitions, loopDevices, mountPointsOf, mounts, sysAttribute } from '../disk/sysfs.js';
 import { messageOf } from '../util/errors.js';
+import { userId } from '../util/user.js';
 import { dropLoops, unmountFuse } from './attach-fuse.js';
 import { disconnectNbd } from './attach-nbd.js';
 import { type AttachRecord, readAttachRecords, removeAttachRecord } from './attach-record.js';
@@ -49,8 +50,7 @@ export async function removeLeftovers(runDir: string): Promise<string[]> {
 /** Processes with our own mount point as an argument; a run folder is one user's, so the name cannot be another's. */
 function nbdfuseProcesses(runDir: string): number[] {
   return readdirSync('/proc').flatMap((entry) => {
-    if (!/^\d+$/.test(entry) || statSync(`/proc/${entry}`, { throwIfNoEntry: false })?.uid !== process.getuid?.())
-      return [];
+    if (!/^\d+$/.test(entry) || statSync(`/proc/${entry}`, { throwIfNoEntry: false })?.uid !== userId()) return [];
     const [program, ...args] = commandLine(entry);
     const isOurs = program?.split('/').at(-1) === 'nbdfuse' && args.some((arg) => arg.startsWith(`${runDir}/`));
     return isOurs ? [Number(entry)] : [];

@@ -6,6 +6,7 @@ import { checkInterrupted, hasTool, missingTool, runTool } from '../disk/run.js'
 import { diskSize, kernelPartitions, sysAttribute, usersOf } from '../disk/sysfs.js';
 import { delay } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
+import { isRoot } from '../util/user.js';
 import { removeAttachRecord, writeAttachRecord } from './attach-record.js';
 import type { Attachment, AttachRequest } from './attachment.js';
 
@@ -17,7 +18,7 @@ const MAX_DEVICES = 1024;
 
 /** Throws unless this process can use the kernel's NBD client; loads the module if need be. */
 export async function requireNbd(): Promise<void> {
-  if (process.getuid?.() !== 0) {
+  if (!isRoot()) {
     throw new AppError('ERR_ACCESS', 'attaching to /dev/nbdN needs root', {
       hint: 'run it as root, or use --attach none and the NBD URI',
     });

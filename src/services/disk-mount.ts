@@ -6,6 +6,7 @@ import { contentOf } from '../disk/probe.js';
 import { runTool } from '../disk/run.js';
 import { kernelName, kernelPartitions, type MountEntry, mountPointsOf, mounts, sysAttribute } from '../disk/sysfs.js';
 import { AppError, messageOf } from '../util/errors.js';
+import { isRoot } from '../util/user.js';
 import { type DiskOptions, resolveTarget } from './disk.js';
 import { type DiskContext, openDisk } from './disk-access.js';
 import { findDisk } from './disk-name.js';
@@ -189,5 +190,5 @@ function existingDirectory(path: string): string {
 }
 
 function requireRoot(what: string): void {
-  if (process.getuid?.() !== 0) throw new AppError('ERR_ACCESS', `${what} needs root`);
+  if (!isRoot()) throw new AppError('ERR_ACCESS', `${what} needs root`);
 }

@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { AppError } from '../util/errors.js';
+import { isRoot } from '../util/user.js';
 
 /** Absolute paths. Nothing here has been created yet, except what was found. */
 export interface Paths {
@@ -116,7 +117,7 @@ function nonEmpty(text: string | undefined): string | undefined {
 
 function factsOfThisProcess(): PathFacts {
   return {
-    root: process.getuid?.() === 0,
+    root: isRoot(),
     home: () => {
       const home = homedir();
       if (!isAbsolute(home)) {

@@ -2,6 +2,7 @@
 import { isIscsiName } from '../iscsi/names.js';
 import { parsePortal } from '../iscsi/portal.js';
 import { AppError } from '../util/errors.js';
+import { printable } from '../util/printable.js';
 
 /** As typed, with `port` null where none was written. */
 export interface TargetChoice {
@@ -48,10 +49,11 @@ export function chooseTargets<T extends Candidate>(candidates: readonly T[], cho
   const exact = inPortal.filter(({ targetName }) => targetName === target);
   if (exact.length > 0 || isIscsiName(target)) return exact;
   const ending = inPortal.filter(({ targetName }) => targetName.endsWith(target));
-  if (choice.suffix) return onlyTarget(ending, `"${shown(target)}" fits several targets`, 'write more of the name');
+  if (choice.suffix)
+    return onlyTarget(ending, `"${printable(target, 223)}" fits several targets`, 'write more of the name');
   const names = namesOf(ending);
   if (names.length === 0) return [];
-  throw new AppError('ERR_USAGE', `"${shown(target)}" is not the whole name of a target`, {
+  throw new AppError('ERR_USAGE', `"${printable(target, 223)}" is not the whole name of a target`, {
     hint: `did you mean ${names.join(', ')}?`,
   });
 }
@@ -64,8 +66,4 @@ function onlyTarget<T extends Candidate>(candidates: readonly T[], complaint: st
 
 function namesOf(candidates: readonly Candidate[]): string[] {
   return [...new Set(candidates.map(({ targetName }) => targetName))];
-}
-
-function shown(text: string): string {
-  return text.slice(0, 223).replaceAll(/\p{Cc}/gu, '?');
 }

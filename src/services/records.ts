@@ -18,6 +18,7 @@ import { newNodeValues, newSendTargetsValues } from '../records/new-record.js';
 import { checkPortalRef, DEFAULT_IFACE, type NodeRef, type PortalRef } from '../records/node-ref.js';
 import { type Listing, listNodes, type NodeRecord, readNode, writeNode } from '../records/node-store.js';
 import { AppError } from '../util/errors.js';
+import { isRoot } from '../util/user.js';
 import type { Paths } from './paths.js';
 import { type CredentialPair, setDiscoveryCredentials, setNodeCredentials } from './records-auth.js';
 
@@ -128,7 +129,7 @@ export async function saveNodeCredentials(
 }
 
 async function locked<T>(paths: DatabasePaths, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  const shared = process.getuid?.() === 0 && OPEN_ISCSI_ROOTS.includes(paths.dbDir);
+  const shared = isRoot() && OPEN_ISCSI_ROOTS.includes(paths.dbDir);
   return await withDatabaseLock(paths.dbDir, { linkDir: shared ? OPEN_ISCSI_LOCK : null, signal }, work);
 }
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { errorFromJson } from '../transport/control.js';
 import { bounded } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
+import { isRoot } from '../util/user.js';
 import { cleanLeftovers } from './attach.js';
 import { ownerLives, readState, removeFolder, type SessionFolder } from './session-folder.js';
 import type { SessionInfo } from './session-info.js';
@@ -93,7 +94,7 @@ export function workerCommand(
 
 function start(config: WorkerConfig, folder: SessionFolder): ChildProcess {
   const environment = keptEnvironment();
-  const systemd = process.getuid?.() === 0 && existsSync('/run/systemd/system');
+  const systemd = isRoot() && existsSync('/run/systemd/system');
   const [program, ...args] = workerCommand(config.sid, workerEntry(), { systemd, environment });
   // A crash of Node itself speaks on standard error; its own log is closed to it then.
   const log = openSync(folder.log, 'a', 0o600);

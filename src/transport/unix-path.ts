@@ -3,6 +3,7 @@ import { lstatSync, unlinkSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AppError, messageOf } from '../util/errors.js';
+import { userId } from '../util/user.js';
 
 /** sun_path of unix(7) holds 108 bytes with the final zero. Node 20 silently cuts what is longer. */
 export const LONGEST_SOCKET_PATH = 107;
@@ -32,7 +33,7 @@ export async function checkPrivateFolder(path: string): Promise<void> {
       : refuse(messageOf(error), error);
   });
   if (!found.isDirectory()) throw refuse('it is no folder');
-  const us = process.getuid?.() ?? 0;
+  const us = userId();
   if (found.uid !== us && found.uid !== 0) throw refuse(`it belongs to user ${found.uid}`);
   if ((found.mode & 0o077) !== 0) throw refuse('others may enter it');
 }

@@ -3,6 +3,7 @@
 import { lstatSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { AppError, messageOf } from './errors.js';
+import { userId } from './user.js';
 
 const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
@@ -12,7 +13,7 @@ const STICKY = 0o1000;
  * /tmp is no harm above what is ours). What does not exist yet is passed over. `path` must be absolute.
  */
 export function checkTrustedFolder(path: string): void {
-  const us = process.getuid?.() ?? 0;
+  const us = userId();
   for (const step of [...stepsTo(path), ...stepsTo(realPath(path))]) {
     const found = lstatSync(step, { throwIfNoEntry: false });
     if (found === undefined) continue;

@@ -1,9 +1,9 @@
 // How a failure is shown: one line that can be grepped whole, a hint below it, or one JSON object.
 import { AppError, messageOf } from '../../util/errors.js';
+import { oneLine } from '../../util/printable.js';
 import { exitCodeOf } from '../exit-codes.js';
 import type { error as errorSchema } from '../schemas/error.js';
 import type { Output } from '../schemas/parts.js';
-import { oneLine } from './text.js';
 
 export type ErrorJson = Output<typeof errorSchema>;
 

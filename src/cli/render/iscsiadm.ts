@@ -2,7 +2,7 @@
 
 import { RECORD_VERSION } from '../../records/format.js';
 import { SECRET_KEYS } from '../../records/keys.js';
-import { printable } from './text.js';
+import { printable } from '../../util/printable.js';
 
 /** Where a session or a record leads. */
 export interface PathText {

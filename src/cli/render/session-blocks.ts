@@ -1,6 +1,7 @@
 // The blocks of `session show -P 1` to `-P 3`, in iscsiadm's words and layout.
+
+import { printable } from '../../util/printable.js';
 import { portalText } from './iscsiadm.js';
-import { printable } from './text.js';
 
 /** What a block tells about one session; names as iscsiadm's. */
 export interface SessionBlock {

@@ -1,6 +1,6 @@
 // Plain aligned columns: two blanks between, upper-case heads, no boxes, one object a row.
 import { createRequire } from 'node:module';
-import { printable } from './text.js';
+import { printable } from '../../util/printable.js';
 
 export interface Column {
   readonly head: string;

@@ -1,4 +1,5 @@
 // Small pure pieces of output text: sizes, ages, and strings that came from a peer.
+import { printable } from '../../util/printable.js';
 
 const UNITS = ['B', 'K', 'M', 'G', 'T', 'P'] as const;
 
@@ -22,16 +23,6 @@ export function formatAge(seconds: number): string {
   if (s < 3600) return `${Math.floor(s / 60)}m${s % 60}s`;
   if (s < 86_400) return `${Math.floor(s / 3600)}h${Math.floor((s % 3600) / 60)}m`;
   return `${Math.floor(s / 86_400)}d${Math.floor((s % 86_400) / 3600)}h`;
-}
-
-/** Text from a peer, safe for a terminal: no C0, C1, DEL, line separators, and nothing that reorders what is read. */
-export function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, '');
-}
-
-/** The same on one line: white space of every kind becomes one blank. */
-export function oneLine(text: string): string {
-  return printable(text.replaceAll(/\s+/g, ' ')).trim();
 }
 
 /** What a terminal would show in the end of a program's output that counts up with backspaces and returns, as mkfs.ext4's. */
