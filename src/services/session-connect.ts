@@ -21,6 +21,8 @@ export interface OpenSession {
   readonly pool: BufferPool;
   /** Where the login ended up: the portal asked for, or the one it redirected to. */
   readonly portal: Endpoint;
+  /** This end's address. */
+  readonly localAddress: string;
   /** The target portal group tag that the target stated at login, or null. */
   readonly tpgt: number | null;
   readonly authMethod: 'None' | 'CHAP';
@@ -64,7 +66,8 @@ async function attempt(
 ): Promise<Attempt<OpenSession>> {
   const end = now() + timeoutMs;
   const to = { host: portal.address, port: portal.port };
-  const wire = await connectTcp(to, { timeoutMs, signal, receiveBuffers: RECEIVE_BUFFERS });
+  const { source } = login;
+  const wire = await connectTcp(to, { timeoutMs, signal, receiveBuffers: RECEIVE_BUFFERS, source });
   try {
     const { initiatorName, targetName, negotiate } = login;
     const options = { initiatorName, targetName, isid, credentials, negotiate };
@@ -106,7 +109,8 @@ function drive(
             wire.end();
             await wire.gone();
           };
-          resolve({ kind: 'done', value: { session, pool, portal, tpgt, authMethod, over, close } });
+          const { localAddress } = wire;
+          resolve({ kind: 'done', value: { session, pool, portal, localAddress, tpgt, authMethod, over, close } });
           return;
         }
         case 'redirect':

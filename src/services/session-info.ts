@@ -2,6 +2,7 @@
 import type { SessionState } from '../initiator/session.js';
 import type { NegotiationWishes } from '../iscsi/negotiation.js';
 import type { OperationalParams } from '../iscsi/params.js';
+import type { Source } from '../transport/source.js';
 
 /** How a LUN becomes a device node: see `attachDevice`. */
 export const ATTACH_MODES = ['auto', 'nbd', 'fuse', 'none'] as const;
@@ -90,12 +91,18 @@ export interface SessionInfo {
   targetName: string;
   portal: Portal;
   iface: string;
+  /** This end's address; null while there is no connection. */
+  localAddress: string | null;
   initiatorName: string;
   /** 12 hexadecimal digits. */
   isid: string;
   tsih: number;
   authMethod: 'None' | 'CHAP';
   chapUser: string | null;
+  /** The name by which the target has proved itself; null without mutual CHAP. */
+  mutualUser: string | null;
+  /** It was asked for without writes; see `LoginRequest`. */
+  readOnly: boolean;
   params: OperationalParams;
   /** RFC 3339. */
   loggedInAt: string;
@@ -110,9 +117,14 @@ export interface LoginRequest {
   targetName: string;
   portal: Portal;
   iface: string;
+  /** Where connections come from, if the iface record says so. */
+  source?: Source;
+  /** Which of a record's sessions this is: 0 up to node.session.nr_sessions less 1. Default 0. */
+  index?: number;
   initiatorName: string;
   credentials: Credentials | null;
   attach: AttachMode;
+  /** No writes to any LUN: NBD exports and devices are read-only. */
   readOnly: boolean;
   /** Run the worker inside this process and return once the session is usable; see `login`. */
   foreground: boolean;

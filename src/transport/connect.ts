@@ -4,6 +4,7 @@ import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { AppError, type ErrorCode } from '../util/errors.js';
 import { now } from './clock.js';
 import { ReceiveBuffers } from './receive-buffers.js';
+import { type Source, sourceAddress } from './source.js';
 import { bounded } from './timers.js';
 import { checkSocketPath } from './unix-path.js';
 import { Wire } from './wire.js';
@@ -14,6 +15,8 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
   /** Receive buffers that may be held by readers further on before they get copies. */
   readonly receiveBuffers?: number;
+  /** Where a TCP connection is to come from. Default: where the kernel's routes say. */
+  readonly source?: Source | undefined;
 }
 
 export interface TcpTarget {
@@ -23,8 +26,8 @@ export interface TcpTarget {
 }
 
 /**
- * Connects by TCP. Throws ERR_TRANSPORT for a name that does not resolve, ERR_CONNECT for refusal, no route or silence,
- * ERR_INTERRUPTED when `signal` aborts. Nothing is left open then.
+ * Connects by TCP. Throws ERR_TRANSPORT for a name that does not resolve, ERR_CONNECT for refusal, no route, silence or a
+ * `source` that has no such address, ERR_INTERRUPTED when `signal` aborts. Nothing is left open then.
  */
 export async function connectTcp({ host, port }: TcpTarget, options: ConnectOptions): Promise<Wire> {
   const name = formatEndpoint(host, port);
@@ -34,7 +37,8 @@ export async function connectTcp({ host, port }: TcpTarget, options: ConnectOpti
   for (const [i, address] of addresses.entries()) {
     const timeoutMs = Math.max(1, (end - now()) / (addresses.length - i));
     try {
-      return await open({ host: address, port }, name, { ...options, timeoutMs });
+      const from = options.source === undefined ? {} : { localAddress: sourceAddress(options.source, address) };
+      return await open({ host: address, port, ...from }, name, { ...options, timeoutMs });
     } catch (error) {
       if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED') throw error;
       failure = error;

@@ -102,7 +102,8 @@ describe('login', () => {
       const port = await serve({ account, mutual });
       const credentials = { ...chap(account.user, account.secret, algorithms), mutual };
       const info = await within(port, { credentials }, async () => {});
-      assert.deepEqual([info.authMethod, info.chapUser], ['CHAP', 'username']);
+      assert.deepEqual([info.authMethod, info.chapUser, info.mutualUser], ['CHAP', 'username', 'mutualuser']);
+      assert.equal(info.localAddress, '127.0.0.1');
       const wrong = { ...credentials, mutual: { ...mutual, secret: 'anothersecret' } };
       await assert.rejects(within(port, { credentials: wrong }, async () => {}));
       await assert.rejects(

@@ -49,8 +49,6 @@ export default class SessionShow extends BaseCommand {
       const blocks = sessions.map((session, i) => ({
         ...session,
         host: session.sid,
-        localAddress: null,
-        mutualUser: null,
         timeouts: timeouts[i] ?? { recovery: 0, targetReset: 0, lunReset: 0, abort: 0 },
       }));
       this.render(sessionBlocks(blocks, level as 1 | 2 | 3, this.config.version));
