@@ -15,6 +15,7 @@ import {
 import { putUnmapRange, unmapListLength } from '../scsi/unmap.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
 import { COPY_LARGEST } from '../util/stream.js';
+import { Gate, type SessionMember } from './gate.js';
 import type { DiskInfo, LunInfo } from './probe.js';
 import type { InitiatorSession } from './session.js';
 import type { Task, TaskOwner } from './tasks.js';
@@ -42,8 +43,9 @@ export interface LunOptions {
   readonly readOnly?: boolean;
 }
 
-export class Lun implements BlockDevice, TaskOwner {
+export class Lun implements BlockDevice, TaskOwner, SessionMember {
   readonly info: LunInfo;
+  readonly gate = new Gate();
   readonly #session: InitiatorSession;
   readonly #disk: DiskInfo;
   /** Bytes of one READ or WRITE. */
@@ -74,6 +76,7 @@ export class Lun implements BlockDevice, TaskOwner {
     this.#writeSame = !info.disk.use10 && (info.disk.thin.writeSameUnmap || info.disk.thin.maxWriteSameBlocks > 0);
     const most = info.disk.use10 ? MOST_BLOCKS_10 * info.disk.blockSize : MOST_TRANSFER;
     this.#commandBytes = Math.min(most, MOST_TRANSFER, info.disk.maxTransfer || MOST_TRANSFER);
+    session.join(this);
   }
   get sizeBytes(): number {
     return this.#disk.blocks * this.#disk.blockSize;
@@ -115,6 +118,7 @@ export class Lun implements BlockDevice, TaskOwner {
     if (request.op === BlockOp.Flush) this.#flushing.set(task, this.#changes);
     task.request = request;
     task.lun = this.info.address;
+    task.gate = this.gate;
     task.timeoutMs = this.#session.environment.timers.commandTimeoutMs;
     this.#issue(task, request);
   }
@@ -129,6 +133,9 @@ export class Lun implements BlockDevice, TaskOwner {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
+  onReconnected(): void {
+    this.#session.resume(this.gate);
+  }
   onTaskData(task: Task, piece: Buffer, at: number, owner: RefBuffer | null): void {
     task.request?.onData(piece, task.progress + at, owner);
   }

@@ -45,6 +45,8 @@ export interface InitiatorTimers {
   readonly commandTimeoutMs: number;
   /** How long the target may take to answer ABORT TASK before the connection is given up. */
   readonly abortTimeoutMs: number;
+  /** How long commands wait for a lost connection before they fail: 0 not at all, infinite as long as it takes. */
+  readonly replacementTimeoutMs: number;
 }
 
 export const DEFAULT_TIMERS: InitiatorTimers = {
@@ -54,6 +56,7 @@ export const DEFAULT_TIMERS: InitiatorTimers = {
   noopTimeoutMs: 5000,
   commandTimeoutMs: 30_000,
   abortTimeoutMs: 15_000,
+  replacementTimeoutMs: 120_000,
 };
 
 /** What one login needs to know. */

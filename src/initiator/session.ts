@@ -1,6 +1,5 @@
 // An initiator's session, RFC 7143 §4.4.2 and §8.3: it owns the ISID and the tasks, and outlives its connections.
 import type { OperationalParams } from '../iscsi/params.js';
-import { TaskFunction, TaskResponse } from '../iscsi/wire/task-management.js';
 import type { Sense } from '../scsi/sense.js';
 import { AppError } from '../util/errors.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
@@ -8,8 +7,11 @@ import type { Timed, TransmitSink } from '../util/stream.js';
 import { InitiatorConnection } from './connection.js';
 import { Counters } from './counters.js';
 import { CommandRunner, type ScsiCommand, type ScsiResult, type TaskSlots } from './execute.js';
+import { type Gate, GateState, type SessionMember } from './gate.js';
 import type { ConnectionOutput, InitiatorEnvironment, LoginOptions } from './options.js';
-import { type Task, TaskFailure, type TaskOwner, TaskState, TaskTable } from './tasks.js';
+import { Overdue } from './overdue.js';
+import { Recovery, type RecoveryWord } from './recovery.js';
+import { type Task, type TaskOwner, TaskState, TaskTable } from './tasks.js';
 
 /** RFC 7143 §8.3.1. FAILED: the connection is lost and no other has taken its place yet. */
 export type SessionState = 'FREE' | 'LOGGED_IN' | 'FAILED';
@@ -17,7 +19,13 @@ export type SessionState = 'FREE' | 'LOGGED_IN' | 'FAILED';
 /** What a session reports: its connections' outputs, and what the logical units say out of turn. */
 export type SessionOutput =
   | ConnectionOutput
-  | { readonly kind: 'unit-attention'; readonly lun: Buffer; readonly sense: Sense };
+  | { readonly kind: 'unit-attention'; readonly lun: Buffer; readonly sense: Sense }
+  /** Commands that waited for a connection have ended, and others do at once; a login is still wanted. */
+  | { readonly kind: 'expired' }
+  /** After a loss and a new login every unit has been asked who it is. `replayed`: commands sent again. */
+  | { readonly kind: 'recovered'; readonly tookMs: number; readonly replayed: number };
+
+const AGAIN = { retriable: true } as const;
 
 export class InitiatorSession implements Timed, TaskSlots {
   readonly counters = new Counters();
@@ -25,6 +33,8 @@ export class InitiatorSession implements Timed, TaskSlots {
   readonly #environment: InitiatorEnvironment;
   readonly #tasks = new TaskTable();
   readonly #runner: CommandRunner;
+  readonly #overdue = new Overdue(this.#tasks, this);
+  readonly #recovery: Recovery;
   readonly #outputs: SessionOutput[] = [];
   readonly #logouts: { resolve: () => void; reject: (error: AppError) => void }[] = [];
   #connection: InitiatorConnection | null = null;
@@ -40,6 +50,13 @@ export class InitiatorSession implements Timed, TaskSlots {
     this.#login = login;
     this.#environment = environment;
     this.#runner = new CommandRunner(this);
+    this.#recovery = new Recovery(this.#tasks, environment.timers.replacementTimeoutMs, {
+      now: environment.now,
+      queued: () => this.#startQueue(),
+      expired: () => this.#report({ kind: 'expired' }),
+      recovered: (tookMs, replayed) => this.#report({ kind: 'recovered', tookMs, replayed }),
+      sooner: () => environment.onOutput?.(),
+    });
   }
   get state(): SessionState {
     return this.#state;
@@ -54,6 +71,14 @@ export class InitiatorSession implements Timed, TaskSlots {
   /** What the current or last connection negotiated. */
   get params(): OperationalParams | null {
     return this.#params;
+  }
+  /** What is being done about a lost connection. */
+  get recovery(): RecoveryWord {
+    return this.#recovery.word(this.#connection !== null);
+  }
+  /** When the connection was lost that has not been made good yet, on the session's clock; null while nothing is wrong. */
+  get lostAt(): number | null {
+    return this.#recovery.lostAt;
   }
   /** Why the last connection ended, or the last login failed. */
   get lastError(): AppError | null {
@@ -91,15 +116,16 @@ export class InitiatorSession implements Timed, TaskSlots {
 
   get deadline(): number | undefined {
     const connection = this.#connection?.deadline ?? Number.POSITIVE_INFINITY;
-    const first = Math.min(connection, this.#sweepAt);
+    const first = Math.min(connection, this.#sweepAt, this.#recovery.deadline);
     return first === Number.POSITIVE_INFINITY ? undefined : first;
   }
   handleTimeout(now: number): void {
     this.#connection?.handleTimeout(now);
+    this.#recovery.handleTimeout(now);
     if (now < this.#sweepAt) return;
     this.#sweepAt = Number.POSITIVE_INFINITY;
     for (const task of this.#tasks.slots) {
-      if (task.state > TaskState.Held) this.#attend(task, now);
+      if (task.state > TaskState.Held && task.state !== TaskState.Parked) this.#attend(task, now);
     }
     this.#connection?.send();
   }
@@ -116,14 +142,42 @@ export class InitiatorSession implements Timed, TaskSlots {
    */
   logout(): Promise<void> {
     this.#closing = true;
+    this.#recovery.giveUp();
     if (this.#connection === null || this.#state !== 'LOGGED_IN') {
-      this.#connection?.drop(new AppError('ERR_LOGIN', 'the login was given up'));
       this.#state = 'FREE';
+      this.#connection?.drop(new AppError('ERR_LOGIN', 'the login was given up'));
       return Promise.resolve();
     }
     const done = new Promise<void>((resolve, reject) => this.#logouts.push({ resolve, reject }));
     this.#connection.logout();
     return done;
+  }
+
+  // Logical units
+
+  /** From now on the member is told of new logins, and its gate is closed while there is no connection. */
+  join(member: SessionMember): void {
+    this.#recovery.join(member);
+  }
+  /** What still waits at the member's gate ends. */
+  leave(member: SessionMember): void {
+    this.#recovery.leave(member);
+  }
+  /** Closes the gate: what has not been sent yet waits, for replacementTimeoutMs at most. What has been sent goes on. */
+  hold(gate: Gate): void {
+    this.#recovery.hold(gate);
+  }
+  /** Opens the gate and queues what waits there, oldest first. Without a connection nothing happens. */
+  resume(gate: Gate): void {
+    this.#recovery.resume(gate);
+  }
+  /** The unit is another one or gone: what waits at its gate and whatever comes ends with TaskFailure.Lost, until `resume`. */
+  condemn(gate: Gate): void {
+    this.#recovery.condemn(gate);
+  }
+  /** The driver was refused a connection: members hear so at the next login. */
+  noteRefused(): void {
+    this.#recovery.noteRefused();
   }
 
   // The slot path: no promise and no object for a command
@@ -136,11 +190,13 @@ export class InitiatorSession implements Timed, TaskSlots {
   setPayload(task: Task, payload: Buffer | null, owner: RefBuffer | null): void {
     this.#tasks.setPayload(task, payload, owner);
   }
-  /** Queues the task and sends it if it may be sent. It ends in its owner's onTaskDone, within this call if the session is lost. */
+  /**
+   * Queues the task and sends it if it may be sent. While its gate is closed it waits there. It ends in its owner's
+   * onTaskDone, within this call if the session is over, or is lost and the task has no gate.
+   */
   start(task: Task): void {
-    if (this.#state !== 'LOGGED_IN' || this.#closing) {
-      task.failure = TaskFailure.Lost;
-      this.#tasks.finish(task);
+    if (this.#isShut(task)) {
+      this.#recovery.refuse(task);
       return;
     }
     task.deadline = this.#environment.now() + task.timeoutMs;
@@ -150,8 +206,8 @@ export class InitiatorSession implements Timed, TaskSlots {
   }
   /** The same after `delayMs` milliseconds. */
   startLater(task: Task, delayMs: number): void {
-    if (this.#state !== 'LOGGED_IN' || this.#closing) {
-      this.start(task);
+    if (this.#isShut(task)) {
+      this.#recovery.refuse(task);
       return;
     }
     this.#tasks.rest(task, this.#environment.now() + delayMs);
@@ -165,6 +221,17 @@ export class InitiatorSession implements Timed, TaskSlots {
     this.#report({ kind: 'unit-attention', lun, sense });
   }
 
+  #isShut(task: Task): boolean {
+    if (this.#state !== 'LOGGED_IN' || this.#closing) return true;
+    return task.gate !== null && task.gate.state !== GateState.Open;
+  }
+  /** Tasks have been queued that have no deadline yet. */
+  #startQueue(): void {
+    const now = this.#environment.now();
+    for (let task = this.#tasks.first; task !== null; task = task.next) task.deadline = now + task.timeoutMs;
+    this.#sooner(now);
+    this.#connection?.send();
+  }
   /** Does what `task`'s time has come for, and remembers when to look again. */
   #attend(task: Task, now: number): void {
     if (task.state === TaskState.Backoff) {
@@ -175,9 +242,9 @@ export class InitiatorSession implements Timed, TaskSlots {
       task.deadline = now + task.timeoutMs;
       this.#tasks.enqueue(task);
     } else if (now >= task.deadline) {
-      this.#expire(task, now);
+      this.#overdue.handle(task, now);
     }
-    if (task.state > TaskState.Held) this.#look(task.deadline);
+    if (task.state > TaskState.Held && task.state !== TaskState.Parked) this.#look(task.deadline);
   }
   /** Commands are started from other connections' turns, whose drivers do not watch our deadline: ours must be told. */
   #sooner(at: number): void {
@@ -188,52 +255,13 @@ export class InitiatorSession implements Timed, TaskSlots {
   #look(at: number): void {
     if (at < this.#sweepAt) this.#sweepAt = at;
   }
-  #expire(task: Task, now: number): void {
-    // A queue behind tasks that are sent moves on when these end, as each of them does by its own deadline.
-    const waits = task.state === TaskState.Queued && this.#tasks.active > 0;
-    if (waits || (task.state === TaskState.Active && task.extend(this.#isBehind(task)))) {
-      task.deadline = now + task.timeoutMs;
-      return;
-    }
-    this.counters.timeout_err++;
-    if (task.state === TaskState.Aborting) {
-      this.#connection?.drop(new AppError('ERR_TIMEOUT', 'the target does not answer ABORT TASK', { retriable: true }));
-    } else if (task.state === TaskState.Active && this.#connection !== null) {
-      this.#abort(task, now);
-    } else {
-      task.failure = TaskFailure.TimedOut;
-      this.#tasks.finish(task);
-    }
-  }
-  /** A line that is slow or full carries one command's data after the other's: a newer one waits for its turn. */
-  #isBehind(task: Task): boolean {
-    return this.#tasks.slots.some(
-      (other) => other.state === TaskState.Active && other.order < task.order && other.moves,
-    );
-  }
-  /** The target may still read or write the command's data, so its slot is kept until ABORT TASK is answered. */
-  #abort(task: Task, now: number): void {
-    const { itt } = task;
-    task.state = TaskState.Aborting;
-    task.deadline = now + this.#environment.timers.abortTimeoutMs;
-    this.#connection?.manageTasks(TaskFunction.AbortTask, task.lun, task, (response) => {
-      if (response === null || this.#tasks.find(itt) !== task) return;
-      if (response === TaskResponse.Complete || response === TaskResponse.TaskDoesNotExist) {
-        task.failure = TaskFailure.TimedOut;
-        this.#tasks.finish(task);
-      } else {
-        const message = `the target does not abort a command that takes too long (response ${response})`;
-        this.#connection?.drop(new AppError('ERR_TIMEOUT', message, { retriable: true }));
-      }
-    });
-  }
-
   // What the connection reports
 
   #drain(): void {
     for (let output = this.#connection?.poll(); output !== undefined; output = this.#connection?.poll()) {
+      this.#outputs.push(output);
       this.#digest(output);
-      this.#report(output);
+      this.#environment.onOutput?.();
     }
   }
   #digest(output: ConnectionOutput): void {
@@ -242,6 +270,7 @@ export class InitiatorSession implements Timed, TaskSlots {
         this.#state = 'LOGGED_IN';
         this.#params = output.params;
         this.#tsih = output.tsih;
+        this.#recovery.loggedIn();
         break;
       case 'login-failed':
         this.#lastError = output.error;
@@ -255,16 +284,18 @@ export class InitiatorSession implements Timed, TaskSlots {
         this.#over(this.#closing ? 'FREE' : 'FAILED', output.error);
         break;
       case 'logged-out':
+        if (output.byTarget) this.#lastError = new AppError('ERR_TRANSPORT', 'the target asked for a logout', AGAIN);
         this.#over(output.byTarget && !this.#closing ? 'FAILED' : 'FREE', null);
         break;
     }
   }
-  /** The connection is gone. Its tasks end here; a recovery would queue them again, in their order, for the next one. */
+  /** The connection is gone. A session that is over ends its tasks; one that is lost keeps those that have a gate. */
   #over(state: SessionState, error: AppError | null): void {
     this.#connection = null;
     this.#state = state;
-    this.#tasks.failAll(TaskFailure.Lost);
     this.#sweepAt = Number.POSITIVE_INFINITY;
+    if (state === 'FAILED') this.#recovery.lost();
+    else this.#recovery.end();
     for (const { resolve, reject } of this.#logouts.splice(0)) error === null ? resolve() : reject(error);
   }
   #report(output: SessionOutput): void {

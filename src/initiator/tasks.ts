@@ -1,6 +1,7 @@
 // The task table: one preallocated slot per SCSI command, found by its Initiator Task Tag (RFC 7143 §11.2.1.8).
 import type { BlockRequest } from '../block/block-device.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
+import type { Gate } from './gate.js';
 
 /** Where a slot is. Numbers, because the data path compares them. */
 export const TaskState = {
@@ -15,6 +16,8 @@ export const TaskState = {
   Backoff: 4,
   /** Sent, and an ABORT TASK for it as well. */
   Aborting: 5,
+  /** Started, and waits until its gate is opened. It has no deadline of its own and keeps its order. */
+  Parked: 6,
 } as const;
 export type TaskState = (typeof TaskState)[keyof typeof TaskState];
 
@@ -48,6 +51,8 @@ export class Task {
   state: TaskState = TaskState.Free;
   owner: TaskOwner = NOBODY;
   lun: Buffer = NO_LUN;
+  /** Where the task waits while it may not be sent; null: it ends instead. */
+  gate: Gate | null = null;
   reads = false;
   /** Bytes to write, or null. */
   payload: Buffer | null = null;
@@ -57,6 +62,8 @@ export class Task {
 
   /** Order of the start, for a replay. */
   order = 0;
+  /** Connections that were given up because this task got no answer. */
+  drops = 0;
   cmdSn = 0;
   /** Bytes of Data-In of this try; how many the owner has seen over all tries; the next DataSN. */
   received = 0;
@@ -173,6 +180,8 @@ export class TaskTable {
     task.rewind();
     task.owner = NOBODY;
     task.lun = NO_LUN;
+    task.gate = null;
+    task.drops = 0;
     task.reads = false;
     task.length = 0;
     task.delivered = 0;
@@ -206,7 +215,14 @@ export class TaskTable {
     task.order = ++this.#order;
     task.wakeAt = wakeAt;
   }
-  /** Puts a held or backed-off task at the end of the queue. */
+  /** Takes a task aside, wherever it is, until its gate is opened. */
+  park(task: Task): void {
+    if (task.state === TaskState.Queued) this.unqueue(task);
+    else if (task.state === TaskState.Active || task.state === TaskState.Aborting) this.active--;
+    else if (task.state === TaskState.Held) task.order = ++this.#order;
+    task.state = TaskState.Parked;
+  }
+  /** Puts a task that is held, backs off or is parked at the end of the queue. */
   enqueue(task: Task): void {
     task.state = TaskState.Queued;
     task.order = ++this.#order;
@@ -250,14 +266,9 @@ export class TaskTable {
     task.state = TaskState.Held;
     task.owner.onTaskDone(task);
   }
-  /** Ends every task that has been started, oldest first. Their owners may start others meanwhile. */
-  failAll(failure: TaskFailure): void {
-    const started = this.slots.filter((task) => task.state > TaskState.Held).sort((a, b) => a.order - b.order);
-    for (const task of started) {
-      if (task.state <= TaskState.Held) continue;
-      task.failure = failure;
-      this.finish(task);
-    }
+  /** The tasks of that kind, oldest start first. A copy: their owners may start and end others meanwhile. */
+  inOrder(isMeant: (task: Task) => boolean): Task[] {
+    return this.slots.filter(isMeant).sort((a, b) => a.order - b.order);
   }
   #grow(by: number): boolean {
     const most = Math.min(MOST_SLOTS, this.slots.length + by);

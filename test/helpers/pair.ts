@@ -170,7 +170,8 @@ export class InitiatorRig {
       {
         pool: this.pool,
         now: this.clock.now,
-        timers: { ...DEFAULT_TIMERS, ...options.timers },
+        // Requests end with their connection, unless a test wants them to wait.
+        timers: { ...DEFAULT_TIMERS, replacementTimeoutMs: 0, ...options.timers },
         onOutput: () => this.#drain(),
       },
     );
