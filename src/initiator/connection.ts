@@ -1,4 +1,5 @@
 // One TCP connection as an initiator sees it, from login to its end (RFC 7143 §6, §8.1).
+import { UnprovenTarget } from '../iscsi/chap.js';
 import { DEFAULT_MAX_DATA_SEGMENT, type OperationalParams } from '../iscsi/params.js';
 import { Opcode, opcodeName, opcodeOf } from '../iscsi/wire/bhs.js';
 import { PduFramer, type PduReceiver } from '../iscsi/wire/framer.js';
@@ -249,7 +250,7 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
   #loginFailed(reason: string, cause: unknown): void {
     const error = loginBroken(this.#login, reason, cause);
     // A target that could not prove itself is no matter of the algorithm list.
-    const retryWithMd5 = error.code !== 'ERR_FATAL_LOGIN' && this.#phase.exchange.retryWithMd5;
+    const retryWithMd5 = !(cause instanceof UnprovenTarget) && this.#phase.exchange.retryWithMd5;
     this.#end();
     this.#report({ kind: 'login-failed', error, retryWithMd5 });
   }

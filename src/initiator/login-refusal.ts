@@ -62,7 +62,7 @@ export function noCommonMethod(options: LoginOptions, answer: string): AppError 
 /** Mutual CHAP: the target did not answer our challenge. */
 export function targetUnproven(options: LoginOptions): AppError {
   return new AppError(
-    'ERR_FATAL_LOGIN',
+    'ERR_LOGIN_AUTH',
     `${loginSubject(options)} refused by us: the target did not prove its identity (mutual CHAP)`,
   );
 }

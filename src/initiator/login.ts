@@ -200,8 +200,9 @@ export class LoginExchange {
 
 /** The login ended before the target had decided: its deadline passed, the connection closed, a rule was broken, CHAP failed. */
 export function loginBroken(options: LoginOptions, reason: string, cause?: unknown): AppError {
-  // What CHAP itself says has a code of its own; all else, a reset connection too, may be better another time.
-  const ofChap = cause instanceof AppError && (cause.code === 'ERR_LOGIN_AUTH' || cause.code === 'ERR_FATAL_LOGIN');
+  // What CHAP itself says has a code and a hint of its own; all else, a reset connection too, may be better another time.
+  const ofChap = cause instanceof AppError && cause.code === 'ERR_LOGIN_AUTH';
+  const hint = ofChap && cause.hint !== undefined ? { hint: cause.hint } : {};
   const code = ofChap ? cause.code : 'ERR_CONNECT';
-  return new AppError(code, `${loginSubject(options)} failed: ${reason}`, { cause, retriable: !ofChap });
+  return new AppError(code, `${loginSubject(options)} failed: ${reason}`, { cause, retriable: !ofChap, ...hint });
 }

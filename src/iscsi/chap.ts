@@ -109,6 +109,15 @@ export interface ChapInitiatorOptions extends ChapIdentity {
   readonly challenges: ChapChallenges;
 }
 
+/** Mutual CHAP: the target has not answered our challenge, or not rightly. Another algorithm would not help. */
+export class UnprovenTarget extends AppError {
+  constructor() {
+    super('ERR_LOGIN_AUTH', 'the target did not prove its identity (mutual CHAP)', {
+      hint: 'check the mutual user name and secret',
+    });
+  }
+}
+
 /** The initiator's side: `start`, then `receive` until `done`. */
 export class ChapInitiator {
   readonly #options: ChapInitiatorOptions;
@@ -150,7 +159,7 @@ export class ChapInitiator {
 
   /**
    * The target's pairs in, ours out; none when nothing is left to say. Throws ProtocolError for a message that is none,
-   * AppError ERR_LOGIN_AUTH when the target takes no algorithm, ERR_FATAL_LOGIN when it cannot prove itself.
+   * AppError ERR_LOGIN_AUTH when the target takes no algorithm, UnprovenTarget when it cannot prove itself.
    */
   receive(pairs: TextPairs): TextPair[] {
     if (this.#done) return [];
@@ -202,7 +211,7 @@ export class ChapInitiator {
     const [name, value] = [findKey(pairs, 'CHAP_N'), findKey(pairs, 'CHAP_R')];
     if (mutual === undefined || this.#challenge === undefined) throw new Error('no proof of the target is expected');
     if (name === undefined || value === undefined) {
-      throw new AppError('ERR_FATAL_LOGIN', 'the target did not authenticate itself (mutual CHAP)');
+      throw new UnprovenTarget();
     }
     const algorithm = this.#algorithm as number;
     const response = parseBinary(value);
@@ -210,9 +219,7 @@ export class ChapInitiator {
     const ours = sameBytes(response, chapResponse(algorithm, this.#id, secret, this.#challenge));
     const right = sameBytes(response, chapResponse(algorithm, this.#id, mutual.secret, this.#challenge));
     if (ours || !right || name !== mutual.user) {
-      throw new AppError('ERR_FATAL_LOGIN', 'the target failed to authenticate itself (mutual CHAP)', {
-        hint: 'check the mutual user name and secret',
-      });
+      throw new UnprovenTarget();
     }
     this.#done = true;
   }

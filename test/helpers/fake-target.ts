@@ -61,6 +61,10 @@ export interface FakeTargetOptions {
   /** Commands beyond ExpCmdSN that may be sent; default 128. */
   readonly window?: number;
   readonly disk?: Buffer;
+  /** The bytes behind a LUN, where there are several; default `disk` for each. */
+  readonly diskOf?: (lun: Buffer) => Buffer;
+  /** The TSIH given at the end of a login; default 7. */
+  readonly tsih?: number;
   /** Largest R2T; default MaxBurstLength. */
   readonly r2tBytes?: number;
   /** R2Ts that are outstanding at once; default as negotiated. Asked for from the end of the buffer with `r2tReversed`. */
@@ -96,6 +100,8 @@ export class FakeTarget implements StreamConsumer, PduReceiver {
   readonly #chap: ChapTarget | null;
   readonly #text = new TextAssembler();
   readonly #writes = new Map<number, Write>();
+  /** Commands that ended before their data came. */
+  readonly #refused = new Set<number>();
   params: OperationalParams | null = null;
   statSn = 0xffff_fff0;
   expCmdSn = 1;
@@ -139,6 +145,7 @@ export class FakeTarget implements StreamConsumer, PduReceiver {
     const pdu = { opcode: opcodeOf(bhs), immediate: isImmediate(bhs), bhs, data: Buffer.from(data) };
     this.seen.push(pdu);
     if (this.params === null) {
+      if (pdu.opcode !== Opcode.LoginRequest) throw new Error(`opcode ${pdu.opcode} before the login has ended`);
       this.#onLogin(pdu);
       return;
     }
@@ -187,7 +194,7 @@ export class FakeTarget implements StreamConsumer, PduReceiver {
   }
   loginResponse(pdu: LoginRequest, answer: LoginAnswer): void {
     const { status = 0, transit = false, continues = false, csg = pdu.csg, nsg = transit ? pdu.nsg : 0 } = answer;
-    const tsih = transit && nsg === LoginStage.FullFeature ? 7 : 0;
+    const tsih = transit && nsg === LoginStage.FullFeature ? (this.options.tsih ?? 7) : 0;
     const statSn = this.takeStatSn();
     this.writer.send(
       (b, at) =>
@@ -236,10 +243,19 @@ export class FakeTarget implements StreamConsumer, PduReceiver {
     const op = bhs[CDB_AT];
     const lba = Number(bhs.readBigUInt64BE(CDB_AT + 2));
     if (op === ScsiOp.Read16)
-      this.sendRead(tagOf(bhs), this.disk.subarray(lba * BLOCK, lba * BLOCK + commandEdtl(bhs)));
+      this.sendRead(tagOf(bhs), this.#diskOf(lunOf(bhs)).subarray(lba * BLOCK, lba * BLOCK + commandEdtl(bhs)));
     else if (op === ScsiOp.Write16) this.#startWrite(pdu, lba);
     else if (op === ScsiOp.SynchronizeCache16) this.response(tagOf(bhs), 0);
     else throw new Error(`the fake target does not know operation code ${op}`);
+  }
+  #diskOf(lun: Buffer): Buffer {
+    return this.options.diskOf?.(lun) ?? this.disk;
+  }
+  /** Ends a command at once; the data that is still on its way for it is dropped. */
+  refuse(itt: number, status: number, sense?: Buffer): void {
+    this.#refused.add(itt);
+    this.#writes.delete(itt);
+    this.response(itt, status, sense === undefined ? {} : { sense });
   }
   /** Data-In PDUs of MaxRecvDataSegmentLength in sequences of MaxBurstLength, then the status. */
   sendRead(itt: number, bytes: Buffer): void {
@@ -282,6 +298,7 @@ export class FakeTarget implements StreamConsumer, PduReceiver {
   #onDataOut({ bhs, data }: SeenPdu): void {
     const itt = tagOf(bhs);
     const write = this.#writes.get(itt);
+    if (write === undefined && this.#refused.has(itt)) return;
     if (write === undefined) throw new Error('Data-Out for no write');
     const ttt = dataOutTtt(bhs);
     const sequence = write.open.get(ttt);
@@ -302,7 +319,7 @@ export class FakeTarget implements StreamConsumer, PduReceiver {
     const params = this.params as OperationalParams;
     if (write.unsolicitedOpen) return;
     if (write.arrived === write.bytes.length) {
-      write.bytes.copy(this.disk, write.lba * BLOCK);
+      write.bytes.copy(this.#diskOf(write.lun), write.lba * BLOCK);
       this.#writes.delete(itt);
       this.response(itt, 0);
       return;

@@ -110,7 +110,7 @@ export class MemoryWire {
       const piece = this.#waiting.subarray(0, length);
       this.#waiting = this.#waiting.subarray(length);
       this.arrived += length;
-      this.#hand(piece);
+      handOver(piece, this.consumer);
     }
     if (cutAt !== undefined && this.arrived >= cutAt) this.broken = true;
     return true;
@@ -122,22 +122,19 @@ export class MemoryWire {
   #land(bytes: Buffer): void {
     this.#waiting = this.#waiting.length === 0 ? bytes : Buffer.concat([this.#waiting, bytes]);
   }
-  /** As a driver does: into the consumer's own buffer where it names one, else through a receive buffer that is reused. */
-  #hand(piece: Buffer): void {
-    let rest = piece;
-    for (
-      let target = this.consumer.readTarget();
-      target !== null && rest.length > 0;
-      target = this.consumer.readTarget()
-    ) {
-      const length = rest.copy(target, 0, 0, Math.min(rest.length, target.length));
-      rest = rest.subarray(length);
-      this.consumer.onTargetFilled(length);
-    }
-    if (rest.length === 0) return;
-    // Overwritten once nobody holds it any more: a core that keeps a view without retaining reads rubbish.
-    const owner = new RefBuffer(Buffer.from(rest), (freed) => freed.buffer.fill(0xdd));
-    this.consumer.onBytes(owner.buffer, owner);
-    owner.release();
+}
+
+/** As a driver does: into the consumer's own buffer where it names one, else through a receive buffer that is reused. */
+export function handOver(piece: Buffer, consumer: StreamConsumer): void {
+  let rest = piece;
+  for (let target = consumer.readTarget(); target !== null && rest.length > 0; target = consumer.readTarget()) {
+    const length = rest.copy(target, 0, 0, Math.min(rest.length, target.length));
+    rest = rest.subarray(length);
+    consumer.onTargetFilled(length);
   }
+  if (rest.length === 0) return;
+  // Overwritten once nobody holds it any more: a core that keeps a view without retaining reads rubbish.
+  const owner = new RefBuffer(Buffer.from(rest), (freed) => freed.buffer.fill(0xdd));
+  consumer.onBytes(owner.buffer, owner);
+  owner.release();
 }

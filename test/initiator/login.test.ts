@@ -105,7 +105,7 @@ test('an unknown user looks the same', () => {
 
 test('a target that does not prove itself is refused for good', () => {
   const pair = fakePair(chapTarget([5, 8], 'anothersecret'), withCredentials(BOTH));
-  const failed = failure(pair, 'ERR_FATAL_LOGIN', /./);
+  const failed = failure(pair, 'ERR_LOGIN_AUTH', /./);
   assert.equal(failed.retryWithMd5, false);
 });
 
@@ -120,7 +120,7 @@ test('a target that leaves the stage without its own proof is refused for good',
     },
     withCredentials(BOTH),
   );
-  failure(pair, 'ERR_FATAL_LOGIN', /did not prove its identity/);
+  failure(pair, 'ERR_LOGIN_AUTH', /did not prove its identity/);
 });
 
 test('a target that offers only None while credentials exist is refused by us', () => {

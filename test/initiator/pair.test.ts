@@ -61,7 +61,7 @@ test('what is refused: a wrong secret each way, no credentials, an unknown targe
   const algorithms = DEFAULT_CHAP_ALGORITHMS;
   const cases = [
     [{ credentials: { ...ACCOUNT, secret: 'wrongsecret12', algorithms } }, 'ERR_LOGIN_AUTH'],
-    [{ credentials: { ...ACCOUNT, algorithms, mutual: { ...MUTUAL, secret: 'wrongsecret12' } } }, 'ERR_FATAL_LOGIN'],
+    [{ credentials: { ...ACCOUNT, algorithms, mutual: { ...MUTUAL, secret: 'wrongsecret12' } } }, 'ERR_LOGIN_AUTH'],
     [{ credentials: null }, 'ERR_LOGIN_AUTH'],
     [{ targetName: 'iqn.2022-08.com.test:nothing' }, 'ERR_FATAL_LOGIN'],
     [{ initiatorName: 'iqn.2022-08.com.test:stranger' }, 'ERR_LOGIN_AUTH'],

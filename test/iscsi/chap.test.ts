@@ -14,11 +14,12 @@ import {
   chapResponse,
   formatBinary,
   parseBinary,
+  UnprovenTarget,
   usableAlgorithms,
 } from '../../src/iscsi/chap.js';
 import { LoginStatus } from '../../src/iscsi/login-status.js';
 import { findKey, type TextPair } from '../../src/iscsi/wire/text.js';
-import { AppError, ProtocolError } from '../../src/util/errors.js';
+import { ProtocolError } from '../../src/util/errors.js';
 
 const ALL = [8, 5, 7, 6];
 const account = { user: 'username', secret: 'password1234' };
@@ -241,7 +242,7 @@ describe('ChapInitiator', () => {
       const pairs = proof(id, parseBinary(findKey(sent, 'CHAP_C') as string));
       assert.throws(
         () => i.receive(pairs),
-        (error) => error instanceof AppError && error.code === 'ERR_FATAL_LOGIN' && !error.message.includes(own.secret),
+        (error) => error instanceof UnprovenTarget && !error.message.includes(own.secret),
       );
       assert.equal(i.done, false);
     });
