@@ -23,11 +23,23 @@ export interface Tgt {
   /** Adds CHAP: from now on a login needs these. */
   requireChap(user: string, secret: string): void;
   kill(signal?: NodeJS.Signals): Promise<void>;
+  /** After `kill`: starts tgtd again on the same port and files; settles when it is configured as it was. CHAP is not kept. */
+  restart(): Promise<void>;
+  readonly pid: number;
   stop(): Promise<void>;
 }
 
+export interface TgtOptions {
+  /** More of tgtd's --iscsi, as in `nop_interval=1,nop_count=3`. */
+  readonly iscsi?: string;
+  /** The address to listen on. */
+  readonly host?: string;
+  /** Runs tgtd and tgtadm in this network namespace. */
+  readonly netns?: string;
+}
+
 /** Starts tgtd with one target that has a disk of `sizeBytes` as LUN 1 (LUN 0 is tgt's own controller). */
-export async function startTgt(sizeBytes = 64 * 2 ** 20): Promise<Tgt> {
+export async function startTgt(sizeBytes = 64 * 2 ** 20, options: TgtOptions = {}): Promise<Tgt> {
   const folder = mkdtempSync(join(tmpdir(), 'lunctl-tgt-'));
   const image = join(folder, 'disk.img');
   writeFileSync(image, '');
@@ -35,15 +47,21 @@ export async function startTgt(sizeBytes = 64 * 2 ** 20): Promise<Tgt> {
   const port = await freePort();
   // tgtd takes numbers up to 32767 here; of ports in use at the same time no two share the rest.
   const control = String(port % 32_749);
-  const child = spawn('/usr/sbin/tgtd', ['-f', '-C', control, '--iscsi', `portal=127.0.0.1:${port}`], {
-    stdio: 'ignore',
-  });
+  const { host = '127.0.0.1', netns } = options;
+  const iscsi = [`portal=${host}:${port}`, ...(options.iscsi === undefined ? [] : [options.iscsi])].join();
+  const run = netns === undefined ? [] : ['ip', 'netns', 'exec', netns];
+  const start = async () => {
+    const [program = '', ...args] = [...run, '/usr/sbin/tgtd', '-f', '-C', control, '--iscsi', iscsi];
+    child = spawn(program, args, { stdio: 'ignore' });
+    await accepts(port, child, host);
+    adm('--op', 'new', '--mode', 'target', '--tid', '1', '-T', TGT_TARGET);
+    adm('--op', 'new', '--mode', 'logicalunit', '--tid', '1', '--lun', '1', '-b', image);
+    adm('--op', 'bind', '--mode', 'target', '--tid', '1', '-I', 'ALL');
+  };
   const adm = (...args: string[]) =>
     execFileSync('/usr/sbin/tgtadm', ['-C', control, '--lld', 'iscsi', ...args], { encoding: 'utf8' });
-  await accepts(port, child);
-  adm('--op', 'new', '--mode', 'target', '--tid', '1', '-T', TGT_TARGET);
-  adm('--op', 'new', '--mode', 'logicalunit', '--tid', '1', '--lun', '1', '-b', image);
-  adm('--op', 'bind', '--mode', 'target', '--tid', '1', '-I', 'ALL');
+  let child: ChildProcess;
+  await start();
   const kill = (signal: NodeJS.Signals = 'SIGKILL') => ended(child, signal);
   return {
     port,
@@ -55,6 +73,10 @@ export async function startTgt(sizeBytes = 64 * 2 ** 20): Promise<Tgt> {
       adm('--op', 'bind', '--mode', 'account', '--tid', '1', '--user', user);
     },
     kill,
+    restart: start,
+    get pid() {
+      return child.pid ?? 0;
+    },
     async stop() {
       await kill();
       rmSync(folder, { recursive: true, force: true });
@@ -77,11 +99,11 @@ export function freePort(): Promise<number> {
 }
 
 /** Waits until `port` takes connections; throws when `child` ends or ten seconds pass. */
-export async function accepts(port: number, child: ChildProcess): Promise<void> {
+export async function accepts(port: number, child: ChildProcess, host = '127.0.0.1'): Promise<void> {
   const end = Date.now() + 10_000;
   for (;;) {
     const open = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1');
+      const socket = connect(port, host);
       socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
       socket.once('connect', () => socket.destroy());
     });

@@ -1,0 +1,5 @@
+// What `npm run test:long` runs: a test file, the counts of its long form, and the minutes after which it is given up.
+// `alone`: it measures times, so nothing runs beside it. A new row is one line here.
+export const ROWS = [
+  { file: 'faults/f01-target-killed.test.ts', env: { F01_CYCLES: '200', F01_OUTAGES: '20' }, minutes: 60, alone: true },
+];
