@@ -87,6 +87,21 @@ export class Negotiator {
     for (const key of KEYS) {
       if (key.kind !== 'other' && key.kind !== 'obsolete') this.#wishes.set(key.name, wishOf(key, options.wishes));
     }
+    if (options.role === 'initiator') this.#fitLengths();
+  }
+
+  /**
+   * FirstBurstLength above MaxBurstLength must not be offered (§13.14). And no length that would end a PDU between two
+   * words in the middle of a transfer: tgt 1.0.85 pads such a Data-In inside its own buffer, and so sends zeros for the
+   * first bytes of the next one.
+   */
+  #fitLengths(): void {
+    for (const name of ['MaxRecvDataSegmentLength', 'MaxBurstLength', 'FirstBurstLength']) {
+      const length = this.#wishes.get(name) as number;
+      this.#wishes.set(name, length - (length % 4));
+    }
+    const [first, most] = [this.#wishes.get('FirstBurstLength'), this.#wishes.get('MaxBurstLength')];
+    this.#wishes.set('FirstBurstLength', Math.min(first as number, most as number));
   }
 
   /**

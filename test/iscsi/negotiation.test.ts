@@ -136,6 +136,17 @@ describe('the initiator', () => {
     assert.throws(() => one.result(), { clause: 'RFC 7143 §13.1' });
   });
 
+  it('offers no length that ends between two words, nor a first burst above the burst', () => {
+    const negotiator = initiator({ maxRecvDataSegmentLength: 777, maxBurstLength: 3001, firstBurstLength: 16_777_215 });
+    const offered = new Map(negotiator.offer());
+    const names = ['MaxRecvDataSegmentLength', 'MaxBurstLength', 'FirstBurstLength'];
+    assert.deepEqual(
+      names.map((name) => offered.get(name)),
+      ['776', '3000', '3000'],
+    );
+    assert.equal(negotiator.result().maxRecvDataSegmentLength, 776);
+  });
+
   it('refuses wishes that are no values', () => {
     for (const wishes of [
       { maxBurstLength: 100 },

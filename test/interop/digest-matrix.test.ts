@@ -1,0 +1,77 @@
+// The four combinations of header and data digest against three targets: agreed as asked, data read back another way.
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { loginForeground } from '../../src/services/login.js';
+import { ISTGT_TARGET, istgtMissing, startIstgt } from '../helpers/istgt.js';
+import { loginRequest, makeRunFolder } from '../helpers/session.js';
+import { startTgt, TGT_TARGET, tgtMissing } from '../helpers/tgt.js';
+import { MATRIX_SETS, type MatrixTarget, runMatrix } from './matrix.js';
+import { OWN_TARGET, startOwn } from './own-target.js';
+
+const SETS = MATRIX_SETS.digests ?? [];
+
+async function check(t: TestContext, target: Omit<MatrixTarget, 'address'>): Promise<void> {
+  assert.equal(SETS.length, 4);
+  const failures: string[] = [];
+  const say = (line: string) => {
+    t.diagnostic(line);
+    if (line.startsWith('FAIL')) failures.push(line);
+  };
+  assert.equal(await runMatrix({ address: '127.0.0.1', ...target }, SETS, say), 0, failures.join('\n'));
+}
+
+describe('digest matrix', () => {
+  it('tgt', { skip: tgtMissing() }, async (t) => {
+    const tgt = await startTgt(16 * 2 ** 20);
+    try {
+      // tgt offers a digest only where it is told to allow one; it says None otherwise.
+      for (const digest of ['HeaderDigest', 'DataDigest']) {
+        tgt.adm('--op', 'update', '--mode', 'target', '--tid', '1', '-n', digest, '-v', 'CRC32C,None');
+      }
+      await check(t, { port: tgt.port, targetName: TGT_TARGET, image: tgt.image });
+    } finally {
+      await tgt.stop();
+    }
+  });
+
+  it('istgt', { skip: istgtMissing() }, async (t) => {
+    const istgt = await startIstgt(16, null);
+    try {
+      await check(t, { port: istgt.port, targetName: ISTGT_TARGET, image: istgt.image });
+    } finally {
+      await istgt.stop();
+    }
+  });
+
+  it('our own target', async (t) => {
+    const own = await startOwn();
+    try {
+      await check(t, { port: own.port, targetName: OWN_TARGET, image: own.image });
+    } finally {
+      await own.stop();
+    }
+  });
+
+  it('a list is an offer: a target without digests still logs in, one that insists is refused', {
+    skip: tgtMissing(),
+  }, async () => {
+    const tgt = await startTgt(2 ** 20);
+    const folder = makeRunFolder();
+    try {
+      for (const digest of ['HeaderDigest', 'DataDigest']) {
+        tgt.adm('--op', 'update', '--mode', 'target', '--tid', '1', '-n', digest, '-v', 'None');
+      }
+      const list = { headerDigest: ['CRC32C', 'None'], dataDigest: ['CRC32C', 'None'] } as const;
+      const request = loginRequest(TGT_TARGET, tgt.port, { foreground: true, negotiate: list });
+      const session = await loginForeground(request, { paths: folder.paths });
+      assert.deepEqual([session.info.params.headerDigest, session.info.params.dataDigest], ['None', 'None']);
+      await session.logout();
+      await session.ended;
+      const strict = { ...request, negotiate: { dataDigest: 'CRC32C' } as const };
+      await assert.rejects(loginForeground(strict, { paths: folder.paths }), /DataDigest/);
+    } finally {
+      await tgt.stop();
+      folder.remove();
+    }
+  });
+});

@@ -1,0 +1,49 @@
+// Every combination of InitialR2T, ImmediateData, FirstBurstLength, MaxBurstLength and MaxRecvDataSegmentLength, against
+// three targets: data read back another way, and the wire held to RFC 7143. LUNCTL_TEST_MATRIX=all goes through 88 sets each.
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { ISTGT_TARGET, istgtMissing, startIstgt } from '../helpers/istgt.js';
+import { startTgt, TGT_TARGET, tgtMissing } from '../helpers/tgt.js';
+import { MATRIX_SETS, type MatrixTarget, runMatrix } from './matrix.js';
+import { OWN_TARGET, startOwn } from './own-target.js';
+
+const SETS = MATRIX_SETS[process.env.LUNCTL_TEST_MATRIX ?? 'short'] ?? [];
+
+async function check(t: TestContext, target: Omit<MatrixTarget, 'address'>): Promise<void> {
+  assert.ok(SETS.length >= 6);
+  const failures: string[] = [];
+  const say = (line: string) => {
+    t.diagnostic(line);
+    if (line.startsWith('FAIL')) failures.push(line);
+  };
+  assert.equal(await runMatrix({ address: '127.0.0.1', ...target }, SETS, say), 0, failures.join('\n'));
+}
+
+describe('parameter matrix', () => {
+  it('tgt', { skip: tgtMissing() }, async (t) => {
+    const tgt = await startTgt(16 * 2 ** 20);
+    try {
+      await check(t, { port: tgt.port, targetName: TGT_TARGET, image: tgt.image });
+    } finally {
+      await tgt.stop();
+    }
+  });
+
+  it('istgt', { skip: istgtMissing() }, async (t) => {
+    const istgt = await startIstgt(16, null);
+    try {
+      await check(t, { port: istgt.port, targetName: ISTGT_TARGET, image: istgt.image });
+    } finally {
+      await istgt.stop();
+    }
+  });
+
+  it('our own target', async (t) => {
+    const own = await startOwn();
+    try {
+      await check(t, { port: own.port, targetName: OWN_TARGET, image: own.image });
+    } finally {
+      await own.stop();
+    }
+  });
+});
