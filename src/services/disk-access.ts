@@ -13,7 +13,14 @@ import { removeLeftovers } from './attach-leftovers.js';
 import { readAttachRecords } from './attach-record.js';
 import type { DiskTarget } from './disk-name.js';
 import type { Paths } from './paths.js';
-import { type DiskPart, diskWriters, helperSocket, rescanPartitions, verifyBlock } from './session-control.js';
+import {
+  type DiskPart,
+  diskUsers,
+  helperDone,
+  helperSocket,
+  rescanPartitions,
+  verifyBlock,
+} from './session-control.js';
 import { processStartTime } from './session-folder.js';
 
 export interface DiskContext {
@@ -86,7 +93,7 @@ async function openDevice(target: DiskTarget, disk: string, context: DiskContext
 
 /** The NBD clients that may write there, in words, or null. Beside a device they are read-only, unless it is shared. */
 async function writersOf(target: DiskTarget, { paths, signal }: DiskContext): Promise<string | null> {
-  const count = await diskWriters(paths, target.session.sid, partOf(target), { signal });
+  const { writers: count } = await diskUsers(paths, target.session.sid, partOf(target), { signal });
   return count === 0 ? null : `NBD clients have ${count} ${count === 1 ? 'connection' : 'connections'} to it`;
 }
 
@@ -126,15 +133,20 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
   // Beside the sessions and not inside one, so that a killed command cannot be in the way of a logout.
   const temporary = `${context.paths.runDir}/disk`;
   await removeAbandoned(temporary);
+  const admitted = await helperSocket(context.paths, session.sid, partOf(target), { signal: context.signal });
+  const release = () => helperDone(context.paths, session.sid, device.lun, admitted.hold);
   const request = {
-    socketPath: await helperSocket(context.paths, session.sid, partOf(target), { signal: context.signal }),
+    socketPath: admitted.path,
     exportName: part?.exportName ?? device.exportName,
     sizeBytes: part?.sizeBytes ?? device.sizeBytes,
     readOnly: device.readOnly,
     runDir: `${temporary}/${process.pid}-${processStartTime(process.pid)}`,
     ...(context.signal === undefined ? {} : { signal: context.signal }),
   };
-  const file = await mountExport(request);
+  const file = await mountExport(request).catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
   let closed = false;
   return {
     path: file.path,
@@ -156,6 +168,7 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
       if (closed) return;
       closed = true;
       await file.unmount();
+      await release();
       try {
         // Never with what is in it: that would be another mount of this process.
         rmdirSync(request.runDir);

@@ -1,63 +1,81 @@
-// Whether a LUN is one more way to a disk that a device has been made of already: then no second device is made, since
-// two caches that do not know of each other destroy a file system. SPC-4 §7.8.5, RFC 7143 §4.2.7.1.
+// Whether a LUN is one more way to a disk that is written to already: then no second device is made, since two caches
+// that do not know of each other destroy a file system. SPC-4 §7.8.5, RFC 7143 §4.2.7.1.
+import { join } from 'node:path';
 import type { LunInfo } from '../initiator/probe.js';
+import { withDatabaseLock } from '../records/lock.js';
+import { messageOf } from '../util/errors.js';
+import type { DiskClaim, LivingClaim } from './disk-claims.js';
+import { diskUsers } from './session-control.js';
 import type { SessionInfo } from './session-info.js';
-import { listSessions, type SilentSession } from './session-registry.js';
+import { listSessions, type SessionList } from './session-registry.js';
 
-/** A disk that a session, maybe our own, has made a device of. */
-export interface AttachedDisk {
-  readonly targetName: string;
-  readonly lun: number;
-  readonly designator: string;
-  readonly path: string;
-}
-
-/** A LUN in search of others like it. */
+/** A LUN of session `sid` in search of others like it. */
 export interface Candidate {
+  readonly sid: number;
   readonly targetName: string;
   readonly info: Pick<LunInfo, 'lun' | 'designator' | 'worldwide'>;
 }
 
+/** What is known of another LUN. */
+type Known = Pick<DiskClaim, 'targetName' | 'lun' | 'designator'>;
+
 /**
- * The device that the same disk is attached as, or undefined. Names tell that two disks are one if nobody else may give
- * them; others (tgt's, istgt's) only within one target, whose name is worldwide, and at one LUN.
+ * Whether both are one disk. Names tell that if nobody else may give them; others (tgt's, istgt's) only within one
+ * target, whose name is worldwide, and at one LUN.
  */
-export function otherPath({ targetName, info }: Candidate, disks: readonly AttachedDisk[]): string | undefined {
+export function isSameDisk({ targetName, info }: Candidate, other: Known): boolean {
   const { lun, designator, worldwide } = info;
-  return disks.find((disk) => {
-    if (disk.designator !== designator) return false;
-    return (worldwide && designator !== '') || (disk.targetName === targetName && disk.lun === lun);
-  })?.path;
+  if (other.designator !== designator) return false;
+  return (worldwide && designator !== '') || (other.targetName === targetName && other.lun === lun);
 }
 
-export interface Surroundings {
-  readonly disks: readonly AttachedDisk[];
-  /** Sessions that could not be asked. */
-  readonly silent: readonly SilentSession[];
+/** Why the candidate may not be written to, in one line, or null. */
+export function secondPath(candidate: Candidate, claims: readonly LivingClaim[]): string | null {
+  const { sid, info } = candidate;
+  const other = claims.find((claim) => isSameDisk(candidate, claim) && !(claim.sid === sid && claim.lun === info.lun));
+  return other === undefined ? null : `second path to a disk that is ${other.use}`;
 }
 
-/** What the sessions below `runDir`, but for `sid`, have attached. */
-export async function attachedElsewhere(runDir: string, sid: number): Promise<Surroundings> {
-  const { sessions, silent } = await listSessions({ runDir });
-  return {
-    disks: sessions.filter((session) => session.sid !== sid).flatMap(attachedBy),
-    silent: silent.filter((session) => session.sid !== sid),
-  };
-}
-
-function attachedBy({ targetName, devices }: SessionInfo): AttachedDisk[] {
-  return devices.flatMap(({ lun, designator, path }) => (path === null ? [] : [{ targetName, lun, designator, path }]));
+/** One comparison of paths, with what follows from it, at a time on this host. @throws AppError ERR_DATABASE after 30 s */
+export function whileComparing<T>(runDir: string, signal: AbortSignal | undefined, work: () => T): Promise<T> {
+  const options = { linkDir: null, signal: signal ?? new AbortController().signal };
+  return withDatabaseLock(join(runDir, 'compare'), options, async () => work());
 }
 
 /**
- * The session to the same target that does not answer and may have attached its LUNs, or be about to; of two logins at
- * the same time the earlier one (lower number) goes first.
+ * The NBD clients and disk commands that write to the same disk through other sessions, in words, or null.
+ * To be asked once the disk is claimed: from then on no new one can.
  */
-export function unknownRival(
-  { targetName, sid }: { readonly targetName: string; readonly sid: number },
-  silent: readonly SilentSession[],
-): SilentSession | undefined {
-  return silent.find(
-    ({ state, sid: other }) => state.targetName === targetName && (state.phase === 'ready' || other < sid),
+export async function usersElsewhere(runDir: string, candidate: Candidate): Promise<string | null> {
+  const list = await listSessions({ runDir });
+  for (const session of list.sessions) {
+    if (session.sid === candidate.sid) continue;
+    for (const { lun } of sameDisks(candidate, session)) {
+      const user = await usersOf(runDir, session.sid, lun);
+      if (user !== null) return user;
+    }
+  }
+  return silentRival(candidate, list);
+}
+
+function sameDisks(candidate: Candidate, { targetName, devices }: SessionInfo): SessionInfo['devices'] {
+  return devices.filter(({ lun, designator }) => isSameDisk(candidate, { targetName, lun, designator }));
+}
+
+async function usersOf(runDir: string, sid: number, lun: number): Promise<string | null> {
+  try {
+    const { writers, commands } = await diskUsers({ runDir }, sid, { lun, partition: null });
+    if (writers > 0) return `${writers} NBD clients of session ${sid} may write to the same disk`;
+    return commands ? `a disk command works on the same disk in session ${sid}` : null;
+  } catch (error) {
+    return `session ${sid} has the same disk and does not say who uses it: ${messageOf(error)}`;
+  }
+}
+
+/** A session to the same target that is up but does not answer may have clients that write. */
+function silentRival({ sid, targetName }: Candidate, { silent }: SessionList): string | null {
+  const other = silent.find(
+    ({ sid: number, state }) => number !== sid && state.phase === 'ready' && state.targetName === targetName,
   );
+  return other === undefined ? null : `session ${other.sid} to the same target does not answer and may have clients`;
 }

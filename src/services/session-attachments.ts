@@ -2,8 +2,9 @@
 import { AppError, messageOf } from '../util/errors.js';
 import { attachDevice } from './attach.js';
 import type { Attachment } from './attachment.js';
+import { type ClaimOwner, claimName, dropClaim, ourselves, readClaims, writeClaim } from './disk-claims.js';
 import type { ExportServer } from './export-server.js';
-import { attachedElsewhere, otherPath, type Surroundings, unknownRival } from './second-path.js';
+import { type Candidate, secondPath, usersElsewhere, whileComparing } from './second-path.js';
 import type { SessionClients } from './session-clients.js';
 import type { ExportedLun, SessionExports } from './session-exports.js';
 import type { SessionFolder } from './session-folder.js';
@@ -27,6 +28,13 @@ export interface SessionAttachmentsOptions {
   attachServer(): Promise<ExportServer>;
 }
 
+/** What a disk command is let in with. */
+export interface DiskHold {
+  /** The NBD socket for it. */
+  readonly path: string;
+  readonly hold: number;
+}
+
 export class SessionAttachments {
   readonly #options: SessionAttachmentsOptions;
   readonly #attached = new Map<ExportedLun, Attachment>();
@@ -40,12 +48,10 @@ export class SessionAttachments {
     mode: 'nbd' | 'fuse',
     { signal, onProgress }: { readonly signal: AbortSignal; onProgress(line: string): void },
   ): Promise<void> {
-    const surroundings = await attachedElsewhere(this.#options.runDir, this.#options.sid);
     for (const entry of this.#options.exports.luns) {
-      const rival = this.#rival(entry, surroundings);
-      if (rival !== undefined) {
-        entry.note = rival;
-        entry.secondPath = true;
+      const rival = await this.#claim(entry, signal);
+      if (rival !== null) {
+        entry.note = `not attached: ${rival}`;
         continue;
       }
       onProgress(`attaching ${entry.name}`);
@@ -58,35 +64,54 @@ export class SessionAttachments {
    * unless sharing is allowed.
    */
   async attach(entry: ExportedLun, mode: 'nbd' | 'fuse', signal?: AbortSignal): Promise<void> {
-    const rival = this.#rival(entry, await attachedElsewhere(this.#options.runDir, this.#options.sid));
-    if (rival !== undefined) throw new AppError('ERR_BUSY', `${entry.name} is not attached: ${rival}`);
-    entry.secondPath = false;
+    if (entry.attach !== 'none') throw new AppError('ERR_BUSY', `${entry.name} is attached as ${entry.path}`);
+    const rival = await this.#claim(entry, signal);
+    if (rival !== null) throw new AppError('ERR_BUSY', `${entry.name} is not attached: ${rival}`);
     await this.#attach(entry, mode, signal);
+    entry.note = null;
   }
 
-  /** Why the LUN may be one disk with another device. */
-  #rival({ lun, name }: ExportedLun, { disks, silent }: Surroundings): string | undefined {
-    const { sid, owner, shared } = this.#options;
-    if (shared) return undefined;
-    const { targetName } = owner;
-    const own = [...this.#attached].flatMap(([entry, { path }]) => {
-      const { info } = entry.lun;
-      return entry.name === name ? [] : [{ targetName, lun: info.lun, designator: info.designator, path }];
+  /** Why the LUN must not get a device: the disk is used by another path. Null once it is claimed for ours. */
+  async #claim(entry: ExportedLun, signal: AbortSignal | undefined): Promise<string | null> {
+    const { runDir, shared } = this.#options;
+    const refused = await whileComparing(runDir, signal, () => {
+      const second = shared ? null : this.#secondPath(entry);
+      if (second === null) this.#writeClaim(entry, 'being attached');
+      return second;
     });
-    const other = otherPath({ targetName, info: lun.info }, [...own, ...disks]);
-    if (other !== undefined) return `second path to a disk that is attached as ${other}`;
-    const unknown = unknownRival({ targetName, sid }, silent);
-    if (unknown === undefined) return undefined;
-    return `session ${unknown.sid} to the same target does not answer and may have attached the disk`;
+    if (refused !== null || shared) return refused;
+    const user = await usersElsewhere(runDir, this.#candidate(entry));
+    if (user !== null) this.#dropClaim(entry);
+    return user;
+  }
+
+  /** As the files say at this very moment: under the lock nothing older counts. */
+  #secondPath(entry: ExportedLun): string | null {
+    return secondPath(this.#candidate(entry), readClaims(this.#options.runDir));
+  }
+
+  #candidate({ lun }: ExportedLun): Candidate {
+    const { sid, owner } = this.#options;
+    return { sid, targetName: owner.targetName, info: lun.info };
+  }
+
+  #writeClaim({ lun }: ExportedLun, use: string): void {
+    const { folder, owner } = this.#options;
+    const { designator, lun: number } = lun.info;
+    const claim = { targetName: owner.targetName, lun: number, designator, use };
+    writeClaim(folder.path, claimName(number), claim, ourselves());
+  }
+
+  #dropClaim({ lun }: ExportedLun): void {
+    dropClaim(this.#options.folder.path, claimName(lun.info.lun));
   }
 
   async #attach(entry: ExportedLun, mode: 'nbd' | 'fuse', signal?: AbortSignal): Promise<void> {
     const { folder, readOnly, connections, log } = this.#options;
-    if (entry.attach !== 'none') throw new AppError('ERR_BUSY', `${entry.name} is attached as ${entry.path}`);
-    await this.#refuseOtherClients(entry);
-    // From here on other clients are read-only.
-    entry.attach = mode;
     try {
+      await this.#refuseOtherClients(entry);
+      // From here on other clients are read-only.
+      entry.attach = mode;
       const server = await this.#options.attachServer();
       const attachment = await attachDevice({
         mode,
@@ -101,11 +126,13 @@ export class SessionAttachments {
       });
       entry.path = attachment.path;
       this.#attached.set(entry, attachment);
+      this.#writeClaim(entry, `attached as ${attachment.path}`);
       await this.#link(entry, attachment.path, await attachment.partitions());
       log.info(`${entry.name} attached as ${attachment.path}`);
       void attachment.lost.then((reason) => this.#lost(entry, attachment, reason));
     } catch (error) {
       entry.attach = 'none';
+      this.#dropClaim(entry);
       throw error;
     }
   }
@@ -125,9 +152,35 @@ export class SessionAttachments {
     if (attachment !== undefined) await this.#link(entry, attachment.path, await attachment.rescan());
   }
 
-  /** Path of the socket for helpers, which listens when this resolves. */
-  async helperSocket(): Promise<string> {
-    return (await this.#options.attachServer()).path;
+  /**
+   * Lets a disk command in that works on an export of `entry` without a device: the socket for it, and the number by
+   * which it is released. Throws ERR_BUSY if somebody else writes to the same disk, here or by another path.
+   */
+  async admitCommand(entry: ExportedLun, exportName: string, command: ClaimOwner): Promise<DiskHold> {
+    const { clients, folder, owner, runDir, shared } = this.#options;
+    if (entry.attach !== 'none') throw new AppError('ERR_BUSY', `${entry.name} has been attached as ${entry.path}`);
+    await clients.refuseHelpers(exportName);
+    const { designator, lun } = entry.lun.info;
+    const hold = clients.hold(exportName, command);
+    try {
+      const claim = { targetName: owner.targetName, lun, designator, use: 'worked on by a disk command' };
+      const second = await whileComparing(runDir, undefined, () => {
+        const other = shared ? null : this.#secondPath(entry);
+        if (other === null) writeClaim(folder.path, claimName(lun, hold), claim, command);
+        return other;
+      });
+      const rival = second ?? (shared ? null : await usersElsewhere(runDir, this.#candidate(entry)));
+      if (rival !== null) throw new AppError('ERR_BUSY', `${entry.name} is in use: ${rival}; nothing was changed`);
+      return { path: (await this.#options.attachServer()).path, hold };
+    } catch (error) {
+      this.releaseCommand(entry, hold);
+      throw error;
+    }
+  }
+
+  releaseCommand({ lun }: ExportedLun, hold: number): void {
+    this.#options.clients.release(hold);
+    dropClaim(this.#options.folder.path, claimName(lun.info.lun, hold));
   }
 
   /** Throws ERR_BUSY if any device or partition is mounted or held. */
@@ -168,6 +221,7 @@ export class SessionAttachments {
     this.#attached.delete(entry);
     entry.attach = 'none';
     entry.path = null;
+    this.#dropClaim(entry);
     const { runDir, owner, log } = this.#options;
     await dropLinks(runDir, owner, entry.lun.info.lun).catch((error: unknown) =>
       log.warn(`links: ${messageOf(error)}`),

@@ -2,7 +2,9 @@
 // disk commands, which have a socket of their own. That is how the two are told apart.
 import { delay } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
+import type { ClaimOwner } from './disk-claims.js';
 import type { ExportServer } from './export-server.js';
+import { ownerLives } from './session-folder.js';
 
 /** For helpers that have just been ended to be gone here too, milliseconds. */
 const LEAVE_MS = 1000;
@@ -10,6 +12,9 @@ const POLL_MS = 10;
 
 export class SessionClients {
   readonly #servers: readonly ExportServer[];
+  /** Disk commands that have been let in, by number: each before it connects, and until it says that it is done. */
+  readonly #holds = new Map<number, ClaimOwner & { readonly exportName: string }>();
+  #lastHold = 0;
 
   /** `servers`: the one for anybody, then the one for helpers, each once it listens. */
   constructor(servers: readonly ExportServer[]) {
@@ -26,10 +31,27 @@ export class SessionClients {
     return this.#servers[1]?.clientsOf((used) => shareBlocks(used, exportName)) ?? 0;
   }
 
-  /** Throws ERR_BUSY while a helper uses blocks of that export, after a moment for one that is just leaving. */
+  /** Lets a disk command in: nobody else may write to blocks of that export until it is released or its process ends. */
+  hold(exportName: string, owner: ClaimOwner): number {
+    this.#holds.set(++this.#lastHold, { ...owner, exportName });
+    return this.#lastHold;
+  }
+
+  release(hold: number): void {
+    this.#holds.delete(hold);
+  }
+
+  /** Whether a helper, or a command that has been let in, uses blocks of that export. */
+  isHeld(exportName: string): boolean {
+    for (const [number, hold] of this.#holds) if (!ownerLives(hold)) this.#holds.delete(number);
+    const held = [...this.#holds.values()].some((hold) => shareBlocks(hold.exportName, exportName));
+    return held || this.helpers(exportName) > 0;
+  }
+
+  /** Throws ERR_BUSY while a helper or command uses blocks of that export, after a moment for one that is just leaving. */
   async refuseHelpers(exportName: string): Promise<void> {
     const deadline = performance.now() + LEAVE_MS;
-    while (this.helpers(exportName) > 0) {
+    while (this.isHeld(exportName)) {
       if (performance.now() > deadline) {
         throw new AppError('ERR_BUSY', `${exportName} is in use: another disk command works on it`);
       }

@@ -1,6 +1,7 @@
 // What other commands ask of a running session's worker, over its control socket.
 import { callControl } from '../transport/control.js';
 import { AppError } from '../util/errors.js';
+import { ourselves } from './disk-claims.js';
 import type { Paths } from './paths.js';
 import { sessionFolder } from './session-folder.js';
 import type { DeviceInfo } from './session-info.js';
@@ -53,29 +54,50 @@ export interface DiskPart {
   readonly partition: number | null;
 }
 
-/** How many connections of NBD clients may write there. Those of our own devices and commands do not count. */
-export async function diskWriters(
+/** Who may write to a LUN or partition beside the devices made of it. */
+export interface DiskUsers {
+  /** Connections of NBD clients. Those of our own devices and commands do not count. */
+  readonly writers: number;
+  /** Whether a disk command works on it without a device. */
+  readonly commands: boolean;
+}
+
+export async function diskUsers(
   paths: Where,
   sid: number,
   part: DiskPart,
   options: SessionCallOptions = {},
-): Promise<number> {
-  const answer = await call(paths, sid, 'disk-writers', part, COMMAND_MS, options);
-  return (answer as { writers: number }).writers;
+): Promise<DiskUsers> {
+  return (await call(paths, sid, 'disk-users', part, COMMAND_MS, options)) as DiskUsers;
+}
+
+/** What a disk command without a device is let in with. */
+export interface DiskAdmission {
+  /** Path of the NBD socket by which it writes. */
+  readonly path: string;
+  readonly hold: number;
 }
 
 /**
- * Path of the NBD socket by which a disk command writes to what has no device. As long as the command is connected there,
- * new clients of `nbd.sock` get the same blocks read-only. Throws ERR_BUSY while another command is connected, or if a
- * device has been made meanwhile.
+ * Lets this process write to what has no device. Until `helperDone`, or the end of this process, no other command and
+ * no device is let in, and new clients of `nbd.sock` get the same blocks read-only. Throws ERR_BUSY while somebody else
+ * writes to the disk, by this path or another.
  */
 export async function helperSocket(
   paths: Where,
   sid: number,
   part: DiskPart,
   options: SessionCallOptions = {},
-): Promise<string> {
-  return ((await call(paths, sid, 'helper-socket', part, COMMAND_MS, options)) as { path: string }).path;
+): Promise<DiskAdmission> {
+  const request = { ...part, ...ourselves() };
+  return (await call(paths, sid, 'helper-socket', request, COMMAND_MS, options)) as DiskAdmission;
+}
+
+/** Gives back what `helperSocket` gave. A session that has ended needs no word. */
+export async function helperDone(paths: Where, sid: number, lun: number, hold: number): Promise<void> {
+  await call(paths, sid, 'helper-done', { lun, hold }, COMMAND_MS, {}).catch((error: unknown) => {
+    if (!(error instanceof AppError) || error.code !== 'ERR_SESSION_NOT_FOUND') throw error;
+  });
 }
 
 /** Makes a device node for a LUN. */

@@ -15,8 +15,8 @@ export interface ExportedLun {
   partitions: readonly ExportedPartition[];
   attach: DeviceInfo['attach'];
   path: string | null;
-  /** The same disk is attached by another path, or may be: nobody writes on this one. */
-  secondPath: boolean;
+  /** Why nobody writes here, in one line: the same disk is written to by another path now. Null where it is not. */
+  readonly secondPath: string | null;
   note: string | null;
 }
 
@@ -30,6 +30,8 @@ export interface SessionExportsOptions {
   readonly shared: boolean;
   /** Whether a disk command works on blocks of that export. */
   readonly isHeld: (exportName: string) => boolean;
+  /** What makes a LUN a second path at this moment, or null. */
+  readonly secondPath: (lun: Lun) => string | null;
   readonly log: SessionLog;
 }
 
@@ -47,7 +49,7 @@ export class SessionExports {
   constructor(options: SessionExportsOptions) {
     this.#options = options;
     this.open = this.#registry((entry, name) =>
-      entry.attach !== 'none' || entry.secondPath ? !options.shared : options.isHeld(name),
+      entry.attach !== 'none' || entry.secondPath !== null ? !options.shared : options.isHeld(name),
     );
     this.forAttach = this.#registry(() => false);
   }
@@ -63,7 +65,13 @@ export class SessionExports {
   /** Adds a LUN and reads its partition table. */
   async add(lun: Lun): Promise<ExportedLun> {
     const name = `lun${lun.info.lun}`;
-    const entry: ExportedLun = { lun, name, partitions: [], attach: 'none', path: null, secondPath: false, note: null };
+    const { secondPath } = this.#options;
+    const entry: ExportedLun = {
+      ...{ lun, name, partitions: [], attach: 'none', path: null, note: null },
+      get secondPath() {
+        return secondPath(lun);
+      },
+    };
     this.#luns.set(lun.info.lun, entry);
     await this.rescan(entry);
     return entry;
@@ -125,7 +133,7 @@ export function nbdUri(socket: string, exportName: string): string {
 
 /** A LUN as `session show` and `disk list` describe it. */
 export function deviceInfo(entry: ExportedLun, socket: string): DeviceInfo {
-  const { lun, name, attach, path, note } = entry;
+  const { lun, name, attach, path, note, secondPath } = entry;
   const { vendor, product, revision, serial, designator } = lun.info;
   return {
     lun: lun.info.lun,
@@ -140,9 +148,9 @@ export function deviceInfo(entry: ExportedLun, socket: string): DeviceInfo {
     revision,
     serial,
     designator,
-    readOnly: lun.readOnly || entry.secondPath,
+    readOnly: lun.readOnly || secondPath !== null,
     writeCache: lun.writeCache,
     partitions: entry.partitions.map(({ info }) => ({ ...info, nbd: nbdUri(socket, info.exportName) })),
-    note,
+    note: secondPath ?? note,
   };
 }

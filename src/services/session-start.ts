@@ -2,7 +2,9 @@
 import { bounded } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
 import { type AttachPlan, planAttach } from './attach.js';
+import { readClaims } from './disk-claims.js';
 import { ExportServer } from './export-server.js';
+import { secondPath } from './second-path.js';
 import { SessionAttachments } from './session-attachments.js';
 import { SessionClients } from './session-clients.js';
 import { type OpenSession, openSession } from './session-connect.js';
@@ -37,8 +39,13 @@ export async function startSession(config: WorkerConfig, environment: WorkerEnvi
   const open = await openSession({ login: request, isid, log, signal });
   const servers: ExportServer[] = [];
   const clients = new SessionClients(servers);
-  const isHeld = (name: string) => clients.helpers(name) > 0;
-  const exports = new SessionExports({ shared: request.shared ?? false, isHeld, log });
+  const claims = onceForAll(() => readClaims(config.runDir));
+  const exports = new SessionExports({
+    shared: request.shared ?? false,
+    isHeld: (name) => clients.isHeld(name),
+    secondPath: ({ info }) => secondPath({ sid: config.sid, targetName: request.targetName, info }, claims()),
+    log,
+  });
   const attachments = new SessionAttachments({
     sid: config.sid,
     folder,
@@ -80,6 +87,20 @@ export async function startSession(config: WorkerConfig, environment: WorkerEnvi
     await worker.abandon();
     throw error;
   }
+}
+
+/** What `read` gives now, read once for all LUNs that ask within one call. */
+function onceForAll<T>(read: () => T): () => T {
+  let kept: { readonly value: T } | null = null;
+  return () => {
+    if (kept === null) {
+      kept = { value: read() };
+      queueMicrotask(() => {
+        kept = null;
+      });
+    }
+    return kept.value;
+  };
 }
 
 async function settled(work: Promise<unknown>): Promise<void> {

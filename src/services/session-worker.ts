@@ -19,6 +19,8 @@ import type { SessionLog } from './session-log.js';
 /** Largest range of one verify-block request, bytes. */
 const LARGEST_PROOF = 2 ** 20;
 
+type Params = Readonly<Record<string, unknown>>;
+
 /** All that a worker is told. Crosses a process border as JSON. */
 export interface WorkerConfig {
   readonly sid: number;
@@ -64,8 +66,9 @@ export class SessionWorker {
       logout: () => this.#logoutByRequest(),
       'verify-block': (params) => this.#verifyBlock(params),
       'rescan-partitions': (params) => this.#onLun(params, (entry) => this.#rescan(entry)),
-      'disk-writers': (params) => ({ writers: this.#parts.clients.writers(this.#exportName(params)) }),
+      'disk-users': (params) => this.#diskUsers(params),
       'helper-socket': (params) => this.#helperSocket(params),
+      'helper-done': (params) => this.#helperDone(params),
       attach: (params) =>
         this.#onLun(params, (entry) => this.#parts.attachments.attach(entry, attachMode(params.mode))),
       detach: (params) => this.#onLun(params, (entry) => this.#parts.attachments.detach(entry)),
@@ -145,7 +148,7 @@ export class SessionWorker {
     await this.#parts.attachments.rescan(entry);
   }
 
-  async #verifyBlock(params: Readonly<Record<string, unknown>>): Promise<object> {
+  async #verifyBlock(params: Params): Promise<object> {
     const { lun } = this.#entry(params);
     const offset = naturalNumber(params, 'offset');
     const length = naturalNumber(params, 'length');
@@ -156,24 +159,29 @@ export class SessionWorker {
     return { same: createHash('sha256').update(bytes).digest('hex') === params.sha256.toLowerCase() };
   }
 
-  /** For a disk command that works without a device: its helper is told apart from other clients by its socket. */
-  async #helperSocket(params: Readonly<Record<string, unknown>>): Promise<object> {
-    const { clients, attachments } = this.#parts;
+  #diskUsers(params: Params): object {
+    const { clients } = this.#parts;
     const name = this.#exportName(params);
-    let path = '';
-    await this.#onLun(params, async (entry) => {
-      if (entry.attach !== 'none') throw new AppError('ERR_BUSY', `${entry.name} has been attached as ${entry.path}`);
-      if (entry.secondPath) throw new AppError('ERR_ACCESS', `${entry.name} is a second path to an attached disk`);
-      await clients.refuseHelpers(name);
-      path = await attachments.helperSocket();
-    });
-    return { path };
+    return { writers: clients.writers(name), commands: clients.isHeld(name) };
   }
 
-  async #onLun(
-    params: Readonly<Record<string, unknown>>,
-    work: (entry: ExportedLun) => Promise<void>,
-  ): Promise<DeviceInfo> {
+  /** For a disk command that works without a device: its helper is told apart from other clients by its socket. */
+  async #helperSocket(params: Params): Promise<object> {
+    const name = this.#exportName(params);
+    const command = { pid: naturalNumber(params, 'pid'), startTime: String(params.startTime) };
+    let admitted = {};
+    await this.#onLun(params, async (entry) => {
+      admitted = await this.#parts.attachments.admitCommand(entry, name, command);
+    });
+    return admitted;
+  }
+
+  #helperDone(params: Params): object {
+    this.#parts.attachments.releaseCommand(this.#entry(params), naturalNumber(params, 'hold'));
+    return {};
+  }
+
+  async #onLun(params: Params, work: (entry: ExportedLun) => Promise<void>): Promise<DeviceInfo> {
     const entry = this.#entry(params);
     await this.#exclusive(async () => {
       if (this.#ending !== null) throw new AppError('ERR_NOT_CONNECTED', 'the session is ending');
@@ -190,12 +198,12 @@ export class SessionWorker {
   }
 
   /** Of the LUN that is asked for, or of one of its partitions. */
-  #exportName(params: Readonly<Record<string, unknown>>): string {
+  #exportName(params: Params): string {
     const { name } = this.#entry(params);
     return params.partition === null ? name : `${name}p${naturalNumber(params, 'partition')}`;
   }
 
-  #entry(params: Readonly<Record<string, unknown>>): ExportedLun {
+  #entry(params: Params): ExportedLun {
     const number = naturalNumber(params, 'lun');
     const entry = this.#parts.exports.find(number);
     if (entry === undefined)
@@ -212,7 +220,7 @@ function sum(luns: readonly ExportedLun[], bytes: (lun: Lun) => number): number 
   return luns.reduce((total, { lun }) => total + bytes(lun), 0);
 }
 
-function naturalNumber(params: Readonly<Record<string, unknown>>, name: string): number {
+function naturalNumber(params: Params, name: string): number {
   const value = params[name];
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new AppError('ERR_USAGE', `${name} must be a natural number`);

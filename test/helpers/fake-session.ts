@@ -119,8 +119,9 @@ export async function startFakeSession(options: {
   const control = await serveControl(`${folder}/control.sock`, {
     info: () => info,
     'rescan-partitions': () => disk,
-    'disk-writers': () => ({ writers: 0 }),
-    'helper-socket': () => ({ path: socket }),
+    'disk-users': () => ({ writers: 0, commands: false }),
+    'helper-socket': () => ({ path: socket, hold: 1 }),
+    'helper-done': () => ({}),
     'verify-block': ({ offset, length, sha256 }) => ({
       same: hashOf(image, Number(offset), Number(length)) === sha256,
     }),

@@ -13,7 +13,7 @@ import { type DiskJob, prepareFormat, prepareLabel, preparePartition } from '../
 import { type ForegroundSession, loginForeground } from '../../src/services/login.js';
 import { startServe } from '../../src/services/serve.js';
 import type { Server } from '../../src/services/serve-options.js';
-import { attachLun, detachLun, diskWriters } from '../../src/services/session-control.js';
+import { attachLun, detachLun, diskUsers } from '../../src/services/session-control.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
 import { INITIATOR, loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 
@@ -80,7 +80,8 @@ describe('disk commands beside NBD clients', { skip }, () => {
     await job.close();
   };
   const checksum = () => createHash('sha256').update(readFileSync(image)).digest('hex');
-  const writers = (part: number | null) => diskWriters(folder.paths, session.info.sid, { lun: 0, partition: part });
+  const writers = async (part: number | null) =>
+    (await diskUsers(folder.paths, session.info.sid, { lun: 0, partition: part })).writers;
   const uri = (name: string) => `nbd+unix:///${name}?socket=${session.info.socket}`;
   const isReadOnly = async (name: string) => {
     const { stdout } = await promisify(execFile)('nbdinfo', ['--json', uri(name)]);
