@@ -26,6 +26,8 @@ export const EXIT_CODE = {
   ERR_NOT_CONNECTED: 32,
   ERR_REFUSED: 40,
   ERR_HELPER: 41,
+  ERR_MISCOMPARE: 42,
+  ERR_RESERVATION_CONFLICT: 43,
   ERR_INTERRUPTED: 130,
   ERR_TERMINATED: 143,
 } as const satisfies Record<ErrorCode, number>;
@@ -55,6 +57,8 @@ export const EXIT_TEXT: Readonly<Record<number, string>> = {
   32: 'target likely not connected',
   40: 'refused: data in the way, or a confirmation is missing',
   41: 'a helper program failed',
+  42: 'compare and write: the blocks hold something else; nothing was written',
+  43: 'reservation conflict: a persistent reservation, or a key that is not registered, stands against it',
   130: 'interrupted by Ctrl-C',
   143: 'ended by SIGTERM',
 };

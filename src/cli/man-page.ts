@@ -28,6 +28,7 @@ export const PAGES: readonly PageSpec[] = [
   { name: 'lunctl-discovery', about: 'find iSCSI targets on the network', scope: 'discovery' },
   { name: 'lunctl-node', about: 'records of iSCSI targets; log in and out', scope: 'node' },
   { name: 'lunctl-session', about: 'iSCSI sessions that are up, and their devices', scope: 'session' },
+  { name: 'lunctl-lun', about: 'logical units of iSCSI sessions: limits, reservations, changes', scope: 'lun' },
   { name: 'lunctl-disk', about: 'label, partition, format and mount an attached LUN', scope: 'disk' },
   { name: 'lunctl-serve', about: 'offer files as an iSCSI target', scope: 'serve' },
   { name: 'lunctl-schema', about: 'JSON Schema of what lunctl prints under --json', scope: 'schema' },

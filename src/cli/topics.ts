@@ -4,6 +4,7 @@ export const TOPICS: Readonly<Record<string, string>> = {
   discovery: 'Find targets on the network',
   node: 'Records of known targets; log in and out',
   session: 'Sessions that are up, and their devices',
+  lun: 'LUNs of the sessions: limits, reservations, changes',
   disk: 'Label, partition, format and mount an attached LUN',
 };
 

@@ -9,8 +9,11 @@ import type { InitiatorSession } from './session.js';
 
 /** The unit answered, but not with what was asked for. */
 export class Refusal extends AppError {
-  constructor(message: string) {
+  /** The SAM status, or null where an answer was refused by us. */
+  readonly status: number | null;
+  constructor(message: string, status: number | null = null) {
     super('ERR_NOT_SUPPORTED', message);
+    this.status = status;
   }
 }
 
@@ -36,7 +39,7 @@ export class Questioner {
       const result = await this.#session.execute(length > 0 ? { ...command, dataInLength: length } : command);
       if (result.status === ScsiStatus.Good) return result.data;
       const again = attentions < MOST_ATTENTIONS && this.#passes(result);
-      if (!again) throw new Refusal(refusalText(result));
+      if (!again) throw new Refusal(refusalText(result), result.status);
     }
   }
   /** TEST UNIT READY until it says GOOD. */
@@ -63,7 +66,8 @@ export class Questioner {
   }
 }
 
-function refusalText({ status, sense }: ScsiResult): string {
+/** The status, or what the sense data says, in the standard's words. */
+export function refusalText({ status, sense }: Pick<ScsiResult, 'status' | 'sense'>): string {
   const parsed = sense === null ? null : parseSense(sense);
   return parsed === null ? statusName(status) : senseToText(parsed);
 }

@@ -14,8 +14,32 @@ export const ReservationType = {
   ExclusiveAccessAllRegistrants: 8,
 } as const;
 
+/** Their names in words of the command line, SPC-4 §5.13.5. */
+export const RESERVATION_TYPE_WORDS = {
+  'write-exclusive': ReservationType.WriteExclusive,
+  'exclusive-access': ReservationType.ExclusiveAccess,
+  'write-exclusive-registrants-only': ReservationType.WriteExclusiveRegistrantsOnly,
+  'exclusive-access-registrants-only': ReservationType.ExclusiveAccessRegistrantsOnly,
+  'write-exclusive-all-registrants': ReservationType.WriteExclusiveAllRegistrants,
+  'exclusive-access-all-registrants': ReservationType.ExclusiveAccessAllRegistrants,
+} as const;
+
+/** The word for a type; an unknown one as `type-4`. */
+export function reservationTypeWord(type: number): string {
+  return Object.entries(RESERVATION_TYPE_WORDS).find(([, value]) => value === type)?.[0] ?? `type-${type}`;
+}
+
 /** All of them as PERSISTENT RESERVATION TYPE MASK, §6.15.4. */
 const ALL_TYPES = 0xea01;
+/** The bit of each type in that mask. */
+const TYPE_BITS: readonly (readonly [type: number, bit: number])[] = [
+  [ReservationType.WriteExclusive, 0x0200],
+  [ReservationType.ExclusiveAccess, 0x0800],
+  [ReservationType.WriteExclusiveRegistrantsOnly, 0x2000],
+  [ReservationType.ExclusiveAccessRegistrantsOnly, 0x4000],
+  [ReservationType.WriteExclusiveAllRegistrants, 0x8000],
+  [ReservationType.ExclusiveAccessAllRegistrants, 0x0001],
+];
 
 /** The data of PERSISTENT RESERVE IN at hand: PRGENERATION and what follows, both as far as they go. */
 function listOf(data: Buffer): { generation: number; list: Buffer } {
@@ -95,6 +119,13 @@ export function parseReportCapabilities(data: Buffer): ReservationCapabilities {
     persistCapable: (byte2 & 0x01) !== 0,
     persistActive: (byte3 & 0x01) !== 0,
   };
+}
+
+/** The reservation types that REPORT CAPABILITIES data names; null where it does not say (TMV is 0). */
+export function parseReservationTypes(data: Buffer): number[] | null {
+  if (data.length < 6 || (data.readUInt8(3) & 0x80) === 0) return null;
+  const mask = data.readUInt16BE(4);
+  return TYPE_BITS.filter(([, bit]) => (mask & bit) !== 0).map(([type]) => type);
 }
 
 /** REPORT CAPABILITIES data, 8 bytes: all reservation types. */

@@ -183,6 +183,11 @@ export class SessionAttachments {
     dropClaim(this.#options.folder.path, claimName(lun.info.lun, hold));
   }
 
+  /** Who uses the LUN's device or one of its partitions, in words; null without a device or a user. */
+  async inUse(entry: ExportedLun): Promise<string | null> {
+    return (await this.#attached.get(entry)?.inUse()) ?? null;
+  }
+
   /** Throws ERR_BUSY if any device or partition is mounted or held. */
   async refuseIfUsed(): Promise<void> {
     for (const attachment of this.#attached.values()) {

@@ -15,7 +15,7 @@ export interface SessionCallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-type Where = Pick<Paths, 'runDir'>;
+export type Where = Pick<Paths, 'runDir'>;
 
 /** A range of a LUN and what some other way of reading it gave. Bytes; both numbers multiples of the block size. */
 export interface BlockProof {
@@ -34,7 +34,7 @@ export async function verifyBlock(
   proof: BlockProof,
   options: SessionCallOptions = {},
 ): Promise<boolean> {
-  const answer = await call(paths, sid, 'verify-block', proof, COMMAND_MS, options);
+  const answer = await callSession(paths, sid, 'verify-block', proof, COMMAND_MS, options);
   return (answer as { same: boolean }).same;
 }
 
@@ -45,7 +45,7 @@ export async function rescanPartitions(
   lun: number,
   options: SessionCallOptions = {},
 ): Promise<DeviceInfo> {
-  return (await call(paths, sid, 'rescan-partitions', { lun }, COMMAND_MS, options)) as DeviceInfo;
+  return (await callSession(paths, sid, 'rescan-partitions', { lun }, COMMAND_MS, options)) as DeviceInfo;
 }
 
 /** A whole LUN, or one of its partitions by number. */
@@ -68,7 +68,7 @@ export async function diskUsers(
   part: DiskPart,
   options: SessionCallOptions = {},
 ): Promise<DiskUsers> {
-  return (await call(paths, sid, 'disk-users', part, COMMAND_MS, options)) as DiskUsers;
+  return (await callSession(paths, sid, 'disk-users', part, COMMAND_MS, options)) as DiskUsers;
 }
 
 /** What a disk command without a device is let in with. */
@@ -90,12 +90,12 @@ export async function helperSocket(
   options: SessionCallOptions = {},
 ): Promise<DiskAdmission> {
   const request = { ...part, ...ourselves() };
-  return (await call(paths, sid, 'helper-socket', request, COMMAND_MS, options)) as DiskAdmission;
+  return (await callSession(paths, sid, 'helper-socket', request, COMMAND_MS, options)) as DiskAdmission;
 }
 
 /** Gives back what `helperSocket` gave. A session that has ended needs no word. */
 export async function helperDone(paths: Where, sid: number, lun: number, hold: number): Promise<void> {
-  await call(paths, sid, 'helper-done', { lun, hold }, COMMAND_MS, {}).catch((error: unknown) => {
+  await callSession(paths, sid, 'helper-done', { lun, hold }, COMMAND_MS, {}).catch((error: unknown) => {
     if (!(error instanceof AppError) || error.code !== 'ERR_SESSION_NOT_FOUND') throw error;
   });
 }
@@ -107,7 +107,7 @@ export async function attachLun(
   { lun, mode }: { lun: number; mode: 'nbd' | 'fuse' },
   options: SessionCallOptions = {},
 ): Promise<DeviceInfo> {
-  return (await call(paths, sid, 'attach', { lun, mode }, ATTACH_MS, options)) as DeviceInfo;
+  return (await callSession(paths, sid, 'attach', { lun, mode }, ATTACH_MS, options)) as DeviceInfo;
 }
 
 /** Takes a LUN's device node away; throws ERR_BUSY while it is mounted or held. */
@@ -117,10 +117,11 @@ export async function detachLun(
   lun: number,
   options: SessionCallOptions = {},
 ): Promise<DeviceInfo> {
-  return (await call(paths, sid, 'detach', { lun }, ATTACH_MS, options)) as DeviceInfo;
+  return (await callSession(paths, sid, 'detach', { lun }, ATTACH_MS, options)) as DeviceInfo;
 }
 
-async function call(
+/** Asks the session's worker for `op`. Throws ERR_SESSION_NOT_FOUND where there is no worker any more. */
+export async function callSession(
   { runDir }: Where,
   sid: number,
   op: string,

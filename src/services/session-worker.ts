@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readBytes } from '../block/promise.js';
 import type { Lun } from '../initiator/lun.js';
 import { DEFAULT_PARAMS } from '../iscsi/params.js';
-import { type ControlServer, serveControl } from '../transport/control.js';
+import { type ControlHandler, type ControlServer, serveControl } from '../transport/control.js';
 import { delay } from '../transport/timers.js';
 import { AppError, messageOf } from '../util/errors.js';
 import type { ExportServer } from './export-server.js';
@@ -15,6 +15,7 @@ import { deviceInfo, type ExportedLun, type SessionExports } from './session-exp
 import { removeFolder, type SessionFolder } from './session-folder.js';
 import type { DeviceInfo, LoginRequest, SessionInfo } from './session-info.js';
 import type { SessionLog } from './session-log.js';
+import { lunCommands } from './session-lun-commands.js';
 
 /** Largest range of one verify-block request, bytes. */
 const LARGEST_PROOF = 2 ** 20;
@@ -72,6 +73,20 @@ export class SessionWorker {
       attach: (params) =>
         this.#onLun(params, (entry) => this.#parts.attachments.attach(entry, attachMode(params.mode))),
       detach: (params) => this.#onLun(params, (entry) => this.#parts.attachments.detach(entry)),
+      ...this.#lunCommands(),
+    });
+  }
+
+  #lunCommands(): Readonly<Record<string, ControlHandler>> {
+    const { config, open, folder, attachments, clients } = this.#parts;
+    return lunCommands({
+      session: open.session,
+      self: { initiatorName: config.request.initiatorName, isid: config.isid },
+      socket: folder.nbdSocket,
+      attachments,
+      clients,
+      entry: (params) => this.#entry(params),
+      exclusive: (work) => this.#exclusive(work),
     });
   }
 

@@ -25,6 +25,8 @@ export const ERROR_CODES = [
   'ERR_PROTOCOL', // 5: the peer broke the protocol
   'ERR_REFUSED', // 40: data in the way, a confirmation is missing
   'ERR_HELPER', // 41: a helper program failed
+  'ERR_MISCOMPARE', // 42: COMPARE AND WRITE has found other bytes
+  'ERR_RESERVATION_CONFLICT', // 43: the SCSI status
   'ERR_INTERRUPTED', // 130
   'ERR_TERMINATED', // 143
 ] as const;

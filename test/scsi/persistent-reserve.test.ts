@@ -14,6 +14,7 @@ import {
   parseReadReservation,
   parseRegisterAndMove,
   parseReportCapabilities,
+  parseReservationTypes,
   parseReserveOut,
   type Registration,
   ReservationType,
@@ -58,6 +59,11 @@ test('REPORT CAPABILITIES, both ways', () => {
   };
   assert.equal(buildReportCapabilities(capabilities).toString('hex'), '00080d81ea010000');
   assert.deepEqual(parseReportCapabilities(hex('00080d81ea010000')), capabilities);
+  // SPC-4 table 187: byte 4 bits 7, 6, 5, 3, 1 are WR_EX_AR, EX_AC_RO, WR_EX_RO, EX_AC, WR_EX; byte 5 bit 0 is EX_AC_AR.
+  assert.deepEqual(parseReservationTypes(hex('00080d81ea010000')), [1, 3, 5, 6, 7, 8]);
+  assert.deepEqual(parseReservationTypes(hex('0008008022000000')), [1, 5]);
+  assert.equal(parseReservationTypes(hex('00080d01ea010000')), null);
+  assert.equal(parseReservationTypes(hex('00080d81')), null);
   fc.assert(
     fc.property(
       fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }),

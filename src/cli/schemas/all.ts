@@ -4,6 +4,19 @@ import { demo } from './demo.js';
 import { discoveryList, discoverySendtargets } from './discovery.js';
 import { diskFormat, diskLabel, diskList, diskMount, diskPartition, diskUnmount } from './disk.js';
 import { errorDocument } from './error.js';
+import {
+  lunClear,
+  lunCompareAndWrite,
+  lunList,
+  lunMap,
+  lunPreempt,
+  lunRegister,
+  lunRelease,
+  lunReservations,
+  lunReserve,
+  lunShow,
+  sessionRescan,
+} from './lun.js';
 import { nodeList, nodeLogin, nodeLogout, nodeShow } from './node.js';
 import { schema } from './schema.js';
 import { serve, serveEvent } from './serve.js';
@@ -20,6 +33,16 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'disk partition': diskPartition,
   'disk unmount': diskUnmount,
   error: errorDocument,
+  'lun clear': lunClear,
+  'lun compare-and-write': lunCompareAndWrite,
+  'lun list': lunList,
+  'lun map': lunMap,
+  'lun preempt': lunPreempt,
+  'lun register': lunRegister,
+  'lun release': lunRelease,
+  'lun reservations': lunReservations,
+  'lun reserve': lunReserve,
+  'lun show': lunShow,
   'node list': nodeList,
   'node login': nodeLogin,
   'node logout': nodeLogout,
@@ -27,5 +50,6 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   schema,
   serve,
   'serve event': serveEvent,
+  'session rescan': sessionRescan,
   'session show': sessionShow,
 };

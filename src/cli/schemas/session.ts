@@ -57,7 +57,7 @@ const partition = v.strictObject({
   partitionName: text('GPT: its name; empty otherwise.'),
 }) satisfies Describes<PartitionInfo>;
 
-const device = v.strictObject({
+export const device = v.strictObject({
   lun: count('Logical unit number.'),
   exportName,
   nbd,

@@ -1,0 +1,23 @@
+// lunctl lun list: the LUNs of all sessions, a line each.
+import { LunCommand, sessionFlag } from '../../cli/lun-command.js';
+import { lunTable } from '../../cli/render/lun.js';
+import type { lunList } from '../../cli/schemas/lun.js';
+import type { Result } from '../../cli/schemas/parts.js';
+
+export default class LunList extends LunCommand {
+  static override summary = 'List the LUNs of all sessions';
+  static override description = 'As the sessions know them; lunctl lun rescan makes them look again.';
+  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --json'];
+  static override flags = { ...sessionFlag };
+
+  async run(): Promise<Result<typeof lunList>> {
+    const { flags } = await this.parse(LunList);
+    const sessions = await this.sessions(flags.sid);
+    const luns = sessions.flatMap((session) => session.devices.map((device) => ({ session, device })));
+    if (luns.length === 0) this.remark('no LUNs: no session is up, or none has a disk');
+    else this.render(lunTable(luns));
+    return {
+      luns: luns.map(({ session: { sid, targetName, state }, device }) => ({ sid, targetName, state, ...device })),
+    };
+  }
+}
