@@ -8,8 +8,9 @@ import type {
   ReservationInfo,
 } from '../../services/lun-info.js';
 import type { DeviceInfo, SessionInfo } from '../../services/session-info.js';
+import { printable } from '../../util/printable.js';
 import { table } from './table.js';
-import { formatSize, orDash, printable } from './text.js';
+import { formatSize, orDash } from './text.js';
 
 /** One line for each LUN of each session. */
 export function lunTable(luns: readonly { readonly session: SessionInfo; readonly device: DeviceInfo }[]): string {
