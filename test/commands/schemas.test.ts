@@ -180,6 +180,35 @@ describe('what commands print', () => {
     const out = await output('node logout', 0, 'logout', '--all');
     assert.deepEqual(out.sessions, [{ sid: 1, targetName, portal }]);
   });
+  it('the LUNs of a session', async () => {
+    await box.ok('login', TARGET, '--attach', 'none', ...chap);
+    const { luns } = (await output('lun list', 0, 'lun', 'list')) as unknown as { luns: { lun: number }[] };
+    assert.deepEqual(
+      luns.map(({ lun }) => lun),
+      [0, 1],
+    );
+    const lun = `${TARGET}/1`;
+    await output('lun show', 0, 'lun', 'show');
+    await output('lun reservations', 0, 'lun', 'reservations', lun);
+    await output('lun register', 0, 'lun', 'register', lun, '--key', '1');
+    await output('lun reserve', 0, 'lun', 'reserve', lun, '--key', '1', '--type', 'write-exclusive');
+    const reserved = await output('lun show', 0, 'lun', 'show', lun);
+    assert.match(JSON.stringify(reserved), /"reservation":\{"key":"0x0000000000000001","type":"write-exclusive"\}/);
+    await output('lun reservations', 0, 'lun', 'reservations', lun);
+    await output('lun release', 0, 'lun', 'release', lun, '--key', '1');
+    await output('error', 43, 'lun', 'preempt', lun, '--key', '1', '--victim-key', '2');
+    await output('lun clear', 0, 'lun', 'clear', lun, '--key', '1');
+    await output('lun map', 0, 'lun', 'map', lun, '--blocks', '7');
+    const [zeros, ones] = [
+      await box.secretFile('zeros', '\0'.repeat(512)),
+      await box.secretFile('ones', '1'.repeat(512)),
+    ];
+    const swap = ['lun', 'compare-and-write', lun, '--lba', '3', '--compare', zeros, '--write', ones];
+    await output('lun compare-and-write', 0, ...swap);
+    await output('error', 42, ...swap);
+    await output('error', 7, 'lun', 'show', '7');
+    await box.ok('logout', '--all');
+  });
   it('a session in the foreground', async () => {
     const args = ['login', TARGET, '--attach', 'none', '--foreground', '--json', ...chap];
     const child = spawn(process.execPath, [join(root, 'bin/run.js'), ...args], { env: box.env });
