@@ -123,7 +123,7 @@ async function runCompareAndWrite(parts: LunCommandParts, entry: ExportedLun, pa
 async function usersOf({ attachments, clients }: LunCommandParts, entry: ExportedLun): Promise<string | null> {
   const use = await attachments.inUse(entry);
   if (use !== null) return use;
-  if (entry.attach === 'none' && clients.helpers(entry.name) > 0) return 'a disk command works on it';
+  if (entry.attach === 'none' && clients.isHeld(entry.name)) return 'a disk command works on it';
   const count = clients.writers(entry.name);
   return count === 0 ? null : `NBD clients have ${count} ${count === 1 ? 'connection' : 'connections'} to it`;
 }

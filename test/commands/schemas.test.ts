@@ -206,7 +206,7 @@ describe('what commands print', () => {
     const swap = ['lun', 'compare-and-write', lun, '--lba', '3', '--compare', zeros, '--write', ones];
     await output('lun compare-and-write', 0, ...swap);
     await output('error', 42, ...swap);
-    await output('error', 7, 'lun', 'show', '7');
+    await output('error', 21, 'lun', 'show', '7');
     await box.ok('logout', '--all');
   });
   it('a session in the foreground', async () => {
