@@ -9,10 +9,16 @@ export function loginSubject(options: LoginOptions): string {
   return options.targetName === null ? 'discovery' : `login to ${options.targetName}`;
 }
 
-/** Status class 2 or 3 as the error to show. `answered`: our CHAP answer had been sent. */
-export function refusedByStatus(options: LoginOptions, status: number, answered: boolean): AppError {
+/** How far CHAP had come: its list was out, or the answer to the algorithm that the target chose. */
+export interface ChapProgress {
+  readonly offered: boolean;
+  readonly answered: number | undefined;
+}
+
+/** Status class 2 or 3 as the error to show. */
+export function refusedByStatus(options: LoginOptions, status: number, chap: ChapProgress): AppError {
   const subject = loginSubject(options);
-  const known = STATUS[status]?.(options, answered);
+  const known = STATUS[status]?.(options, chap);
   const [code, reason, hint] = known ?? [
     status >>> 8 === 3 ? 'ERR_CONNECT' : 'ERR_FATAL_LOGIN',
     `refused: ${loginStatusText(status)}`,
@@ -25,22 +31,29 @@ export function refusedByStatus(options: LoginOptions, status: number, answered:
 
 type Refusal = readonly [code: ErrorCode, reason: string, hint?: string];
 
-const STATUS: Record<number, (options: LoginOptions, answered: boolean) => Refusal> = {
-  513: ({ credentials, targetName }, answered) => {
-    if (credentials === null) {
-      const hint = targetName === null ? undefined : 'give --chap-user and --chap-secret-file';
-      const refusal = ['ERR_LOGIN_AUTH', 'refused: it wants CHAP, and no credentials are configured'] as const;
-      return hint === undefined ? refusal : [...refusal, hint];
-    }
-    return answered
-      ? ['ERR_LOGIN_AUTH', `refused: wrong CHAP user or secret (user ${credentials.user})`]
-      : ['ERR_LOGIN_AUTH', 'refused: the target did not accept our CHAP offer'];
+/** CHAP_A number of SHA256. */
+const SEVEN = 7;
+const SEVEN_HINT = 'some targets take CHAP algorithm 7 (SHA256) for SHA1: set node.session.auth.chap_algs to MD5';
+
+const STATUS: Record<number, (options: LoginOptions, chap: ChapProgress) => Refusal | undefined> = {
+  // A general error of ours is CHAP's matter while CHAP is under way: tgt answers so to what it cannot read as an answer.
+  512: (options, chap) => (chap.offered ? chapRefusal(options, chap) : undefined),
+  513: (options, chap) => {
+    if (options.credentials !== null) return chapRefusal(options, chap);
+    const refusal = ['ERR_LOGIN_AUTH', 'refused: it wants CHAP, and no credentials are configured'] as const;
+    return options.targetName === null ? refusal : [...refusal, 'give --chap-user and --chap-secret-file'];
   },
   514: ({ initiatorName }) => ['ERR_LOGIN_AUTH', `refused: ${initiatorName} is not on the target's access list`],
   515: () => ['ERR_FATAL_LOGIN', 'failed: no such target at this portal'],
   769: () => ['ERR_CONNECT', 'failed: the target is not in service now'],
   770: () => ['ERR_CONNECT', 'failed: the target is out of resources'],
 };
+
+function chapRefusal({ credentials }: LoginOptions, { answered }: ChapProgress): Refusal {
+  if (answered === undefined) return ['ERR_LOGIN_AUTH', 'refused: the target did not accept our CHAP offer'];
+  const refusal = ['ERR_LOGIN_AUTH', `refused: wrong CHAP user or secret (user ${credentials?.user})`] as const;
+  return answered === SEVEN ? [...refusal, SEVEN_HINT] : refusal;
+}
 
 /** Credentials are configured, and the target would go on without any. */
 export function onlyNoneOffered(options: LoginOptions): AppError {

@@ -164,7 +164,8 @@ export class LoginExchange {
     };
   }
   #refused(status: number): LoginStep {
-    const error = refusedByStatus(this.#options, status, this.#chap?.answered ?? false);
+    const offered = this.#offered && this.#phase !== 'operational';
+    const error = refusedByStatus(this.#options, status, { offered, answered: this.#chap?.algorithm });
     // Only what a target says to an algorithm list that it dislikes; its access list and its load are no matter of CHAP.
     const mayBeAlgorithm = status === 0x0200 || status === 0x0201;
     return { kind: 'failed', error, retryWithMd5: mayBeAlgorithm && this.retryWithMd5 };

@@ -104,7 +104,7 @@ export class ChapChallenges {
 export interface ChapInitiatorOptions extends ChapIdentity {
   /** CHAP_A numbers in order of preference. */
   readonly algorithms: readonly number[];
-  /** What the target must prove to us. */
+  /** What the target must prove to us; with an empty user name, under whatever name. */
   readonly mutual?: ChapIdentity;
   readonly challenges: ChapChallenges;
 }
@@ -210,17 +210,15 @@ export class ChapInitiator {
     const { secret, mutual } = this.#options;
     const [name, value] = [findKey(pairs, 'CHAP_N'), findKey(pairs, 'CHAP_R')];
     if (mutual === undefined || this.#challenge === undefined) throw new Error('no proof of the target is expected');
-    if (name === undefined || value === undefined) {
-      throw new UnprovenTarget();
-    }
+    if (name === undefined || value === undefined) throw new UnprovenTarget();
     const algorithm = this.#algorithm as number;
     const response = parseBinary(value);
     // A target that answers with the initiator's secret has at best the same secret twice, at worst a reflected answer.
     const ours = sameBytes(response, chapResponse(algorithm, this.#id, secret, this.#challenge));
     const right = sameBytes(response, chapResponse(algorithm, this.#id, mutual.secret, this.#challenge));
-    if (ours || !right || name !== mutual.user) {
-      throw new UnprovenTarget();
-    }
+    // A record may hold the target's secret without its name: then the secret alone is the proof.
+    const named = mutual.user === '' || name === mutual.user;
+    if (ours || !right || !named) throw new UnprovenTarget();
     this.#done = true;
   }
 }
@@ -253,6 +251,8 @@ export class ChapTarget {
   #algorithm = 0;
   #id = 0;
   #challenge: Buffer | undefined;
+  /** Stands in for the secret of an unknown user, which so costs the same work as a known one with a wrong secret. */
+  #decoy = '';
 
   constructor(options: ChapTargetOptions) {
     this.#options = options;
@@ -290,6 +290,7 @@ export class ChapTarget {
     this.#algorithm = algorithm;
     this.#id = randomInt(256);
     this.#challenge = this.#options.challenges.issue();
+    this.#decoy = randomBytes(6).toString('hex');
     return {
       kind: 'continue',
       pairs: [
@@ -313,8 +314,7 @@ export class ChapTarget {
       return refuse(LoginStatus.AuthenticationFailure, 'the initiator reflects a CHAP challenge of ours');
     }
     const account = this.#options.find(user);
-    // An unknown user costs the same work as a known one with the wrong secret.
-    const secret = account?.secret ?? randomBytes(16).toString('hex');
+    const secret = account?.secret ?? this.#decoy;
     const right = sameBytes(response, chapResponse(this.#algorithm, this.#id, secret, this.#challenge as Buffer));
     if (account === undefined) return refuse(LoginStatus.AuthenticationFailure, 'unknown CHAP user');
     if (!right) return refuse(LoginStatus.AuthenticationFailure, 'wrong CHAP response');

@@ -20,8 +20,13 @@ export interface Istgt {
   stop(): Promise<void>;
 }
 
-/** Starts istgt with one target and one disk as LUN 0; `account` demands CHAP. */
-export async function startIstgt(megabytes: number, account: { user: string; secret: string } | null): Promise<Istgt> {
+interface Account {
+  readonly user: string;
+  readonly secret: string;
+}
+
+/** Starts istgt with one target and one disk as LUN 0; `account` demands CHAP, `mutual` is what istgt proves in return. */
+export async function startIstgt(megabytes: number, account: Account | null, mutual?: Account): Promise<Istgt> {
   const folder = mkdtempSync(join(tmpdir(), 'lunctl-istgt-'));
   const image = join(folder, 'disk');
   writeFileSync(image, '');
@@ -29,7 +34,8 @@ export async function startIstgt(megabytes: number, account: { user: string; sec
   const port = await freePort();
   const controlPort = await freePort();
   const auth = join(folder, 'auth.conf');
-  const secret = account === null ? '' : `\n  Auth "${account.user}" "${account.secret}" "" ""`;
+  const proof = `"${mutual?.user ?? ''}" "${mutual?.secret ?? ''}"`;
+  const secret = account === null ? '' : `\n  Auth "${account.user}" "${account.secret}" ${proof}`;
   writeFileSync(auth, `[AuthGroup1]\n  Comment "test"${secret}\n[AuthGroup10000]\n  Comment "control"\n`, {
     mode: 0o600,
   });

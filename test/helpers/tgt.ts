@@ -22,6 +22,8 @@ export interface Tgt {
   adm(...args: string[]): string;
   /** Adds CHAP: from now on a login needs these. */
   requireChap(user: string, secret: string): void;
+  /** What this tgtd answers to an initiator that asks for its proof (mutual CHAP). */
+  proveAs(user: string, secret: string): void;
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** After `kill`: starts tgtd again on the same port and files; settles when it is configured as it was. CHAP is not kept. */
   restart(): Promise<void>;
@@ -71,6 +73,10 @@ export async function startTgt(sizeBytes = 64 * 2 ** 20, options: TgtOptions = {
     requireChap(user, secret) {
       adm('--op', 'new', '--mode', 'account', '--user', user, '--password', secret);
       adm('--op', 'bind', '--mode', 'account', '--tid', '1', '--user', user);
+    },
+    proveAs(user, secret) {
+      adm('--op', 'new', '--mode', 'account', '--user', user, '--password', secret);
+      adm('--op', 'bind', '--mode', 'account', '--tid', '1', '--user', user, '--outgoing');
     },
     kill,
     restart: start,

@@ -5,7 +5,7 @@ import { type Credentials, DEFAULT_CHAP_ALGORITHMS } from '../../src/initiator/o
 import { Opcode } from '../../src/iscsi/wire/bhs.js';
 import { LoginStage, parseLoginRequest } from '../../src/iscsi/wire/login-request.js';
 import { parseText } from '../../src/iscsi/wire/text.js';
-import type { ErrorCode } from '../../src/util/errors.js';
+import type { AppError, ErrorCode } from '../../src/util/errors.js';
 import { type FakePair, fakePair } from '../helpers/fake-pair.js';
 import type { FakeTargetOptions, LoginAnswer } from '../helpers/fake-target.js';
 import { INITIATOR, type PairOptions, TARGET } from '../helpers/pair.js';
@@ -28,7 +28,7 @@ function withCredentials(credentials: Credentials): PairOptions {
   return { login: { credentials } };
 }
 /** The one login-failed of the pair, checked. */
-function failure(pair: FakePair, code: ErrorCode, text: RegExp): { retryWithMd5: boolean } {
+function failure(pair: FakePair, code: ErrorCode, text: RegExp): { error: AppError; retryWithMd5: boolean } {
   const [failed, ...more] = pair.rig.all('login-failed');
   assert.ok(failed, 'the login fails');
   assert.equal(more.length, 0);
@@ -279,11 +279,13 @@ test('retry with MD5: the target closes before a challenge', () => {
     { ...chapTarget(), onLogin: (_p, pairs) => (pairs.some(([k]) => k === 'CHAP_A') ? { status: 0x0200 } : undefined) },
     withCredentials(ONE_WAY),
   );
-  assert.equal(failure(pair, 'ERR_FATAL_LOGIN', /0x0200/).retryWithMd5, true);
+  assert.equal(failure(pair, 'ERR_LOGIN_AUTH', /did not accept our CHAP offer .*0x0200/).retryWithMd5, true);
 });
 test('retry with MD5: the target chose number 7 and refuses our answer to it', () => {
   const pair = fakePair(chapTarget([7]), withCredentials({ ...ONE_WAY, secret: 'anotherhash12' }));
-  assert.equal(failure(pair, 'ERR_LOGIN_AUTH', /0x0201/).retryWithMd5, true);
+  const { error, retryWithMd5 } = failure(pair, 'ERR_LOGIN_AUTH', /0x0201/);
+  assert.equal(retryWithMd5, true);
+  assert.match(error.hint ?? '', /takes? CHAP algorithm 7 \(SHA256\) for SHA1/);
 });
 test('retry with MD5: never after an answer to 5, 6 or 8, with MD5 alone, or for a missing ACL', () => {
   for (const algorithm of [5, 6, 8]) {
