@@ -14,6 +14,7 @@ import { ScsiStatus } from '../../src/scsi/status.js';
 import { FakeTarget, type FakeTargetOptions, type SeenPdu } from '../helpers/fake-target.js';
 import { handOver } from '../helpers/memory-link.js';
 import { FakeDisk, noUnitInquiry } from './fake-disk.js';
+import { reset } from './reset.js';
 
 export const FAKE_TARGET = 'iqn.2022-08.com.test:fake.target01';
 
@@ -96,7 +97,7 @@ export class FakeServer {
     if (server === null) return;
     const closed = once(server, 'close');
     server.close();
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) reset(socket);
     await closed;
   }
   /** Every logged-in connection to the target. */
@@ -156,7 +157,7 @@ export class FakeConnection {
   }
   /** RST. */
   reset(): void {
-    this.#socket.resetAndDestroy();
+    reset(this.#socket);
   }
   /** FIN after what is queued. */
   end(): void {

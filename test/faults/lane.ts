@@ -1,6 +1,7 @@
 // One direction of a connection through the fault proxy: what comes in goes out later, changed, or not at all.
 import type { Socket } from 'node:net';
 import { type DigestUse, type PassingPdu, PduSplitter } from './pdu-splitter.js';
+import { reset } from './reset.js';
 
 /** What becomes of one PDU: undefined passes it, a Buffer goes out in its place, a number delays it alone (milliseconds). */
 export type PduVerdict = undefined | 'drop' | 'reset' | Buffer | number;
@@ -197,7 +198,7 @@ export class Lane {
   /** After what is on its way, half a PDU included. */
   #passEnd(how: 'fin' | 'rst'): void {
     if (how === 'rst') {
-      this.to.resetAndDestroy();
+      reset(this.to);
       return;
     }
     const rest = this.#splitter.rest;

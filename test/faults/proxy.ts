@@ -3,6 +3,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { Lane } from './lane.js';
 import type { DigestUse, PassingPdu } from './pdu-splitter.js';
+import { reset } from './reset.js';
 
 /** A Login Request as it passed, RFC 7143 §11.12. */
 export interface SeenLogin {
@@ -54,10 +55,10 @@ export class Link {
   }
   /** RST to the initiator only: the target goes on believing in the connection. */
   resetInitiator(): void {
-    this.initiator.resetAndDestroy();
+    reset(this.initiator);
   }
   resetTarget(): void {
-    this.target.resetAndDestroy();
+    reset(this.target);
   }
   /** Swallows both directions: the network has gone, and nobody is told. */
   blackHole(): void {
@@ -122,7 +123,7 @@ export class FaultProxy {
       await listening(server, this.host, this.port);
       this.#take(server);
     }
-    if (door !== 'swallow') for (const socket of this.#swallowed) socket.resetAndDestroy();
+    if (door !== 'swallow') for (const socket of this.#swallowed) reset(socket);
   }
 
   async close(): Promise<void> {
@@ -142,7 +143,7 @@ export class FaultProxy {
     if (this.#door !== 'open') {
       this.turnedAway++;
       if (this.#door !== 'swallow') {
-        socket.resetAndDestroy();
+        reset(socket);
         return;
       }
       this.#swallowed.add(socket);
