@@ -47,6 +47,14 @@ export const targetArg = Args.custom<string>({
   parse: async (text) => text,
 });
 
+/** `-I`: an interface record. */
+export const ifaceFlag = Flags.custom<string>({
+  char: 'I',
+  summary: 'Name of an interface record.',
+  helpValue: 'IFACE',
+  parse: async (text) => text,
+});
+
 /** `-P` as iscsiadm has it. */
 export function printLevelFlag(most: number) {
   return Flags.integer({

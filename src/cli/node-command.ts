@@ -2,15 +2,19 @@
 import type { NodeRecord } from '../services/records.js';
 import type { TargetChoice } from '../services/records-target.js';
 import { BaseCommand } from './base-command.js';
-import { type PortalValue, portalFlag, sameOf, targetArg, targetFlag } from './flags.js';
+import { ifaceFlag, type PortalValue, portalFlag, sameOf, targetArg, targetFlag } from './flags.js';
 
 export const nodeArgs = { target: targetArg() };
-export const nodeFlags = { targetname: targetFlag(), portal: portalFlag() };
+export const nodeFlags = { targetname: targetFlag(), portal: portalFlag(), iface: ifaceFlag() };
 
 /** What `parse` returns of the two above. */
 interface NodeInput {
   readonly args: { readonly target?: string | undefined };
-  readonly flags: { readonly targetname?: string | undefined; readonly portal?: PortalValue | undefined };
+  readonly flags: {
+    readonly targetname?: string | undefined;
+    readonly portal?: PortalValue | undefined;
+    readonly iface?: string | undefined;
+  };
 }
 
 export abstract class NodeCommand extends BaseCommand {
@@ -19,6 +23,7 @@ export abstract class NodeCommand extends BaseCommand {
     return {
       target: sameOf(args.target, flags.targetname, '--targetname'),
       portal: flags.portal && { address: flags.portal.address, port: flags.portal.explicitPort },
+      iface: flags.iface,
       suffix: this.toTerminal,
     };
   }

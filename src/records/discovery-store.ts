@@ -5,6 +5,7 @@ import { messageOf } from '../util/errors.js';
 import { printable } from '../util/printable.js';
 import { fileError, isMissing, readTextFile, removeFile, writeLink, writeTextFile } from './files.js';
 import { parseRecordText, recordFileText } from './format.js';
+import { type IfaceRecord, readIface } from './iface-store.js';
 import { keysOf, SENDTARGETS_KEYS } from './keys.js';
 import { newNodeValues, newSendTargetsValues, refreshNodeValues, setOrigin } from './new-record.js';
 import {
@@ -93,6 +94,8 @@ export interface Found {
 export interface Discovery {
   readonly portal: PortalRef;
   readonly found: readonly Found[];
+  /** The interfaces to bind the records to; default: the one named default. */
+  readonly ifaces?: readonly IfaceRecord[];
   /** What iscsid.conf sets. */
   readonly config: ReadonlyMap<string, string>;
   /** What to do with the records; all three is what iscsiadm does by default. */
@@ -110,10 +113,11 @@ export async function applyDiscovery(root: string, discovery: Discovery): Promis
   if ((await readSendTargets(root, portal)) === undefined) {
     await writeSendTargets(root, { portal, values: newSendTargetsValues(portal, config) });
   }
-  const refs = uniqueRefs(discovery.found);
+  const ifaces = new Map((discovery.ifaces ?? [await readIface(root, DEFAULT_IFACE)]).map((one) => [one.name, one]));
+  const refs = uniqueRefs(discovery.found, [...ifaces.keys()]);
   const changes: RecordChange[] = [];
   for (const ref of refs) {
-    const what = await store(root, ref, discovery);
+    const what = await store(root, ref, discovery, ifaces.get(ref.iface));
     if (what !== null) changes.push({ what, ref });
   }
   if (!operations.has('delete')) return changes;
@@ -130,7 +134,12 @@ export async function applyDiscovery(root: string, discovery: Discovery): Promis
 }
 
 /** Writes one record and its link; null when there was nothing to do. */
-async function store(root: string, ref: NodeRef, discovery: Discovery): Promise<'new' | 'update' | null> {
+async function store(
+  root: string,
+  ref: NodeRef,
+  discovery: Discovery,
+  iface: IfaceRecord | undefined,
+): Promise<'new' | 'update' | null> {
   const { portal, config, operations } = discovery;
   // A record that cannot be used is replaced: the target has just said that it is there.
   const existing = await readNode(root, ref).catch(() => undefined);
@@ -141,20 +150,28 @@ async function store(root: string, ref: NodeRef, discovery: Discovery): Promise<
     await removeForeignLink(root, { ref, values }, portal);
     refreshNodeValues(values, config);
     setOrigin(values, portal);
+    bindTo(values, iface);
     if (recordFileText(values) !== before) await writeNode(root, { ref, values });
     await makeLink(root, portal, ref);
     return 'update';
   }
   if (!operations.has('new')) return null;
   const values = newNodeValues(ref, portal, config);
+  bindTo(values, iface);
   const older = { ...ref, tpgt: -1 };
-  const oldStyle = await readNode(root, older).catch(() => undefined);
+  const oldStyle = ref.iface !== DEFAULT_IFACE ? undefined : await readNode(root, older).catch(() => undefined);
   if (oldStyle !== undefined) for (const [key, value] of authOf(oldStyle.record.values)) values.set(key, value);
   await writeNode(root, { ref, values });
   await makeLink(root, portal, ref);
   // A record made by hand, without a tag, is the same way to the same target: the tag is known now.
   if (oldStyle !== undefined) await deleteNode(root, { ref: older, values: oldStyle.record.values });
   return 'new';
+}
+
+/** A node record holds a copy of its interface's record. That of the default interface stays as iscsid.conf has made it. */
+function bindTo(values: RecordValues, iface: IfaceRecord | undefined): void {
+  if (iface === undefined || iface.name === DEFAULT_IFACE) return;
+  for (const [key, value] of iface.values) values.set(key, value);
 }
 
 /** The record moves to the discovery that has found it last. */
@@ -180,11 +197,13 @@ function authOf(values: RecordValues): [string, string][] {
   return [...values].filter(([key]) => key.startsWith('node.session.auth.'));
 }
 
-function uniqueRefs(found: readonly Found[]): NodeRef[] {
+function uniqueRefs(found: readonly Found[], ifaces: readonly string[]): NodeRef[] {
   const refs = new Map<string, NodeRef>();
   for (const { targetName, address, port, tpgt } of found) {
-    const ref = { targetName, address, port, tpgt, iface: DEFAULT_IFACE };
-    refs.set(linkName(ref), ref);
+    for (const iface of ifaces) {
+      const ref = { targetName, address, port, tpgt, iface };
+      refs.set(linkName(ref), ref);
+    }
   }
   return [...refs.values()];
 }

@@ -29,10 +29,14 @@ export function checkNodeRef(ref: NodeRef): NodeRef {
   if (!Number.isInteger(ref.tpgt) || ref.tpgt < -1 || ref.tpgt > 65_535) {
     throw new AppError('ERR_USAGE', `portal group tag ${ref.tpgt} is not in 0 to 65535`);
   }
-  if (!/^(?!\.{1,2}$)[^/,\s\p{Cc}]{1,64}$/u.test(ref.iface)) {
-    throw new AppError('ERR_USAGE', 'the interface name cannot be a file name');
-  }
+  checkIfaceName(ref.iface);
   return ref;
+}
+
+/** @throws AppError ERR_USAGE for a name that is not fit for a path name */
+export function checkIfaceName(name: string): void {
+  if (/^(?!\.{1,2}$)[^/,\s\p{Cc}]{1,64}$/u.test(name)) return;
+  throw new AppError('ERR_USAGE', 'the interface name cannot be a file name');
 }
 
 /** Addresses are IPv4, IPv6 without brackets, or host names; never a comma, a slash or a control character. */

@@ -4,6 +4,7 @@ import { DiscoverySession, type TargetPortal } from '../initiator/sendtargets.js
 import { makeIsid, randomIsidPart } from '../iscsi/isid.js';
 import { now } from '../transport/clock.js';
 import { connectTcp } from '../transport/connect.js';
+import type { Source } from '../transport/source.js';
 import { bounded } from '../transport/timers.js';
 import type { Wire } from '../transport/wire.js';
 import { AppError } from '../util/errors.js';
@@ -17,6 +18,8 @@ const LOGOUT_MS = 2000;
 export interface DiscoverRequest {
   /** `address` may be a name. */
   readonly portal: Endpoint;
+  /** Where the connection comes from; undefined leaves it to the kernel's routes. */
+  readonly source?: Source | undefined;
   readonly initiatorName: string;
   readonly credentials?: Credentials | null;
   /** Bound of the whole discovery, milliseconds. Default 15 s. */
@@ -44,10 +47,18 @@ export async function discoverSendTargets(request: DiscoverRequest): Promise<Dis
     const found = await attemptLogin(portal, request.credentials ?? null, (at, credentials) =>
       attempt(request, at, credentials, end - now()),
     );
-    return found.map(({ address, port, tpgt, targetName }) => ({ address, port, tpgt, targetName }));
+    return found.map(({ address, port, tpgt, targetName }) => ({
+      ...{ address: withZone(address, portal.address), port, tpgt, targetName },
+    }));
   } catch (error) {
     throw discoveryError(portal, error);
   }
+}
+
+/** A link-local address means nothing without its zone, which a target cannot know: it is that of the portal asked. */
+function withZone(address: string, portal: string): string {
+  const zone = /%.+$/.exec(portal)?.[0];
+  return zone !== undefined && /^fe[89ab][0-9a-f]:[^%]*$/i.test(address) ? `${address}${zone}` : address;
 }
 
 async function attempt(
@@ -57,8 +68,8 @@ async function attempt(
   timeoutMs: number,
 ): Promise<Attempt<readonly TargetPortal[]>> {
   const end = now() + timeoutMs;
-  const { signal } = request;
-  const wire = await connectTcp({ host: portal.address, port: portal.port }, { timeoutMs, signal });
+  const { signal, source } = request;
+  const wire = await connectTcp({ host: portal.address, port: portal.port }, { timeoutMs, signal, source });
   try {
     return await bounded(exchange(request, wire, credentials), {
       timeoutMs: end - now(),

@@ -102,19 +102,20 @@ async function claim(
   refuseDuplicate(request, living);
   const taken = new Set([...takenIsids(list), ...living.map(({ isid }) => isid)]);
   const isid = isidFor(random, request, taken).toString('hex');
-  const { targetName, portal, iface, initiatorName } = request;
+  const { targetName, portal, iface, index = 0, initiatorName } = request;
   const us = { pid: process.pid, startTime: processStartTime(process.pid) ?? '' };
   return claimFolder(paths.runDir, {
     ...{ version: 1, ...us, phase: 'starting' },
-    ...{ targetName, portal, iface, initiatorName, isid },
+    ...{ targetName, portal, iface, index, initiatorName, isid },
   });
 }
 
-type Nexus = Pick<SessionState, 'targetName' | 'portal' | 'iface'>;
+type Nexus = Pick<SessionState, 'targetName' | 'portal' | 'iface'> & { readonly index?: number };
 
 function sameNexus(a: Nexus, b: Nexus): boolean {
   const samePortal = a.portal.address === b.portal.address && a.portal.port === b.portal.port;
-  return samePortal && a.targetName === b.targetName && a.iface === b.iface;
+  const sameIface = a.iface === b.iface && (a.index ?? 0) === (b.index ?? 0);
+  return samePortal && a.targetName === b.targetName && sameIface;
 }
 
 function refuseDuplicate(request: Nexus, others: readonly (Nexus & { readonly sid: number })[]): void {

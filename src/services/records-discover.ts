@@ -9,12 +9,16 @@ import {
   readConfig,
   readDiscovery,
   recordDiscovery,
+  selectIface,
 } from './records.js';
 import { type CredentialPair, discoveryCredentials } from './records-auth.js';
+import { sourceOf } from './records-iface.js';
 import { listSessions } from './session-registry.js';
 
 export interface DiscoverAndRecord {
   readonly portal: PortalRef;
+  /** Interface records to bind the node records to; none: the default one. The portal is asked by the first. */
+  readonly ifaces: readonly string[];
   readonly initiatorName: string;
   /** From the command line; null uses the discovery record's or iscsid.conf's. */
   readonly credentials: CredentialPair | null;
@@ -36,10 +40,13 @@ export interface DiscoverOutcome {
 export async function discoverAndRecord(paths: Paths, request: DiscoverAndRecord): Promise<DiscoverOutcome> {
   const { portal, signal } = request;
   const config = await readConfig(paths);
+  const ifaces = await Promise.all(request.ifaces.map((name) => selectIface(paths, name)));
+  const sources = ifaces.map(sourceOf);
   const known = await readDiscovery(paths, portal);
   const targets = await discoverSendTargets({
     portal: { address: portal.address, port: portal.port },
-    initiatorName: request.initiatorName,
+    initiatorName: ifaces[0]?.values.text('iface.initiatorname') || request.initiatorName,
+    source: sources[0],
     credentials: discoveryCredentials(request.credentials, known?.values, config.values),
     ...(request.timeoutMs === undefined ? {} : { timeoutMs: request.timeoutMs }),
     signal,
@@ -49,6 +56,7 @@ export async function discoverAndRecord(paths: Paths, request: DiscoverAndRecord
   const { changes, skipped } = await recordDiscovery(paths, {
     portal,
     found: targets,
+    ...(ifaces.length === 0 ? {} : { ifaces }),
     config,
     save: request.keepCredentials ? request.credentials : null,
     inUse: (ref) => sessions.some((session) => usesRecord(session, ref)),

@@ -26,6 +26,14 @@ export function negotiateFrom({ values }: NodeRecord): Negotiate {
   };
 }
 
+/** More sessions of one record than this are somebody's mistake. */
+const MOST_SESSIONS = 32;
+
+/** How many sessions a record asks for. */
+export function sessionCount({ values }: NodeRecord): number {
+  return integer(values.text('node.session.nr_sessions'), 1, MOST_SESSIONS) ?? 1;
+}
+
 /** Timers in milliseconds; `loginTimeoutMs` may be overridden by the caller. */
 export function timersFrom({ values }: NodeRecord): SessionTimers {
   const ms = (key: string, fallback: number, least = 0) => {

@@ -16,6 +16,7 @@ export interface SessionRef {
   readonly address: string;
   readonly port: number;
   readonly tpgt: number;
+  readonly iface: string;
 }
 
 /**
@@ -28,7 +29,9 @@ export async function chooseSessions(
 ): Promise<{ readonly items: readonly SessionRef[]; readonly warnings: readonly string[] }> {
   const list = await listSessions(paths, { signal: choice.signal });
   const live = [...list.sessions, ...list.silent.map(({ state }) => state)];
-  const all = live.map(({ sid, targetName, portal }) => ({ sid, targetName, ...portal })).sort((a, b) => a.sid - b.sid);
+  const all = live
+    .map(({ sid, targetName, portal, iface }) => ({ sid, targetName, iface, ...portal }))
+    .sort((a, b) => a.sid - b.sid);
   const items = choice.sid === undefined ? chooseTargets(all, splitTarget(choice)) : bySid(all, choice.sid);
   if (items.length === 0) throw new AppError('ERR_NOT_FOUND', 'No matching sessions found');
   return { items, warnings: registryWarnings(list) };

@@ -8,6 +8,8 @@ import { printable } from '../util/printable.js';
 export interface TargetChoice {
   readonly target?: string | undefined;
   readonly portal?: { readonly address: string; readonly port: number | null } | undefined;
+  /** Name of an interface; undefined matches all. */
+  readonly iface?: string | undefined;
   readonly all: boolean;
   /** Whether the end of a name is enough. */
   readonly suffix: boolean;
@@ -18,6 +20,7 @@ export interface Candidate {
   readonly targetName: string;
   readonly address: string;
   readonly port: number;
+  readonly iface: string;
 }
 
 /** NAME@PORTAL in its two parts. @throws AppError ERR_USAGE */
@@ -37,12 +40,13 @@ export function splitTarget(choice: TargetChoice): TargetChoice {
  */
 export function chooseTargets<T extends Candidate>(candidates: readonly T[], choice: TargetChoice): readonly T[] {
   const inPortal = candidates.filter(
-    ({ address, port }) =>
-      choice.portal === undefined ||
-      (address.toLowerCase() === choice.portal.address.toLowerCase() && (choice.portal.port ?? port) === port),
+    ({ address, port, iface }) =>
+      (choice.iface === undefined || choice.iface === iface) &&
+      (choice.portal === undefined ||
+        (address.toLowerCase() === choice.portal.address.toLowerCase() && (choice.portal.port ?? port) === port)),
   );
   if (choice.target === undefined) {
-    if (choice.all || choice.portal !== undefined) return inPortal;
+    if (choice.all || choice.portal !== undefined || choice.iface !== undefined) return inPortal;
     return onlyTarget(inPortal, 'several targets could be meant', 'name one, or add --all');
   }
   const { target } = choice;

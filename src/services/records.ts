@@ -13,6 +13,7 @@ import {
   readSendTargets,
   writeSendTargets,
 } from '../records/discovery-store.js';
+import { type IfaceRecord, readIface } from '../records/iface-store.js';
 import { withDatabaseLock } from '../records/lock.js';
 import { newNodeValues, newSendTargetsValues } from '../records/new-record.js';
 import { checkPortalRef, DEFAULT_IFACE, type NodeRef, type PortalRef } from '../records/node-ref.js';
@@ -22,7 +23,7 @@ import { isRoot } from '../util/user.js';
 import type { Paths } from './paths.js';
 import { type CredentialPair, setDiscoveryCredentials, setNodeCredentials } from './records-auth.js';
 
-export type { ConfigFile, DiscoveryRecord, NodeRecord, NodeRef, PortalRef, RecordChange };
+export type { ConfigFile, DiscoveryRecord, IfaceRecord, NodeRecord, NodeRef, PortalRef, RecordChange };
 
 type DatabasePaths = Pick<Paths, 'configDir' | 'dbDir'>;
 
@@ -51,11 +52,26 @@ function matches(ref: NodeRef, { targetName, portal }: NodeSelector): boolean {
   );
 }
 
-/** A record that is in no database: what a login to a known portal needs, with the settings of iscsid.conf. */
-export function temporaryNode(targetName: string, portal: PortalRef, config: ConfigFile): NodeRecord {
+/**
+ * A record that is in no database: what a login to a known portal needs, with the settings of iscsid.conf and, unless it
+ * is null, of an interface record.
+ */
+export function temporaryNode(
+  targetName: string,
+  portal: PortalRef,
+  config: ConfigFile,
+  iface: IfaceRecord | null = null,
+): NodeRecord {
   const { address, port } = checkPortalRef(portal);
-  const ref = { targetName, address, port, tpgt: -1, iface: DEFAULT_IFACE };
-  return { ref, values: newNodeValues(ref, null, config.values) };
+  const ref = { targetName, address, port, tpgt: -1, iface: iface?.name ?? DEFAULT_IFACE };
+  const values = newNodeValues(ref, null, config.values);
+  for (const [key, value] of iface?.values ?? []) values.set(key, value);
+  return { ref, values };
+}
+
+/** An interface record by its name, see `readIface`. */
+export async function selectIface(paths: DatabasePaths, name: string): Promise<IfaceRecord> {
+  return await readIface(paths.dbDir, name);
 }
 
 /** iscsid.conf, see `readConfigFile`. */
@@ -81,6 +97,8 @@ export async function readDiscovery(paths: DatabasePaths, portal: PortalRef): Pr
 export interface DiscoveryOutcome {
   readonly portal: PortalRef;
   readonly found: readonly Found[];
+  /** Bound to these; default: the interface named default. */
+  readonly ifaces?: readonly IfaceRecord[];
   readonly config: ConfigFile;
   /** Kept in the discovery record, when not null. */
   readonly save: CredentialPair | null;
@@ -103,7 +121,12 @@ export async function recordDiscovery(
       await writeSendTargets(paths.dbDir, { portal, values });
     }
     const operations = new Set(['new', 'update', 'delete'] as const);
-    return await applyDiscovery(paths.dbDir, { portal, found: usable, config: config.values, operations, inUse });
+    const { ifaces } = outcome;
+    const bound = ifaces === undefined ? {} : { ifaces };
+    return await applyDiscovery(paths.dbDir, {
+      ...{ portal, found: usable, config: config.values, operations, inUse },
+      ...bound,
+    });
   });
   return { changes, skipped };
 }

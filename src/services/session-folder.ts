@@ -30,6 +30,8 @@ export interface SessionState {
   targetName: string;
   portal: { address: string; port: number; tpgt: number };
   iface: string;
+  /** Which of the sessions of its record it is, from 0. */
+  index: number;
   initiatorName: string;
   /** 12 hexadecimal digits. */
   isid: string;
@@ -80,13 +82,13 @@ export async function readState(folder: SessionFolder): Promise<SessionState | n
 /** By hand: every listing of sessions comes here, and no start should have to load a library for it. */
 function isState(value: unknown): value is SessionState {
   if (!isObject(value) || !isObject(value.portal)) return false;
-  const { version, sid, pid, phase, startTime, targetName, iface, initiatorName, isid, portal } = value;
+  const { version, sid, pid, phase, startTime, targetName, iface, index, initiatorName, isid, portal } = value;
   const texts = [startTime, targetName, iface, initiatorName, isid, portal.address];
   return (
     version === 1 &&
     (phase === 'starting' || phase === 'ready') &&
     [sid, pid].every((number) => Number.isSafeInteger(number) && Number(number) >= 1) &&
-    [portal.port, portal.tpgt].every((number) => Number.isSafeInteger(number)) &&
+    [portal.port, portal.tpgt, index].every((number) => Number.isSafeInteger(number)) &&
     texts.every((text) => typeof text === 'string') &&
     /^[0-9a-f]{12}$/.test(String(isid))
   );

@@ -91,6 +91,8 @@ export interface SessionInfo {
   targetName: string;
   portal: Portal;
   iface: string;
+  /** Which of the sessions of its record it is, from 0. */
+  index: number;
   /** This end's address; null while there is no connection. */
   localAddress: string | null;
   initiatorName: string;

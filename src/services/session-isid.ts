@@ -7,7 +7,7 @@ import type { Paths } from './paths.js';
 import type { LoginRequest } from './session-info.js';
 
 /** What one ISID stands for. */
-export type NexusKey = Pick<LoginRequest, 'initiatorName' | 'targetName' | 'portal' | 'iface'>;
+export type NexusKey = Pick<LoginRequest, 'initiatorName' | 'targetName' | 'portal' | 'iface' | 'index'>;
 
 /**
  * The ISID for a login. Its qualifier follows from the path alone, so that a session whose run folder was lost is
@@ -15,7 +15,8 @@ export type NexusKey = Pick<LoginRequest, 'initiatorName' | 'targetName' | 'port
  */
 export function isidFor(random: number, key: NexusKey, taken: ReadonlySet<string>): Buffer {
   const { address, port, tpgt } = key.portal;
-  const name = JSON.stringify([key.initiatorName, key.targetName, tpgt, key.iface, address, port]);
+  const path = [key.initiatorName, key.targetName, tpgt, key.iface, address, port];
+  const name = JSON.stringify(key.index ? [...path, key.index] : path);
   const first = createHash('sha256').update(name).digest().readUInt16BE(0);
   for (let step = 0; step < 65_536; step++) {
     const isid = makeIsid(random, (first + step) % 65_536);

@@ -138,8 +138,8 @@ async function makeUsable(
   if (plan.mode !== 'none') await attachments.attachAll(plan.mode, { signal, onProgress });
   await worker.serve();
   const { sid, isid, request } = config;
-  const { targetName, portal, iface, initiatorName } = request;
+  const { targetName, portal, iface, index = 0, initiatorName } = request;
   const startTime = processStartTime(process.pid) ?? '';
   const owner = { version: 1, sid, pid: process.pid, startTime, phase: 'ready' } as const;
-  await writeState(folder, { ...owner, targetName, portal, iface, initiatorName, isid });
+  await writeState(folder, { ...owner, targetName, portal, iface, index, initiatorName, isid });
 }

@@ -103,6 +103,7 @@ export class SessionWorker {
       targetName: request.targetName,
       portal: { address: portal.address, port: portal.port, tpgt: open.tpgt ?? request.portal.tpgt },
       iface: request.iface,
+      index: request.index ?? 0,
       localAddress: session.state === 'LOGGED_IN' ? open.localAddress : null,
       initiatorName: request.initiatorName,
       isid: config.isid,

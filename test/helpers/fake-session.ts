@@ -56,6 +56,7 @@ export function session(values: Partial<SessionInfo>): SessionInfo {
     targetName: TARGET,
     portal: { address: '127.0.0.1', port: 3260, tpgt: 1 },
     iface: 'default',
+    index: 0,
     localAddress: '127.0.0.1',
     initiatorName: 'iqn.2022-08.com.test:node01.initiator01',
     isid: '800000000000',

@@ -30,6 +30,7 @@ describe('which targets are meant', () => {
     targetName: `iqn.2022-08.com.test:${name}`,
     address,
     port,
+    iface: 'default',
   });
   const choice = (more: Partial<TargetChoice>): TargetChoice => ({ all: false, suffix: false, ...more });
   const names = (candidates: ReturnType<typeof one>[], more: Partial<TargetChoice>) =>
@@ -47,6 +48,12 @@ describe('which targets are meant', () => {
     assert.deepEqual(names([one('v6', 'FE80::1')], { target: 'iqn.2022-08.com.test:v6@[fe80::1]:3260' }), [
       'v6@FE80::1',
     ]);
+  });
+  it('by interface', () => {
+    const bound = { ...one('a'), iface: 'if1' };
+    assert.equal(names([...two, bound], { iface: 'if1' }).length, 1);
+    assert.equal(names([...two, bound], { iface: 'default', target: 'iqn.2022-08.com.test:a' }).length, 2);
+    assert.deepEqual(names([...two, bound], { iface: 'if2', all: true }), []);
   });
   it('the only one there is, with all its portals', () => {
     assert.deepEqual(names(two.slice(0, 2), {}), ['a@10.0.0.1', 'a@10.0.0.2']);

@@ -33,6 +33,7 @@ function claim(changes: Partial<SessionState> = {}): Omit<SessionState, 'sid'> {
     targetName: 'iqn.2022-08.com.test:a',
     portal: { address: '127.0.0.1', port: 3260, tpgt: 1 },
     iface: 'default',
+    index: 0,
     initiatorName: 'iqn.2022-08.com.test:i',
     isid: '80aabbcc0001',
     ...changes,

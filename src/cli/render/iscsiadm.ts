@@ -81,8 +81,9 @@ export function pathName({ iface, targetName, address, port }: Omit<PathText, 't
   return `[iface: ${iface}, target: ${printable(targetName)}, portal: ${address},${port}]`;
 }
 
-export function loginStartLine(path: Omit<PathText, 'tpgt'>): string {
-  return `Logging in to ${pathName(path)}\n`;
+/** `multiple`: it is one of several sessions by the same path. */
+export function loginStartLine(path: Omit<PathText, 'tpgt'>, { multiple = false } = {}): string {
+  return `Logging in to ${pathName(path)}${multiple ? ' (multiple)' : ''}\n`;
 }
 
 export function loginDoneLine(path: Omit<PathText, 'tpgt'>): string {

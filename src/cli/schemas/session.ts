@@ -87,6 +87,7 @@ export const session = v.strictObject({
   targetName,
   portal,
   iface,
+  index: count('Which of the sessions of its record it is, from 0: see node.session.nr_sessions.'),
   localAddress: textOrNull("This end's address; null while there is no connection."),
   initiatorName,
   isid: v.pipe(v.string(), v.regex(/^[0-9a-f]{12}$/), v.description('ISID in hexadecimal, RFC 7143 §11.12.5.')),

@@ -2,7 +2,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { credentialFlags, readCredentials } from '../../cli/credentials.js';
-import { portalArg, portalFlag, sameOf } from '../../cli/flags.js';
+import { ifaceFlag, portalArg, portalFlag, sameOf } from '../../cli/flags.js';
 import { nodeLine } from '../../cli/render/iscsiadm.js';
 import { nodeJson, wayJson } from '../../cli/render/json.js';
 import { table } from '../../cli/render/table.js';
@@ -23,6 +23,10 @@ export default class DiscoverySendtargets extends BaseCommand {
   static override args = { portal: portalArg() };
   static override flags = {
     portal: portalFlag(),
+    iface: ifaceFlag({
+      summary: 'Interface record to bind the node records to; the portal is asked by the first of several.',
+      multiple: true,
+    }),
     ...credentialFlags,
     save: Flags.boolean({ summary: 'Keep the CHAP credentials in the discovery record.', dependsOn: ['chap-user'] }),
     'no-save': Flags.boolean({ summary: 'Change no record.', exclusive: ['save'] }),
@@ -38,6 +42,7 @@ export default class DiscoverySendtargets extends BaseCommand {
     const { discoverAndRecord } = await import('../../services/records-discover.js');
     const request = {
       portal,
+      ifaces: flags.iface ?? [],
       initiatorName: await this.initiatorName(),
       credentials: given,
       keepCredentials: flags.save,

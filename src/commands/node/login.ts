@@ -11,11 +11,15 @@ import type { Result } from '../../cli/schemas/parts.js';
 import { formatPortal } from '../../iscsi/portal.js';
 import type { ForegroundSession } from '../../services/login.js';
 import type { NodeRecord } from '../../services/records.js';
-import type { LoginPlan } from '../../services/records-plan.js';
+import type { LoginPlan, PlannedLogin } from '../../services/records-plan.js';
 import { ATTACH_MODES, type LoginRequest, type SessionInfo } from '../../services/session-info.js';
 import { AppError, messageOf } from '../../util/errors.js';
 
 type LoginJson = Result<typeof nodeLogin>;
+type LoginFlags = { readonly wait: number; readonly 'ignore-existing': boolean };
+
+/** Each has a process of its own. */
+const MOST_AT_ONCE = 16;
 
 export default class NodeLogin extends NodeCommand {
   static override summary = 'Log in to a target and get its disks';
@@ -31,6 +35,10 @@ export default class NodeLogin extends NodeCommand {
   static override flags = {
     ...nodeFlags,
     all: Flags.boolean({ summary: 'Log in with every record.', exclusive: ['targetname', 'foreground'] }),
+    automatic: Flags.boolean({
+      summary: 'Log in with every record whose node.startup is automatic.',
+      exclusive: ['all', 'targetname', 'foreground'],
+    }),
     attach: Flags.option({
       summary: 'How a LUN becomes a device: auto is nbd where the kernel has it, else none.',
       options: ATTACH_MODES,
@@ -62,16 +70,19 @@ export default class NodeLogin extends NodeCommand {
 
   readonly #sessions: SessionInfo[] = [];
   readonly #failures: LoginJson['failed'][number][] = [];
+  /** How many logins are under way or to come: with one alone its steps are shown. */
+  #pending = 1;
 
   async run(): Promise<LoginJson | undefined> {
     const { args, flags } = await this.parse(NodeLogin);
-    refuseAllOf(flags.all, args.target);
+    refuseAllOf(flags.all || flags.automatic, args.target);
     const prompts = { prompts: this.prompts, warn: (text: string) => this.warning(text) };
     const credentials = await readCredentials(flags, prompts);
-    const { planLogin, loginRequest } = await import('../../services/records-plan.js');
+    const { planLogin, loginRequest, planSessions } = await import('../../services/records-plan.js');
     const plan = await planLogin(this.paths, {
       ...this.choice({ args, flags }),
-      all: flags.all,
+      all: flags.all || flags.automatic,
+      startup: flags.automatic ? 'automatic' : undefined,
     });
     for (const text of plan.warnings) this.warning(text);
     const wishes = {
@@ -85,43 +96,62 @@ export default class NodeLogin extends NodeCommand {
       connections: flags.connections,
       timeoutMs: this.timeoutMs,
     };
-    const request = (record: NodeRecord): LoginRequest => loginRequest(record, plan.config, wishes);
     if (flags.foreground) {
-      await this.#stay(plan, request, flags.wait);
+      await this.#stay(plan, (record) => loginRequest(record, plan.config, wishes), flags.wait);
       return undefined;
     }
-    for (const { ref } of plan.records) this.render(loginStartLine(ref));
-    for (const record of plan.records) {
-      const done = await this.#one(record, request(record), flags);
-      if (done && flags.save && credentials !== null) await this.#save(record, credentials);
-    }
+    const logins = await planSessions(this.paths, plan, wishes, this.abortSignal);
+    for (const login of logins) this.render(loginStartLine(login.record.ref, { multiple: login.sessions > 1 }));
+    const done = await this.#all(logins, flags);
+    if (this.abortSignal.aborted) throw this.abortSignal.reason;
+    for (const record of flags.save ? done : []) if (credentials !== null) await this.#save(record, credentials);
     this.#suggest();
     return { sessions: this.#sessions, failed: this.#failures };
   }
 
-  /** Logs in with one record; what goes wrong is reported and the others go on. */
-  async #one(record: NodeRecord, request: LoginRequest, flags: { wait: number; 'ignore-existing': boolean }) {
-    const { login } = await import('../../services/login.js');
-    try {
-      const options = this.#loginOptions(record);
-      const attempt = () => this.#retry(flags.wait, () => login(request, options));
-      this.#show(record, await this.waiting(`logging in to ${record.ref.targetName}`, attempt));
-      return true;
-    } catch (error) {
-      if (this.abortSignal.aborted) throw this.abortSignal.reason;
-      if (isExisting(error) && flags['ignore-existing']) {
-        this.note(messageOf(error));
-        return true;
+  /** Logs in side by side, reports in the order of the records, and returns those of them that are logged in. */
+  async #all(logins: readonly PlannedLogin[], flags: LoginFlags): Promise<Set<NodeRecord>> {
+    const { sideBySide } = await import('../../util/side-by-side.js');
+    const done = new Set<NodeRecord>();
+    this.#pending = logins.length;
+    const results = sideBySide(logins, MOST_AT_ONCE, (login) => this.#one(login, flags.wait));
+    for (const [i, planned] of logins.entries()) {
+      const { targetName } = planned.record.ref;
+      const more = logins.length === 1 ? '' : ` (${i + 1} of ${logins.length})`;
+      try {
+        const session = await this.waiting(`logging in to ${targetName}${more}`, async () => await results[i]);
+        if (session !== undefined) this.#show(planned.record, session);
+      } catch (error) {
+        if (!this.#tolerated(planned, error, flags)) continue;
       }
-      this.#failures.push({ ...wayJson(record.ref), error: this.failed(loginError(record, error)) });
-      return false;
+      done.add(planned.record);
     }
+    return done;
+  }
+
+  async #one({ record, request }: PlannedLogin, wait: number): Promise<SessionInfo> {
+    if (this.abortSignal.aborted) throw this.abortSignal.reason;
+    const { login } = await import('../../services/login.js');
+    const options = this.#loginOptions(record);
+    return this.#retry(wait, () => login(request, options)).finally(() => this.#pending--);
+  }
+
+  /** Reports what went wrong; the others go on. True for a session that is there already, where that is no failure. */
+  #tolerated({ record, sessions }: PlannedLogin, error: unknown, flags: LoginFlags): boolean {
+    if (this.abortSignal.aborted) return false;
+    if (isExisting(error) && flags['ignore-existing']) {
+      this.note(messageOf(error));
+      return true;
+    }
+    this.#failures.push({ ...wayJson(record.ref), error: this.failed(loginError(record, sessions, error)) });
+    return false;
   }
 
   #loginOptions({ ref }: NodeRecord) {
+    const alone = this.#pending === 1;
     const onProgress = (line: string) => {
-      this.detail(line);
-      this.nowWaitingFor(`${line} (${ref.targetName})`);
+      this.detail(alone ? line : `${ref.targetName}: ${line}`);
+      if (alone) this.nowWaitingFor(`${line} (${ref.targetName})`);
     };
     return { paths: this.paths, signal: this.abortSignal, onProgress };
   }
@@ -136,7 +166,7 @@ export default class NodeLogin extends NodeCommand {
       } catch (error) {
         if (!mayPass(error) || performance.now() + 1000 > until) throw error;
         this.detail(`${error.message}; trying again`);
-        this.nowWaitingFor(`${error.message}; trying again`);
+        if (this.#pending === 1) this.nowWaitingFor(`${error.message}; trying again`);
         await delay(1000, this.abortSignal);
       }
     }
@@ -162,7 +192,7 @@ export default class NodeLogin extends NodeCommand {
     const options = this.#loginOptions(record);
     const attempt = () => this.#retry(wait, () => loginForeground(request(record), options));
     const session = await this.waiting(`logging in to ${record.ref.targetName}`, attempt).catch((error: unknown) => {
-      throw loginError(record, error);
+      throw loginError(record, 1, error);
     });
     this.#show(record, session.info);
     const json: LoginJson = { sessions: this.#sessions, failed: [] };
@@ -215,7 +245,7 @@ function mayPass(error: unknown): error is AppError {
 }
 
 /** The same failure, with iscsiadm's words for what could not be done. */
-function loginError(record: NodeRecord, error: unknown): unknown {
+function loginError(record: NodeRecord, sessions: number, error: unknown): unknown {
   if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED' || error.code === 'ERR_TERMINATED') return error;
   // The service names target and portal too: once is enough.
   const { targetName, iface } = record.ref;
@@ -223,7 +253,7 @@ function loginError(record: NodeRecord, error: unknown): unknown {
     .replace(`cannot log in to ${targetName} at ${formatPortal({ ...record.ref, tpgt: null })}: `, '')
     .replace(`login to ${targetName} refused: `, 'refused: ');
   const message = isExisting(error)
-    ? `${iface}: 1 session requested, but 1 already present: ${reason}`
+    ? `${iface}: ${sessions} session${sessions === 1 ? '' : 's'} requested, but ${sessions} already present: ${reason}`
     : `Could not login to ${pathName(record.ref)}: ${reason}`;
   const hint = error.hint === undefined ? {} : { hint: error.hint };
   return new AppError(error.code, message, { cause: error, retriable: error.retriable, ...hint });
