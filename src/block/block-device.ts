@@ -52,7 +52,7 @@ export interface BlockRequest {
 
 /** A disk of fixed block size. Calls from one thread; requests may complete in any order. */
 export interface BlockDevice {
-  /** Size in bytes, a multiple of `blockSize`. May grow. */
+  /** Size in bytes, a multiple of `blockSize`. May grow; a logical unit may shrink too: what it had before ends with Eio. */
   readonly sizeBytes: number;
   /** Logical block size in bytes: 512 or 4096. */
   readonly blockSize: number;
@@ -65,6 +65,12 @@ export interface BlockDevice {
   readonly readOnly: boolean;
   /** A volatile write cache: acknowledged writes are stable only after FLUSH. */
   readonly writeCache: boolean;
+  /**
+   * How often acknowledged writes have been found lost or may be: the unit restarted with writes in its cache, an error came
+   * after the acknowledgement, a cache could not be emptied. It only grows. A user of its own memory of writes (an NBD
+   * client) must hear of a growth with its next FLUSH, once.
+   */
+  readonly writeLosses: number;
   readonly canTrim: boolean;
   readonly canWriteZeroes: boolean;
   /**

@@ -49,6 +49,8 @@ class OpenFileDevice implements FileDevice, TaskHost {
   readonly maxTransfer = 2 ** 25;
   readonly readOnly: boolean;
   readonly writeCache: boolean;
+  /** A failed fdatasync fails every later one as well, so nobody needs to be told by other means. */
+  readonly writeLosses = 0;
   readonly canTrim: boolean;
   readonly canWriteZeroes = true;
   readonly inMemory: boolean;

@@ -29,6 +29,9 @@ export abstract class ForwardingDevice implements BlockDevice {
   get writeCache(): boolean {
     return this.device.writeCache;
   }
+  get writeLosses(): number {
+    return this.device.writeLosses;
+  }
   get canTrim(): boolean {
     return this.device.canTrim;
   }

@@ -26,6 +26,7 @@ export class MemoryDevice implements BlockDevice {
   readonly maxTransfer = 2 ** 25;
   readonly readOnly: boolean;
   readonly writeCache: boolean;
+  readonly writeLosses = 0;
   readonly canTrim = true;
   readonly canWriteZeroes = true;
   readonly #pool: BufferPool;

@@ -1,10 +1,24 @@
 // Whole commands as promises, for probing and management; never for the data path.
-import { commandName } from '../scsi/opcodes.js';
+import { commandName, ScsiOp } from '../scsi/opcodes.js';
+import { parseSense, type Sense, SenseKey } from '../scsi/sense.js';
 import { ScsiStatus } from '../scsi/status.js';
 import { AppError } from '../util/errors.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
+import type { InitiatorEnvironment } from './options.js';
+import { Trouble } from './retry.js';
 import { type Task, TaskFailure, type TaskOwner } from './tasks.js';
-import { backoffMs, MOST_RETRIES } from './verdict.js';
+
+/** How long a unit that says BUSY or TASK SET FULL is waited for, milliseconds. */
+const PATIENCE_MS = 15_000;
+
+/**
+ * Commands that do not do the same when they are done twice, so that nobody sends them again: how to find out whether one
+ * of them has been done.
+ */
+const HOW_TO_CHECK: ReadonlyMap<number, string> = new Map<number, string>([
+  [ScsiOp.CompareAndWrite, 'read the blocks: they hold either what was expected or what was to be written'],
+  [ScsiOp.PersistentReserveOut, 'read the registered keys and the reservation before trying again'],
+]);
 
 export interface ScsiCommand {
   /** Eight bytes that stay as they are until the end. */
@@ -14,8 +28,10 @@ export interface ScsiCommand {
   readonly dataOut?: Buffer;
   /** The largest answer in bytes; default 0. Not together with `dataOut`. */
   readonly dataInLength?: number;
-  /** Bound of one try. BUSY and TASK SET FULL are tried again, for about 15 s. */
+  /** Bound of one try. BUSY and TASK SET FULL are tried again, for 15 s. */
   readonly timeoutMs: number;
+  /** How long to wait before it is sent; default 0. */
+  readonly delayMs?: number;
 }
 
 export interface ScsiResult {
@@ -32,15 +48,20 @@ export interface ScsiResult {
 /** What a command needs of its session; see there. */
 export interface TaskSlots {
   readonly lastError: AppError | null;
+  readonly environment: InitiatorEnvironment;
   take(owner: TaskOwner): Task | null;
   setPayload(task: Task, payload: Buffer | null, owner: RefBuffer | null): void;
   start(task: Task): void;
   startLater(task: Task, delayMs: number): void;
   release(task: Task): void;
+  noteUnitAttention(lun: Buffer, sense: Sense): void;
 }
 
 class Call {
+  readonly trouble = new Trouble();
   constructor(
+    /** The task's tag before it was started: it gets another one when it is sent. */
+    readonly unsentItt: number,
     readonly command: ScsiCommand,
     readonly data: Buffer,
     readonly resolve: (result: ScsiResult) => void,
@@ -54,14 +75,17 @@ export class CommandRunner implements TaskOwner {
     this.#session = session;
   }
 
-  /** Rejects with AppError: the session is lost, the time is over, the target rejected the command. */
+  /**
+   * Rejects with AppError: the session is lost, the time is over, the target rejected the command. ERR_AGAIN for COMPARE AND
+   * WRITE and PERSISTENT RESERVE OUT: it may have been done or not.
+   */
   run(command: ScsiCommand): Promise<ScsiResult> {
     const length = command.dataInLength ?? 0;
     if (length > 0 && command.dataOut !== undefined) throw new Error('a command goes one way');
     return new Promise((resolve, reject) => {
       const task = this.#session.take(this);
       if (task === null) return reject(new AppError('ERR_BUSY', 'too many commands in flight', { retriable: true }));
-      task.context = new Call(command, Buffer.alloc(length), resolve, reject);
+      task.context = new Call(task.itt, command, Buffer.alloc(length), resolve, reject);
       task.lun = command.lun;
       task.cdb.fill(0);
       command.cdb.copy(task.cdb);
@@ -70,7 +94,8 @@ export class CommandRunner implements TaskOwner {
       task.length = length;
       // A copy: the caller's bytes need to stay as they are for this call only.
       if (command.dataOut?.length) this.#session.setPayload(task, Buffer.from(command.dataOut), null);
-      this.#session.start(task);
+      if (command.delayMs) this.#session.startLater(task, command.delayMs);
+      else this.#session.start(task);
     });
   }
   onTaskData(task: Task, piece: Buffer, at: number): void {
@@ -79,16 +104,31 @@ export class CommandRunner implements TaskOwner {
   onTaskDone(task: Task): void {
     const call = task.context as Call;
     const busy = task.status === ScsiStatus.Busy || task.status === ScsiStatus.TaskSetFull;
-    if (task.failure === TaskFailure.None && busy && task.retries < MOST_RETRIES) {
-      this.#session.startLater(task, backoffMs(task.retries++));
-      return;
+    if (task.failure === TaskFailure.None && busy) {
+      const delayMs = call.trouble.nextTry('later', this.#session.environment.now(), PATIENCE_MS, task.itt);
+      if (delayMs !== null) {
+        this.#session.startLater(task, delayMs);
+        return;
+      }
     }
-    const { failure, status, residual } = task;
+    const { failure, status, residual, lun } = task;
     const data = call.data.subarray(0, task.received);
     const sense = task.sense.length === 0 ? null : Buffer.from(task.sense);
+    const wasSent = task.itt !== call.unsentItt;
     this.#session.release(task);
-    if (failure === TaskFailure.None) call.resolve({ status, sense, data, residual });
-    else call.reject(this.#error(failure, call.command));
+    if (failure === TaskFailure.None) {
+      this.#noteAttention(lun, status, sense);
+      call.resolve({ status, sense, data, residual });
+    } else {
+      const error = this.#error(failure, call.command);
+      call.reject(wasSent && failure !== TaskFailure.Rejected ? unknownOutcome(call.command, error) : error);
+    }
+  }
+  /** A unit attention is told once: to whoever sends the next command. It concerns the unit's owner all the same. */
+  #noteAttention(lun: Buffer, status: number, sense: Buffer | null): void {
+    if (status !== ScsiStatus.CheckCondition || sense === null) return;
+    const parsed = parseSense(sense);
+    if (parsed?.key === SenseKey.UnitAttention) this.#session.noteUnitAttention(lun, parsed);
   }
   #error(failure: TaskFailure, { cdb, timeoutMs }: ScsiCommand): AppError {
     const name = commandName(cdb[0] ?? 0, (cdb[1] ?? 0) & 0x1f);
@@ -99,6 +139,8 @@ export class CommandRunner implements TaskOwner {
         return new AppError('ERR_PROTOCOL', `the target rejected ${name}`);
       case TaskFailure.TargetFailure:
         return new AppError('ERR_PROTOCOL', `the target failed to execute ${name}`);
+      case TaskFailure.Cleared:
+        return new AppError('ERR_PROTOCOL', `the target threw ${name} away: its unit was reset`, { retriable: true });
       default: {
         const cause = this.#session.lastError;
         const reason = cause === null ? 'the session is not logged in' : cause.message;
@@ -106,4 +148,12 @@ export class CommandRunner implements TaskOwner {
       }
     }
   }
+}
+
+/** The error for a command that was sent and not answered: for most commands `error`, for a few a warning. */
+function unknownOutcome({ cdb }: ScsiCommand, error: AppError): AppError {
+  const hint = HOW_TO_CHECK.get(cdb[0] ?? 0);
+  if (hint === undefined) return error;
+  const name = commandName(cdb[0] ?? 0, (cdb[1] ?? 0) & 0x1f);
+  return new AppError('ERR_AGAIN', `the outcome of ${name} is unknown: ${error.message}`, { cause: error, hint });
 }

@@ -1,5 +1,6 @@
 // What stands between a logical unit's commands and the wire: after a lost connection nothing is sent again before the unit's
 // owner has made sure that it is still the same unit.
+import type { Sense } from '../scsi/sense.js';
 
 /** Numbers, because the data path compares them. */
 export const GateState = {
@@ -32,9 +33,13 @@ export interface RestartEvidence {
 /** Whoever answers for one logical unit of a session. */
 export interface SessionMember {
   readonly gate: Gate;
+  /** The eight bytes that address the unit. */
+  readonly address: Buffer;
   /**
    * The session has logged in again and the gate is closed. The member asks its unit who it is (`execute` passes) and then
    * resumes or condemns its gate. Called again at the next login: what an earlier check says after that is void.
    */
   onReconnected(evidence: RestartEvidence): void;
+  /** The unit has reported a unit attention: in place of some command's answer, whoever sent that, or out of turn. */
+  onUnitAttention(sense: Sense): void;
 }

@@ -1,35 +1,21 @@
 // A logical unit as a BlockDevice: reads, writes and the rest become SCSI commands of a session (SBC-3 §5).
 import { type BlockDevice, BlockFlag, BlockOp, type BlockRequest, BlockStatus } from '../block/block-device.js';
 import { checkRequest } from '../block/check-request.js';
-import {
-  CdbFlag,
-  putRead10,
-  putRead16,
-  putSynchronizeCache10,
-  putSynchronizeCache16,
-  putUnmap,
-  putWrite10,
-  putWrite16,
-  putWriteSame16,
-} from '../scsi/cdb.js';
-import { putUnmapRange, unmapListLength } from '../scsi/unmap.js';
+import type { Sense } from '../scsi/sense.js';
+import { showsRestart } from '../scsi/sense-class.js';
+import { ScsiStatus } from '../scsi/status.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
-import { COPY_LARGEST } from '../util/stream.js';
-import { Gate, type SessionMember } from './gate.js';
+import { Gate, type RestartEvidence, type SessionMember } from './gate.js';
+import { LunCommands, MOST_TRANSFER } from './lun-commands.js';
 import type { DiskInfo, LunInfo } from './probe.js';
+import { QueueDepth } from './queue-depth.js';
+import { Trouble } from './retry.js';
 import type { InitiatorSession } from './session.js';
-import type { Task, TaskOwner } from './tasks.js';
-import { backoffMs, judge, MOST_RETRIES, type Verdict } from './verdict.js';
-
-/** Largest request in bytes: as NBD's largest. A request above the unit's own limit becomes several commands. */
-const MOST_TRANSFER = 2 ** 25;
-/** Most blocks of a command with a 10-byte CDB. */
-const MOST_BLOCKS_10 = 0xffff;
-/** Blocks that one WRITE SAME or UNMAP covers where the unit states no limit, so that it ends within its time. */
-const MOST_BLOCKS_SAME = 0x1_0000;
-const MOST_BLOCKS_UNMAP = 0x40_0000;
-/** What WRITE ZEROES writes where the unit knows no WRITE SAME. */
-const ZEROS = Buffer.alloc(2 ** 20);
+import { type Task, TaskFailure, type TaskOwner } from './tasks.js';
+import { putsIdentityInDoubt } from './unit-check.js';
+import { UnitGuard } from './unit-guard.js';
+import { judge, type Verdict } from './verdict.js';
+import { WriteLedger } from './write-ledger.js';
 
 const Phase = {
   /** The request's own commands. */
@@ -37,6 +23,9 @@ const Phase = {
   /** SYNCHRONIZE CACHE after a change that has to be stable, for a unit without FUA. */
   Stabilize: 1,
 } as const;
+
+/** A unit that is waited for although the session does not wait for lost connections: milliseconds. */
+const LEAST_PATIENCE_MS = 5000;
 
 export interface LunOptions {
   /** Refuse every change, whatever the unit says. */
@@ -46,37 +35,40 @@ export interface LunOptions {
 export class Lun implements BlockDevice, TaskOwner, SessionMember {
   readonly info: LunInfo;
   readonly gate = new Gate();
-  readonly #session: InitiatorSession;
-  readonly #disk: DiskInfo;
-  /** Bytes of one READ or WRITE. */
-  readonly #commandBytes: number;
-  readonly #idle: (() => void)[] = [];
-  #writeSame: boolean;
-  /** A write that had been acknowledged has failed later: the next FLUSH must say so. */
-  #lostWrite = false;
-  #inFlight = 0;
-  #closed = false;
   readonly readOnly: boolean;
   readonly maxTransfer = MOST_TRANSFER;
+  /** Always: where the unit cannot, zeros are written, which still saves them the way to us. */
+  readonly canWriteZeroes = true;
   /** Bytes read and written since the LUN was opened. */
   readBytes = 0;
   writtenBytes = 0;
-  /** Changes acknowledged so far, how many of them a FLUSH has covered, and what each FLUSH under way will cover. */
-  #changes = 0;
-  #stableChanges = 0;
-  readonly #flushing = new Map<Task, number>();
+  readonly #session: InitiatorSession;
+  readonly #commands: LunCommands;
+  readonly #depth = new QueueDepth();
+  readonly #ledger = new WriteLedger();
+  readonly #guard: UnitGuard;
+  readonly #patienceMs: number;
+  readonly #idle: (() => void)[] = [];
+  /** The most that the unit has ever had: its users may know of so many bytes. */
+  #mostBytes: number;
+  #inFlight = 0;
+  #closed = false;
+  #starting = false;
 
   /** A unit whose `info.disk` is null is no disk, and a misuse. */
   constructor(session: InitiatorSession, info: LunInfo, options: LunOptions = {}) {
     if (info.disk === null) throw new Error(`LUN ${info.lun} is no disk`);
     this.info = info;
     this.#session = session;
-    this.#disk = info.disk;
+    this.#commands = new LunCommands(session, info.disk);
     this.readOnly = options.readOnly === true || info.disk.readOnly;
-    this.#writeSame = !info.disk.use10 && (info.disk.thin.writeSameUnmap || info.disk.thin.maxWriteSameBlocks > 0);
-    const most = info.disk.use10 ? MOST_BLOCKS_10 * info.disk.blockSize : MOST_TRANSFER;
-    this.#commandBytes = Math.min(most, MOST_TRANSFER, info.disk.maxTransfer || MOST_TRANSFER);
+    this.#mostBytes = this.sizeBytes;
+    this.#patienceMs = Math.max(LEAST_PATIENCE_MS, session.environment.timers.replacementTimeoutMs);
+    this.#guard = new UnitGuard(session, this.gate, info, this.#patienceMs, (disk) => this.#adopt(disk));
     session.join(this);
+  }
+  get address(): Buffer {
+    return this.info.address;
   }
   get sizeBytes(): number {
     return this.#disk.blocks * this.#disk.blockSize;
@@ -93,11 +85,24 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
   get writeCache(): boolean {
     return this.#disk.writeCache;
   }
-  get canTrim(): boolean {
-    return this.#disk.thin.unmap || this.#canUnmapBySame;
+  get writeLosses(): number {
+    return this.#ledger.losses;
   }
-  /** Always: where the unit cannot, zeros are written, which still saves them the way to us. */
-  readonly canWriteZeroes = true;
+  get canTrim(): boolean {
+    return this.#disk.thin.unmap || this.#commands.canUnmapBySame;
+  }
+  /** Whether changes have been acknowledged that only the unit's cache may hold. */
+  get unflushed(): boolean {
+    return this.writeCache && this.#ledger.unflushed;
+  }
+  /** Requests that go to the unit at once, Infinity unless it has said TASK SET FULL. */
+  get queueDepth(): number {
+    return this.#depth.limit;
+  }
+  /** Why the unit serves nothing at present, or null. */
+  get problem(): string | null {
+    return this.#guard.problem;
+  }
 
   submit(request: BlockRequest): void {
     const status = this.#closed ? BlockStatus.Eshutdown : this.#check(request);
@@ -115,16 +120,13 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
       return;
     }
     this.#inFlight++;
-    if (request.op === BlockOp.Flush) this.#flushing.set(task, this.#changes);
+    if (request.op === BlockOp.Flush) this.#ledger.flushStarts(task);
     task.request = request;
     task.lun = this.info.address;
     task.gate = this.gate;
     task.timeoutMs = this.#session.environment.timers.commandTimeoutMs;
-    this.#issue(task, request);
-  }
-  /** Whether changes have been acknowledged that only the unit's cache may hold. */
-  get unflushed(): boolean {
-    return this.writeCache && this.#changes > this.#stableChanges;
+    this.#commands.put(task, request);
+    if (this.#depth.admit(task)) this.#session.start(task);
   }
   /** Resolves when the requests in flight have ended. */
   close(): Promise<void> {
@@ -133,9 +135,8 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  onReconnected(): void {
-    this.#session.resume(this.gate);
-  }
+  // What the session reports
+
   onTaskData(task: Task, piece: Buffer, at: number, owner: RefBuffer | null): void {
     task.request?.onData(piece, task.progress + at, owner);
   }
@@ -143,37 +144,48 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     const request = task.request;
     if (request === null) throw new Error('a task of no request');
     const verdict = judge(task);
-    if (verdict.kind === 'unit-attention' && verdict.sense !== null) {
-      this.#session.noteUnitAttention(this.info.address, verdict.sense);
-    }
-    if (verdict.retry !== 'no' && task.retries < MOST_RETRIES) {
-      this.#again(task, verdict);
-      return;
-    }
-    if (verdict.kind === 'deferred') this.#lostWrite = true;
-    if (verdict.status !== BlockStatus.Ok) {
-      this.#failed(task, request, verdict);
-      return;
-    }
-    if (this.#isAmiss(task, request)) {
-      this.#end(task, request, BlockStatus.Eio);
-      return;
-    }
-    this.#advance(task, request);
+    if (verdict.status !== BlockStatus.Ok) this.#stumble(task, request, verdict);
+    else if (this.#isAmiss(task, request)) this.#end(task, request, BlockStatus.Eio);
+    else this.#advance(task, request);
+  }
+  onReconnected({ refused }: RestartEvidence): void {
+    if (refused) this.#restarted('its address refused connections for a while');
+    this.#guard.reconnected();
+  }
+  onUnitAttention(sense: Sense): void {
+    if (showsRestart(sense)) this.#restarted('it reports a power on or reset');
+    if (putsIdentityInDoubt(sense)) this.#guard.doubt();
   }
 
+  get #disk(): DiskInfo {
+    return this.#commands.disk;
+  }
   #check(request: BlockRequest): BlockStatus {
     const status = checkRequest(this, request);
-    if (status !== BlockStatus.Ok) return status;
+    if (status !== BlockStatus.Ok) return this.#isCutOff(request) ? BlockStatus.Eio : status;
     if (request.op === BlockOp.Trim && !this.canTrim) return BlockStatus.Enotsup;
-    const zeroesSlowly = request.op === BlockOp.WriteZeroes && !this.#writeSame;
+    const zeroesSlowly = request.op === BlockOp.WriteZeroes && !this.#commands.writeSame;
     return zeroesSlowly && (request.flags & BlockFlag.FastZero) !== 0 ? BlockStatus.Enotsup : BlockStatus.Ok;
   }
-  #again(task: Task, verdict: Verdict): void {
-    const retry = task.retries++;
-    if (verdict.retry === 'now') this.#session.start(task);
-    else this.#session.startLater(task, backoffMs(retry));
+  /** A range that the unit had before it shrunk: no mistake of whoever asks. */
+  #isCutOff({ offset, length }: BlockRequest): boolean {
+    const end = offset + length;
+    return end > this.sizeBytes && end <= this.#mostBytes;
   }
+  /** The unit is the same as before and says this of itself now. */
+  #adopt(disk: DiskInfo): void {
+    this.#commands.disk = disk;
+    this.#mostBytes = Math.max(this.#mostBytes, this.sizeBytes);
+  }
+  /** Evidence of a restart: what only a volatile cache held is gone (SBC-3 §4.15). */
+  #restarted(evidence: string): void {
+    if (!this.writeCache || this.#disk.nonVolatileCache || !this.#ledger.cacheLost()) return;
+    const message = `LUN ${this.info.lun}: acknowledged writes that were not flushed may be lost, ${evidence}`;
+    this.#session.note('warn', `${message}; the next flush fails`);
+  }
+
+  // The endings of a command
+
   /** A command of a request has succeeded: the next one, the cache, or the end. */
   #advance(task: Task, request: BlockRequest): void {
     if (task.phase === Phase.Stabilize || request.op === BlockOp.Flush) {
@@ -182,23 +194,38 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     }
     task.progress += task.step;
     task.delivered = 0;
-    task.retries = 0;
+    task.context = null;
     if (task.progress < request.length) {
-      this.#issue(task, request);
-      return;
-    }
-    if (!this.#mustStabilize(request)) {
+      this.#commands.put(task, request);
+      this.#session.start(task);
+    } else if (this.#mustStabilize(request)) {
+      task.phase = Phase.Stabilize;
+      this.#commands.putSynchronize(task);
+      this.#session.start(task);
+    } else {
       this.#end(task, request, BlockStatus.Ok);
-      return;
     }
-    task.phase = Phase.Stabilize;
-    this.#putSynchronize(task);
-    this.#session.start(task);
   }
   /** WRITE has a FUA bit where the unit says so; UNMAP and WRITE SAME have none. Without a cache there is nothing to do. */
   #mustStabilize(request: BlockRequest): boolean {
     if ((request.flags & BlockFlag.Fua) === 0 || !this.#disk.writeCache || request.op === BlockOp.Read) return false;
     return request.op !== BlockOp.Write || !this.#disk.dpofua;
+  }
+  /** A command has not succeeded: what it means for the unit, then another try or the end. */
+  #stumble(task: Task, request: BlockRequest, verdict: Verdict): void {
+    const isTold = task.failure === TaskFailure.None;
+    if (isTold && task.status === ScsiStatus.TaskSetFull) this.#depth.full();
+    if (verdict.kind === 'deferred') this.#ledger.failedLater();
+    if (verdict.kind === 'unit-attention' && verdict.sense !== null) {
+      this.#session.noteUnitAttention(this.info.address, verdict.sense);
+    }
+    if (verdict.kind === 'no-such-lun' || verdict.kind === 'out-of-range') this.#guard.doubt();
+    const trouble = task.context instanceof Trouble ? task.context : new Trouble();
+    task.context = trouble;
+    const delayMs = trouble.nextTry(verdict.retry, this.#session.environment.now(), this.#patienceMs, task.itt);
+    if (delayMs === null) this.#failed(task, request, verdict);
+    else if (delayMs === 0) this.#session.start(task);
+    else this.#session.startLater(task, delayMs);
   }
   #failed(task: Task, request: BlockRequest, verdict: Verdict): void {
     const unknown = verdict.kind === 'unsupported';
@@ -208,19 +235,30 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
       this.#end(task, request, BlockStatus.Ok);
       return;
     }
-    if (request.op === BlockOp.WriteZeroes && this.#writeSame && (unknown || verdict.kind === 'invalid-field')) {
-      this.#writeSame = false;
-      if ((request.flags & BlockFlag.FastZero) !== 0) {
-        this.#end(task, request, BlockStatus.Enotsup);
-        return;
-      }
-      this.#issue(task, request);
+    if (
+      request.op === BlockOp.WriteZeroes &&
+      this.#commands.writeSame &&
+      (unknown || verdict.kind === 'invalid-field')
+    ) {
+      this.#zeroSlowly(task, request);
       return;
     }
+    // An answer of the unit says that its cache could not be emptied; a lost command says nothing.
+    const isRefused = isSync && task.failure === TaskFailure.None;
+    if (isRefused && request.op !== BlockOp.Flush) this.#ledger.syncFailed();
     // ENOTSUP is an answer to what is optional only.
     const optional = request.op === BlockOp.Trim || request.op === BlockOp.WriteZeroes;
     const vague = verdict.status === BlockStatus.Enotsup || verdict.status === BlockStatus.Einval;
-    this.#end(task, request, vague && !(optional && !isSync) ? BlockStatus.Eio : verdict.status);
+    this.#end(task, request, vague && !(optional && !isSync) ? BlockStatus.Eio : verdict.status, isRefused);
+  }
+  #zeroSlowly(task: Task, request: BlockRequest): void {
+    this.#commands.writeSame = false;
+    if ((request.flags & BlockFlag.FastZero) !== 0) {
+      this.#end(task, request, BlockStatus.Enotsup);
+      return;
+    }
+    this.#commands.put(task, request);
+    this.#session.start(task);
   }
   /** GOOD for less or for more than was asked for: the unit has shrunk, its blocks have another size, or it is wrong. */
   #isAmiss(task: Task, { op }: BlockRequest): boolean {
@@ -229,131 +267,26 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     if (op === BlockOp.Write && task.residual !== 0) return true;
     return (op === BlockOp.Write || op === BlockOp.WriteZeroes) && task.sent !== task.length;
   }
-  #end(task: Task, request: BlockRequest, outcome: BlockStatus): void {
-    const status = request.op === BlockOp.Flush ? this.#flushed(task, outcome) : outcome;
+  #end(task: Task, request: BlockRequest, outcome: BlockStatus, isRefused = false): void {
+    const { op, flags } = request;
+    const status = op === BlockOp.Flush ? this.#ledger.flushEnds(task, outcome, isRefused) : outcome;
     this.#session.release(task);
     this.#inFlight--;
-    if (status === BlockStatus.Ok && request.op === BlockOp.Read) this.readBytes += request.length;
-    if (status === BlockStatus.Ok && request.op === BlockOp.Write) this.writtenBytes += request.length;
-    const changes = request.op !== BlockOp.Read && request.op !== BlockOp.Flush;
-    if (status === BlockStatus.Ok && changes && (request.flags & BlockFlag.Fua) === 0) this.#changes++;
+    this.#depth.leave(status === BlockStatus.Ok);
+    if (status === BlockStatus.Ok) {
+      if (op === BlockOp.Read) this.readBytes += request.length;
+      else if (op !== BlockOp.Flush && (flags & BlockFlag.Fua) === 0) this.#ledger.changed();
+      if (op === BlockOp.Write) this.writtenBytes += request.length;
+    }
     request.onDone(status);
+    this.#startWaiting();
     if (this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
-  #flushed(task: Task, status: BlockStatus): BlockStatus {
-    const covered = this.#flushing.get(task) ?? 0;
-    this.#flushing.delete(task);
-    if (status === BlockStatus.Ok && !this.#lostWrite) this.#stableChanges = Math.max(this.#stableChanges, covered);
-    if (!this.#lostWrite) return status;
-    this.#lostWrite = false;
-    return status === BlockStatus.Ok ? BlockStatus.Eio : status;
-  }
-
-  // Commands
-
-  #issue(task: Task, request: BlockRequest): void {
-    switch (request.op) {
-      case BlockOp.Read:
-        this.#putRead(task, request);
-        break;
-      case BlockOp.Write:
-        this.#putWrite(task, request);
-        break;
-      case BlockOp.Flush:
-        this.#putSynchronize(task);
-        break;
-      case BlockOp.Trim:
-        this.#putTrim(task, request);
-        break;
-      case BlockOp.WriteZeroes:
-        this.#putZeroes(task, request);
-        break;
-    }
-    this.#session.start(task);
-  }
-  #putRead(task: Task, request: BlockRequest): void {
-    const length = Math.min(request.length - task.progress, this.#commandBytes);
-    const lba = (request.offset + task.progress) / this.#disk.blockSize;
-    const blocks = length / this.#disk.blockSize;
-    task.step = length;
-    task.reads = true;
-    task.length = length;
-    if (this.#disk.use10) putRead10(task.cdb, 0, lba, blocks, 0);
-    else putRead16(task.cdb, 0, lba, blocks, 0);
-  }
-  #putWrite(task: Task, request: BlockRequest): void {
-    const length = Math.min(request.length - task.progress, this.#commandBytes);
-    const payload = request.payload as Buffer;
-    const part = length === payload.length ? payload : payload.subarray(task.progress, task.progress + length);
-    this.#setPayload(task, part, request.payloadOwner);
-    this.#putWriteCdb(task, request, length);
-  }
-  #putWriteCdb(task: Task, request: BlockRequest, length: number): void {
-    const lba = (request.offset + task.progress) / this.#disk.blockSize;
-    const blocks = length / this.#disk.blockSize;
-    const flags = (request.flags & BlockFlag.Fua) !== 0 && this.#disk.dpofua ? CdbFlag.Fua : 0;
-    task.step = length;
-    if (this.#disk.use10) putWrite10(task.cdb, 0, lba, blocks, flags);
-    else putWrite16(task.cdb, 0, lba, blocks, flags);
-  }
-  /**
-   * Large parts go out by reference, and a target may end a command before it has taken them all: so bytes without an owner,
-   * which are the caller's again after onDone, are copied.
-   */
-  #setPayload(task: Task, part: Buffer, owner: RefBuffer | null): void {
-    if (owner !== null || part.length <= COPY_LARGEST) {
-      this.#session.setPayload(task, part, owner);
-      return;
-    }
-    const copy = this.#session.environment.pool.take(part.length);
-    part.copy(copy.buffer);
-    this.#session.setPayload(task, copy.buffer.subarray(0, part.length), copy);
-    copy.release();
-  }
-  #putSynchronize(task: Task): void {
-    this.#session.setPayload(task, null, null);
-    task.length = 0;
-    // LBA 0 and no blocks: the whole unit.
-    if (this.#disk.use10) putSynchronizeCache10(task.cdb, 0);
-    else putSynchronizeCache16(task.cdb, 0);
-  }
-  #putTrim(task: Task, request: BlockRequest): void {
-    const { blockSize, thin } = this.#disk;
-    const left = (request.length - task.progress) / blockSize;
-    const lba = (request.offset + task.progress) / blockSize;
-    if (!thin.unmap) {
-      this.#putWriteSame(task, lba, left, CdbFlag.Unmap);
-      return;
-    }
-    const blocks = Math.min(left, thin.maxUnmapBlocks || MOST_BLOCKS_UNMAP, MOST_BLOCKS_UNMAP);
-    const list = Buffer.alloc(unmapListLength(1));
-    putUnmapRange(list, 0, lba, blocks);
-    task.step = blocks * blockSize;
-    this.#session.setPayload(task, list, null);
-    putUnmap(task.cdb, 0, list.length);
-  }
-  #putZeroes(task: Task, request: BlockRequest): void {
-    const { blockSize } = this.#disk;
-    const left = request.length - task.progress;
-    if (this.#writeSame) {
-      // Unmapped blocks stand for zeros only where the unit says that they read so.
-      const mayUnmap = this.#canUnmapBySame && this.#disk.thin.readsZeros && (request.flags & BlockFlag.NoHole) === 0;
-      const lba = (request.offset + task.progress) / blockSize;
-      this.#putWriteSame(task, lba, left / blockSize, mayUnmap ? CdbFlag.Unmap : 0);
-      return;
-    }
-    const length = Math.min(left, ZEROS.length, this.#commandBytes);
-    this.#session.setPayload(task, ZEROS.subarray(0, length), null);
-    this.#putWriteCdb(task, request, length);
-  }
-  #putWriteSame(task: Task, lba: number, left: number, flags: number): void {
-    const { blockSize, thin } = this.#disk;
-    const blocks = Math.min(left, thin.maxWriteSameBlocks || MOST_BLOCKS_SAME, MOST_BLOCKS_SAME);
-    task.step = blocks * blockSize;
-    this.#session.setPayload(task, ZEROS.subarray(0, blockSize), null);
-    putWriteSame16(task.cdb, 0, lba, blocks, flags);
-  }
-  get #canUnmapBySame(): boolean {
-    return this.#disk.thin.writeSameUnmap && !this.#disk.use10;
+  /** Starts what the queue depth held back. A start may end at once and come back here: one loop does them all. */
+  #startWaiting(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    for (let task = this.#depth.next(); task !== undefined; task = this.#depth.next()) this.#session.start(task);
+    this.#starting = false;
   }
 }

@@ -2,19 +2,13 @@
 
 import { type Capacity, parseReadCapacity10, parseReadCapacity16 } from '../scsi/capacity.js';
 import { putReadCapacity10, putReadCapacity16 } from '../scsi/cdb.js';
-import {
-  PageControl,
-  putInquiry,
-  putModeSense6,
-  putModeSense10,
-  putReportLuns,
-  putTestUnitReady,
-} from '../scsi/cdb-primary.js';
+import { PageControl, putInquiry, putModeSense6, putModeSense10, putReportLuns } from '../scsi/cdb-primary.js';
 import { designatorToText, isWorldwideUnique, parseDesignators, preferredDesignator } from '../scsi/designator.js';
 import { DeviceType, type Inquiry, parseInquiry, Qualifier } from '../scsi/inquiry.js';
 import { encodeLun, parseReportLuns, type ReportedLun } from '../scsi/lun.js';
 import { ModePageCode, type ModeParameters, parseModeSense } from '../scsi/mode.js';
 import { hasWriteCache } from '../scsi/mode-pages.js';
+import { ScsiStatus } from '../scsi/status.js';
 import { parseExtendedInquiry, parseSupportedPages, parseUnitSerial, VpdPage } from '../scsi/vpd.js';
 import { type BlockLimits, type Provisioning, parseBlockLimits, parseProvisioning } from '../scsi/vpd-block.js';
 import { messageOf } from '../util/errors.js';
@@ -99,30 +93,54 @@ async function reportLuns(session: InitiatorSession, timeoutMs: number): Promise
   }
 }
 
+type Identity = Omit<LunInfo, 'disk' | 'problem'>;
+
 /** One LUN. What it refuses ends in `problem`; only the loss of the session rejects. */
 export async function probeLun(session: InitiatorSession, reported: ReportedLun, timeoutMs: number): Promise<LunInfo> {
   const unit = new Questioner(session, reported.address, timeoutMs);
   const unknown = { deviceType: DeviceType.Unknown, vendor: '', product: '', revision: '' };
   const nameless = { serial: '', designator: '', worldwide: false };
-  let identity: Omit<LunInfo, 'disk' | 'problem'> = { ...reported, ...unknown, ...nameless };
+  let identity: Identity = { ...reported, ...unknown, ...nameless };
   try {
-    const inquiry = parseInquiry(await unit.read((b) => putInquiry(b, 0, null, 255), 255));
-    const { deviceType, vendor, product, revision } = inquiry;
-    identity = { ...identity, deviceType, vendor, product, revision };
-    const problem = notADisk(inquiry);
-    if (problem !== null) return { ...identity, disk: null, problem };
-    const pages = await readPages(unit);
-    const { serial, designator, worldwide } = pages;
-    identity = { ...identity, serial, designator, worldwide };
-    return { ...identity, disk: await readDisk(unit, pages), problem: null };
+    const info = await questionLun(unit, reported, (known) => {
+      identity = known;
+    });
+    const blockSize = info.disk?.blockSize ?? 512;
+    if (blockSize === 512 || blockSize === 4096) return info;
+    return { ...identity, disk: null, problem: `blocks of ${blockSize} bytes are not supported` };
   } catch (error) {
     if (session.state !== 'LOGGED_IN') throw error;
     return { ...identity, disk: null, problem: messageOf(error) };
   }
 }
 
-function notADisk({ qualifier, deviceType }: Inquiry): string | null {
-  if (qualifier !== Qualifier.Connected) return 'no unit is connected at this LUN';
+/**
+ * Asks a unit all about itself, whatever its block size. `learn` hears who it is before it is asked about its disk. Rejects
+ * with Refusal where the unit answers badly, `kind` no-such-lun where there is none.
+ */
+export async function questionLun(
+  unit: Questioner,
+  { lun, address }: ReportedLun,
+  learn: (identity: Identity) => void = () => {},
+): Promise<LunInfo> {
+  const inquiry = parseInquiry(await unit.read((b) => putInquiry(b, 0, null, 255), 255));
+  const { deviceType, vendor, product, revision } = inquiry;
+  const named = { lun, address, deviceType, vendor, product, revision };
+  const nameless = { ...named, serial: '', designator: '', worldwide: false };
+  learn(nameless);
+  if (inquiry.qualifier !== Qualifier.Connected) {
+    throw new Refusal('no unit is connected at this LUN', ScsiStatus.Good, 'no-such-lun');
+  }
+  const problem = notADisk(inquiry);
+  if (problem !== null) return { ...nameless, disk: null, problem };
+  const pages = await readPages(unit);
+  const { serial, designator, worldwide } = pages;
+  const identity = { ...named, serial, designator, worldwide };
+  learn(identity);
+  return { ...identity, disk: await readDisk(unit, pages), problem: null };
+}
+
+function notADisk({ deviceType }: Inquiry): string | null {
   if (deviceType === DeviceType.Block) return null;
   return `a device of type 0x${deviceType.toString(16).padStart(2, '0')}, not a disk`;
 }
@@ -159,10 +177,9 @@ async function readPage<T>(unit: Questioner, code: number, parse: (data: Buffer)
 }
 
 async function readDisk(unit: Questioner, pages: Pages): Promise<DiskInfo> {
-  await unit.ready((b) => putTestUnitReady(b, 0));
+  await unit.ready();
   const { capacity, use10 } = await readCapacity(unit);
   const { blocks, blockSize, physicalBlockSize } = capacity;
-  if (blockSize !== 512 && blockSize !== 4096) throw new Refusal(`blocks of ${blockSize} bytes are not supported`);
   const mode = await readMode(unit);
   const { limits, provisioning } = pages;
   return {

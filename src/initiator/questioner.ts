@@ -1,68 +1,84 @@
 // Commands to one logical unit while it is questioned: unit attentions are drained, refusals become errors with a text.
+import { putTestUnitReady } from '../scsi/cdb-primary.js';
 import { parseSense } from '../scsi/sense.js';
-import { classifySense } from '../scsi/sense-class.js';
+import { classifySense, type SenseKind } from '../scsi/sense-class.js';
 import { senseToText } from '../scsi/sense-text.js';
 import { ScsiStatus, statusName } from '../scsi/status.js';
 import { AppError, ProtocolError } from '../util/errors.js';
 import type { ScsiResult } from './execute.js';
+import { pauseMs } from './retry.js';
 import type { InitiatorSession } from './session.js';
 
 /** The unit answered, but not with what was asked for. */
 export class Refusal extends AppError {
-  /** The SAM status, or null where an answer was refused by us. */
+  /** The SAM status, or null where an answer was refused by us; and with CHECK CONDITION what its sense data means. */
   readonly status: number | null;
-  constructor(message: string, status: number | null = null) {
+  readonly kind: SenseKind | null;
+  constructor(message: string, status: number | null = null, kind: SenseKind | null = null) {
     super('ERR_NOT_SUPPORTED', message);
     this.status = status;
+    this.kind = kind;
   }
 }
 
-/** Unit attentions that one command may meet: a unit can queue several, and each is told once. */
-const MOST_ATTENTIONS = 16;
+/** Unit attentions that one round of questions may meet: a unit can queue several, and each is told once. */
+const MOST_ATTENTIONS = 98;
 
 export class Questioner {
   readonly #session: InitiatorSession;
   readonly #lun: Buffer;
   readonly #timeoutMs: number;
+  #delayMs: number;
+  #attentions = 0;
 
-  constructor(session: InitiatorSession, lun: Buffer, timeoutMs: number) {
+  /** Each command is bounded by `timeoutMs`; the first one starts after `delayMs`. */
+  constructor(session: InitiatorSession, lun: Buffer, timeoutMs: number, delayMs = 0) {
     this.#session = session;
     this.#lun = lun;
     this.#timeoutMs = timeoutMs;
+    this.#delayMs = delayMs;
+  }
+  /** Whether the unit has reported more unit attentions than can be believed. */
+  get exhausted(): boolean {
+    return this.#attentions >= MOST_ATTENTIONS;
   }
   /** The data of one command, at most `length` bytes. Rejects with Refusal for any status but GOOD. */
   async read(put: (cdb: Buffer) => void, length: number): Promise<Buffer> {
     const cdb = Buffer.alloc(16);
     put(cdb);
-    for (let attentions = 0; ; attentions++) {
-      const command = { lun: this.#lun, cdb, timeoutMs: this.#timeoutMs };
+    for (;;) {
+      const command = { lun: this.#lun, cdb, timeoutMs: this.#timeoutMs, delayMs: this.#delayMs };
+      this.#delayMs = 0;
       const result = await this.#session.execute(length > 0 ? { ...command, dataInLength: length } : command);
       if (result.status === ScsiStatus.Good) return result.data;
-      const again = attentions < MOST_ATTENTIONS && this.#passes(result);
-      if (!again) throw new Refusal(refusalText(result), result.status);
+      this.#passOver(result);
     }
   }
-  /** TEST UNIT READY until it says GOOD. */
-  async ready(put: (cdb: Buffer) => void): Promise<void> {
-    await this.read(put, 0);
+  /** TEST UNIT READY until it says GOOD. A unit that others have reserved is ready as well. */
+  async ready(): Promise<void> {
+    try {
+      await this.read((b) => putTestUnitReady(b, 0), 0);
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status !== ScsiStatus.ReservationConflict) throw error;
+    }
   }
   /** What `parse` makes of an answer; null where the unit refuses the command or its answer makes no sense. */
   async optional<T>(ask: () => Promise<Buffer>, parse: (data: Buffer) => T): Promise<T | null> {
     try {
       return parse(await ask());
     } catch (error) {
-      if (error instanceof Refusal || error instanceof ProtocolError) return null;
+      if (!this.exhausted && (error instanceof Refusal || error instanceof ProtocolError)) return null;
       throw error;
     }
   }
-  #passes(result: ScsiResult): boolean {
-    if (result.status === ScsiStatus.TaskAborted) return true;
-    if (result.status !== ScsiStatus.CheckCondition || result.sense === null) return false;
-    const sense = parseSense(result.sense);
-    if (sense === null) return false;
-    const { kind, retry } = classifySense(sense);
-    if (kind === 'unit-attention') this.#session.noteUnitAttention(this.#lun, sense);
-    return retry === 'now';
+  /** Returns if the same command may be sent again, after a pause if it has been often; throws otherwise. */
+  #passOver(result: ScsiResult): void {
+    const { status, sense } = result;
+    const isCheck = status === ScsiStatus.CheckCondition;
+    const found = isCheck ? classifySense(sense === null ? null : parseSense(sense)) : null;
+    const passes = status === ScsiStatus.TaskAborted || found?.retry === 'now';
+    if (!passes || this.exhausted) throw new Refusal(refusalText(result), status, found?.kind ?? null);
+    this.#delayMs = pauseMs(this.#attentions++);
   }
 }
 

@@ -1,5 +1,6 @@
 // What a session does with its commands while it has no connection: it keeps them in order, and sends them again behind
 // gates that their units' owners open, or ends them when the replacement timeout is over. No sockets, no timers.
+import type { Sense } from '../scsi/sense.js';
 import { type Gate, GateState, type SessionMember } from './gate.js';
 import { type Task, TaskFailure, TaskState, type TaskTable } from './tasks.js';
 
@@ -8,6 +9,8 @@ export type RecoveryWord = 'none' | 'waiting' | 'logging-in' | 'checking' | 'exp
 
 /** A command that has cost the session its connection this often is not sent again. */
 const MOST_DROPS = 5;
+/** A unit that is asked who it is, is waited for even where lost connections are not: milliseconds. */
+const LEAST_HOLD_MS = 5000;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** What the recovery asks of its session. */
@@ -73,13 +76,17 @@ export class Recovery {
     this.#shut(member.gate, GateState.Condemned);
     this.#settle();
   }
+  /** The unit's owner hears of a unit attention, whoever's command has met it. */
+  noteUnitAttention(lun: Buffer, sense: Sense): void {
+    for (const member of this.#members) if (member.address.equals(lun)) member.onUnitAttention(sense);
+  }
   /** The target's address has refused a connection. */
   noteRefused(): void {
     for (const { gate } of this.#members) gate.refused = true;
   }
   /** Closes the gate. What has been sent goes on; if it is to be sent again it waits with the rest. */
   hold(gate: Gate): void {
-    this.#close(gate);
+    this.#close(gate, Math.max(this.#patienceMs, LEAST_HOLD_MS));
     if (gate.state !== GateState.Closed) return;
     for (const task of this.#tasks.slots) {
       const unsent = task.state === TaskState.Queued || task.state === TaskState.Backoff;
@@ -182,11 +189,11 @@ export class Recovery {
     this.#host.expired();
   }
 
-  #close(gate: Gate): void {
+  #close(gate: Gate, patienceMs = this.#patienceMs): void {
     const isNew = gate.state === GateState.Open || gate.deadline === NEVER;
     if (gate.state > GateState.Closed || !isNew) return;
     gate.state = GateState.Closed;
-    gate.deadline = this.#host.now() + this.#patienceMs;
+    gate.deadline = this.#host.now() + patienceMs;
     this.#look(gate.deadline);
   }
   /** Ends what waits at the gate. */

@@ -219,6 +219,11 @@ export class InitiatorSession implements Timed, TaskSlots {
   /** A logical unit reports a change with the answer to some command. */
   noteUnitAttention(lun: Buffer, sense: Sense): void {
     this.#report({ kind: 'unit-attention', lun, sense });
+    this.#recovery.noteUnitAttention(lun, sense);
+  }
+  /** A line for the session's log. */
+  note(level: 'info' | 'warn', message: string): void {
+    this.#report({ kind: 'log', level, message });
   }
 
   #isShut(task: Task): boolean {

@@ -21,8 +21,8 @@ export const TaskState = {
 } as const;
 export type TaskState = (typeof TaskState)[keyof typeof TaskState];
 
-/** Why a task ended without a SAM status. */
-export const TaskFailure = { None: 0, Lost: 1, TimedOut: 2, Rejected: 3, TargetFailure: 4 } as const;
+/** Why a task ended without a SAM status. Cleared: the target has thrown it away, with others or for the sake of others. */
+export const TaskFailure = { None: 0, Lost: 1, TimedOut: 2, Rejected: 3, TargetFailure: 4, Cleared: 5 } as const;
 export type TaskFailure = (typeof TaskFailure)[keyof typeof TaskFailure];
 
 export interface TaskOwner {

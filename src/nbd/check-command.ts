@@ -8,8 +8,9 @@ export interface CommandContext {
   /** As negotiated. */
   readonly flags: number;
   readonly structuredReplies: boolean;
-  /** Of the export now, in bytes. */
+  /** The largest size of the export that the client may know of, in bytes, and the size now: the disk may have shrunk. */
   readonly sizeBytes: number;
+  readonly presentBytes: number;
   readonly limits: NbdLimits;
 }
 
@@ -62,7 +63,8 @@ export function checkCommand(
   if (offset + length > context.sizeBytes) {
     return op === BlockOp.Write || op === BlockOp.WriteZeroes ? BlockStatus.Enospc : BlockStatus.Einval;
   }
-  return BlockStatus.Ok;
+  // Right by the size that the client was told.
+  return offset + length > context.presentBytes ? BlockStatus.Eio : BlockStatus.Ok;
 }
 
 // FUA is valid on every command once SEND_FUA was set: clients are known to send it with reads.

@@ -9,6 +9,8 @@ export interface RequestOwner {
   readonly pool: BufferPool;
   /** The connection has ended: nothing may be sent any more. */
   readonly ended: boolean;
+  /** How a FLUSH ends that the device has ended with `status`: the client may have to hear of writes lost before. */
+  flushed(status: BlockStatus): BlockStatus;
   onAnswered(request: ClientRequest, status: BlockStatus): void;
 }
 
@@ -64,7 +66,8 @@ export class ClientRequest implements BlockRequest {
     }
   }
 
-  onDone(status: BlockStatus): void {
+  onDone(outcome: BlockStatus): void {
+    const status = this.op === BlockOp.Flush ? this.#owner.flushed(outcome) : outcome;
     if (!this.#owner.ended) this.#answer(status);
     this.#heldOwner?.release();
     this.#collected?.release();

@@ -54,6 +54,10 @@ export class Transmission implements RequestOwner, CommandContext {
   readonly #sink: TransmitSink;
   readonly #hooks: TransmissionHooks;
   readonly #free: ClientRequest[] = [];
+  /** The size that the client was told. */
+  readonly #toldBytes: number;
+  /** How many losses of writes there had been when the client came, or when it was told last. */
+  #toldLosses: number;
   #state: number = State.Header;
   #shuttingDown = false;
   #ended = false;
@@ -83,10 +87,15 @@ export class Transmission implements RequestOwner, CommandContext {
     this.pool = pool;
     this.replies = new ReplyWriter(sink, pool, session.structuredReplies);
     this.#device = anyRange(session.entry.device);
+    this.#toldBytes = this.#device.sizeBytes;
+    this.#toldLosses = this.#device.writeLosses;
     this.#sink = sink;
     this.#hooks = hooks;
   }
   get sizeBytes(): number {
+    return Math.max(this.#toldBytes, this.#device.sizeBytes);
+  }
+  get presentBytes(): number {
     return this.#device.sizeBytes;
   }
   get readBytes(): number {
@@ -165,6 +174,13 @@ export class Transmission implements RequestOwner, CommandContext {
     this.#letGo();
   }
 
+  /** Every client hears of a loss with its next FLUSH, once: any failure tells it. A FLUSH that was under way counts. */
+  flushed(status: BlockStatus): BlockStatus {
+    const { writeLosses } = this.#device;
+    const untold = writeLosses !== this.#toldLosses;
+    this.#toldLosses = writeLosses;
+    return untold && status === BlockStatus.Ok ? BlockStatus.Eio : status;
+  }
   onAnswered(request: ClientRequest, status: BlockStatus): void {
     const waited = this.paused;
     this.#inFlight--;

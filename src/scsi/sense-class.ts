@@ -69,7 +69,8 @@ const CLASS = {
   spaceExhausted: { kind: 'space-exhausted', errno: Errno.Enospc, retry: 'no' },
   aborted: { kind: 'aborted', errno: Errno.Eio, retry: 'now' },
   miscompare: { kind: 'miscompare', errno: Errno.Eio, retry: 'no' },
-  deferred: { kind: 'deferred', errno: Errno.Eio, retry: 'no' },
+  // The command that carries it has not been performed (SPC-4 §4.5.7).
+  deferred: { kind: 'deferred', errno: Errno.Eio, retry: 'now' },
   other: { kind: 'other', errno: Errno.Eio, retry: 'no' },
 } as const satisfies Record<string, SenseClass>;
 
@@ -189,7 +190,8 @@ export function classifyStatus(status: number): StatusClass {
     case ScsiStatus.TaskAborted:
       return { errno: Errno.Eio, retry: 'now' };
     case ScsiStatus.ReservationConflict:
-      return { errno: Errno.Eperm, retry: 'no' };
+      // Another initiator holds the unit: it does not pass by waiting, and to a client it is an error of the disk.
+      return { errno: Errno.Eio, retry: 'no' };
     default:
       return { errno: Errno.Eio, retry: 'no' };
   }

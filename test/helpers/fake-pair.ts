@@ -4,7 +4,9 @@ import type { BlockDevice, BlockOp, BlockRequest, BlockStatus } from '../../src/
 import { Lun } from '../../src/initiator/lun.js';
 import { DEFAULT_WISHES } from '../../src/initiator/options.js';
 import type { DiskInfo, LunInfo } from '../../src/initiator/probe.js';
+import { designatorToText, naaDesignator, naaFromSerial } from '../../src/scsi/designator.js';
 import type { RefBuffer } from '../../src/util/ref-buffer.js';
+import { FakeDisk } from '../faults/fake-disk.js';
 import { BLOCK, FakeTarget, type FakeTargetOptions } from './fake-target.js';
 import { MemorySink } from './memory-link.js';
 import { InitiatorRig, type PairOptions } from './pair.js';
@@ -20,9 +22,14 @@ export function fakePair(target: FakeTargetOptions = {}, options: PairOptions = 
   return { rig, target: reopen(rig, target, options) };
 }
 
-/** A new connection of the rig's session to a new fake target. */
+/** The serial number of the unit behind every pair, unless the test names another unit. */
+export const SERIAL = 'fa1e0001';
+
+/** A new connection of the rig's session to a new fake target, whose unit is the same as before unless told otherwise. */
 export function reopen(rig: InitiatorRig, options: FakeTargetOptions, faults: PairOptions = {}): FakeTarget {
-  const target = new FakeTarget({ ...options, wishes: { ...DEFAULT_WISHES, ...options.wishes } });
+  const unit = new FakeDisk({ serial: SERIAL, sizeBytes: 0 });
+  const target = new FakeTarget({ unit, ...options, wishes: { ...DEFAULT_WISHES, ...options.wishes } });
+  unit.bytes = target.disk;
   rig.open({ consumer: target, sink: target.sink }, new MemorySink(), faults);
   rig.pump();
   return target;
@@ -39,10 +46,10 @@ export function lunInfo(disk: Partial<DiskInfo> = {}): LunInfo {
     address: Buffer.alloc(8),
     deviceType: 0,
     vendor: 'TEST',
-    product: 'FAKE',
+    product: 'FAKE DISK',
     revision: '1',
-    serial: 's',
-    designator: '',
+    serial: SERIAL,
+    designator: designatorToText(naaDesignator(naaFromSerial(SERIAL))),
     worldwide: false,
     problem: null,
     disk: {

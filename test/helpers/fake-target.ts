@@ -26,6 +26,7 @@ import { emitTaskManagementResponse } from '../../src/iscsi/wire/task-management
 import { emitText, splitText, TextAssembler, type TextPair } from '../../src/iscsi/wire/text.js';
 import { emitTextResponse } from '../../src/iscsi/wire/text-response.js';
 import { ScsiOp } from '../../src/scsi/opcodes.js';
+import { buildFixedSense, type Sense } from '../../src/scsi/sense.js';
 import { BufferPool } from '../../src/util/ref-buffer.js';
 import { serialAdd } from '../../src/util/serial32.js';
 import type { StreamConsumer } from '../../src/util/stream.js';
@@ -63,6 +64,8 @@ export interface FakeTargetOptions {
   readonly disk?: Buffer;
   /** The bytes behind a LUN, where there are several; default `disk` for each. */
   readonly diskOf?: (lun: Buffer) => Buffer;
+  /** Answers the commands that ask a LUN what it is; without it they are a mistake of the test. */
+  readonly unit?: FakeUnit;
   /** The TSIH given at the end of a login; default 7. */
   readonly tsih?: number;
   /** Largest R2T; default MaxBurstLength. */
@@ -71,6 +74,11 @@ export interface FakeTargetOptions {
   readonly r2tReversed?: boolean;
   /** Status of reads in a SCSI Response of its own, not in the last Data-In. */
   readonly separateStatus?: boolean;
+}
+
+/** What a unit says of itself: data, sense, or null to leave the command to the fake target. */
+export interface FakeUnit {
+  answer(cdb: Buffer): Buffer | Sense | null;
 }
 
 interface Write {
@@ -241,12 +249,29 @@ export class FakeTarget implements StreamConsumer, PduReceiver {
   #onCommand(pdu: SeenPdu): void {
     const { bhs } = pdu;
     const op = bhs[CDB_AT];
+    const said = this.options.unit?.answer(bhs.subarray(CDB_AT, CDB_AT + 16)) ?? null;
+    if (said !== null) {
+      this.answer(bhs, said);
+      return;
+    }
     const lba = Number(bhs.readBigUInt64BE(CDB_AT + 2));
     if (op === ScsiOp.Read16)
       this.sendRead(tagOf(bhs), this.#diskOf(lunOf(bhs)).subarray(lba * BLOCK, lba * BLOCK + commandEdtl(bhs)));
     else if (op === ScsiOp.Write16) this.#startWrite(pdu, lba);
     else if (op === ScsiOp.SynchronizeCache16) this.response(tagOf(bhs), 0);
     else throw new Error(`the fake target does not know operation code ${op}`);
+  }
+  /** Ends the command with sense data, or with data that fit one Data-In. */
+  answer(bhs: Buffer, said: Buffer | Sense): void {
+    const itt = tagOf(bhs);
+    if (!Buffer.isBuffer(said)) this.response(itt, 0x02, { sense: buildFixedSense(said) });
+    else if (said.length === 0) this.response(itt, 0);
+    else {
+      const data = said.subarray(0, commandEdtl(bhs));
+      const residual = commandEdtl(bhs) - data.length;
+      const flags = DataInFlag.Final | DataInFlag.Status | (residual > 0 ? DataInFlag.Underflow : 0);
+      this.dataIn(itt, { flags, dataSn: 0, offset: 0, data, residual });
+    }
   }
   #diskOf(lun: Buffer): Buffer {
     return this.options.diskOf?.(lun) ?? this.disk;

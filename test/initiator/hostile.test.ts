@@ -155,7 +155,7 @@ test('a slot that is used again gets another tag', () => {
   assert.equal(new Set(tags.map((tag) => tag & 0xffff)).size, 1, 'it is one slot');
 });
 
-test('a rejected command fails, a rejected data PDU is left to the command, a rejected logout ends the connection', () => {
+test('a rejected command is sent again twice, a rejected data PDU is left to the command, a rejected logout ends the connection', async () => {
   const rejects = (pdu: SeenPdu, target: FakeTarget): void => {
     const { expCmdSn, maxCmdSn } = target;
     const reject = { reason: 0x04, statSn: target.takeStatSn(), expCmdSn, maxCmdSn, dataSn: 0 };
@@ -171,8 +171,9 @@ test('a rejected command fails, a rejected data PDU is left to the command, a re
   });
   const lun = fakeLun(pair);
   const read = start(lun, BlockOp.Read, 0, 512);
-  pair.rig.pump();
+  await pair.rig.advance(2000);
   assert.equal(read.status, BlockStatus.Eio);
+  assert.equal(pair.target.all(Opcode.ScsiCommand).length, 3);
   const write = start(lun, BlockOp.Write, 0, 524_288, { payload: bytes(524_288) });
   pair.rig.pump();
   assert.equal(write.status, BlockStatus.Ok);

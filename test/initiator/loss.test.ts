@@ -80,6 +80,7 @@ test('after a loss everything fails at once, until a new connection of the same 
   const login = target.seen[0]?.bhs ?? Buffer.alloc(48);
   assert.ok(login.subarray(8, 14).equals(isid), 'the same ISID');
   assert.equal(login.readUInt16BE(14), 0, 'TSIH 0: reinstatement');
+  await pair.rig.settle();
   const again = start(lun, BlockOp.Read, 0, 4096);
   pair.rig.pump();
   assert.equal(again.status, BlockStatus.Ok);

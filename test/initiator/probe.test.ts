@@ -254,19 +254,29 @@ test('unit attentions are drained and told; a unit that never stops is given up'
   let left = 5;
   const ua: Sense = { key: 6, asc: 0x29, ascq: 0x01 };
   const pair = pairOf((cdb, lun) => (left-- > 0 ? ua : modern(cdb, lun)));
-  pair.rig.runByItself();
-  const [info] = await probeLuns(pair.rig.session, 1000);
+  const probing = probeLuns(pair.rig.session, 1000);
+  await pair.rig.advance(1000);
+  const [info] = await probing;
   assert.ok(info?.disk);
   assert.equal(pair.rig.all('unit-attention').length, 5);
-  const never = await probeOne((cdb, lun) => (cdb[0] === ScsiOp.TestUnitReady ? ua : modern(cdb, lun)));
-  assert.equal(never.disk, null);
-  assert.match(never.problem ?? '', /29\/01/i);
+  const endless = pairOf((cdb, lun) => (cdb[0] === ScsiOp.TestUnitReady ? ua : modern(cdb, lun)));
+  const patient = probeLuns(endless.rig.session, 1000);
+  await endless.rig.advance(12_000);
+  const [never] = await patient;
+  assert.equal(never?.disk, null);
+  assert.match(never?.problem ?? '', /29\/01/i);
+  assert.equal(endless.rig.all('unit-attention').length, 99);
 });
 
-test('a unit that is not ready, reserved or strangely formatted is listed with the reason', async () => {
+test('a unit that another initiator has reserved is a disk all the same: its reservation may be ours to preempt', async () => {
+  const info = await probeOne(but({ [ScsiOp.TestUnitReady]: 0x18, [ScsiOp.ModeSense6]: 0x18 }));
+  assert.equal(info.disk?.blocks, 2 ** 33);
+  assert.equal(info.disk?.writeCache, true, 'what cannot be asked is taken for the worse');
+});
+
+test('a unit that is not ready or strangely formatted is listed with the reason', async () => {
   const reasons: [Unit, RegExp][] = [
     [but({ [ScsiOp.TestUnitReady]: { key: 2, asc: 0x3a, ascq: 0 } }), /medium/i],
-    [but({ [ScsiOp.TestUnitReady]: 0x18 }), /RESERVATION CONFLICT/],
     [but({ [ScsiOp.Inquiry]: Buffer.alloc(3) }), /INQUIRY/],
     [
       but({

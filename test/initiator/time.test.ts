@@ -110,7 +110,7 @@ test('a command that never ends is aborted; what comes for it later changes noth
   await pair.rig.advance(29_999);
   assert.equal(read.status, null);
   await pair.rig.advance(1);
-  assert.equal(read.status, BlockStatus.Eio);
+  assert.equal(read.status, BlockStatus.Ok, 'it is sent again');
   const abort = parseTaskManagementRequest(pair.target.all(Opcode.TaskManagementRequest)[0]?.bhs ?? Buffer.alloc(48));
   assert.equal(abort.function, TaskFunction.AbortTask);
   assert.equal(abort.referencedTaskTag, tag);
@@ -192,7 +192,9 @@ for (const [name, response] of [
 test('a command that waits for a closed window ends by its time without an abort', async () => {
   const pair = fakePair({ window: 0 }, QUIET);
   const read = start(fakeLun(pair), BlockOp.Read, 0, 512);
-  await pair.rig.advance(30_000);
+  await pair.rig.advance(89_999);
+  assert.equal(read.status, null, 'it is tried three times');
+  await pair.rig.advance(1);
   assert.equal(read.status, BlockStatus.Eio);
   assert.equal(pair.target.all(Opcode.ScsiCommand).length, 0);
   assert.equal(pair.target.all(Opcode.TaskManagementRequest).length, 0);
@@ -283,18 +285,22 @@ for (const status of BUSY) {
           return true;
         },
       },
-      QUIET,
+      { timers: { noopIntervalMs: 0, replacementTimeoutMs: 20_000 } },
     );
     const lun = fakeLun(pair);
     const read = start(lun, BlockOp.Read, 0, 512);
-    await pair.rig.advance(139);
+    // Pauses of about 10, 10 and 20 ms.
+    await pair.rig.advance(29);
     assert.equal(read.status, null);
-    await pair.rig.advance(1);
+    await pair.rig.advance(22);
     assert.equal(read.status, BlockStatus.Ok);
     times = Number.POSITIVE_INFINITY;
     const never = start(lun, BlockOp.Read, 0, 512);
-    await pair.rig.advance(16_000);
+    await pair.rig.advance(19_999);
+    assert.equal(never.status, null);
+    await pair.rig.advance(1);
     assert.equal(never.status, BlockStatus.Eio);
+    assert.ok(pair.target.all(Opcode.ScsiCommand).length < 60, 'the pauses grow');
     assert.equal(pair.rig.session.tasksInUse, 0);
   });
 }

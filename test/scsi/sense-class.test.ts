@@ -95,7 +95,7 @@ test('every code has a class, and only recovered errors are a success', () => {
 });
 
 test('sense of an earlier command is never taken for this one', () => {
-  const deferred = { kind: 'deferred', errno: 5, retry: 'no' };
+  const deferred = { kind: 'deferred', errno: 5, retry: 'now' };
   assert.deepEqual(classifySense({ ...Senses.WriteError, deferred: true }), deferred);
   assert.deepEqual(classifySense({ key: 1, asc: 0x17, ascq: 0, deferred: true }), deferred);
 });
@@ -118,7 +118,7 @@ test('statuses other than CHECK CONDITION', () => {
   assert.deepEqual(classifyStatus(ScsiStatus.Busy), { errno: 5, retry: 'later' });
   assert.deepEqual(classifyStatus(ScsiStatus.TaskSetFull), { errno: 5, retry: 'later' });
   assert.deepEqual(classifyStatus(ScsiStatus.TaskAborted), { errno: 5, retry: 'now' });
-  assert.deepEqual(classifyStatus(ScsiStatus.ReservationConflict), { errno: 1, retry: 'no' });
+  assert.deepEqual(classifyStatus(ScsiStatus.ReservationConflict), { errno: 5, retry: 'no' });
   assert.deepEqual(classifyStatus(ScsiStatus.AcaActive), { errno: 5, retry: 'no' });
   assert.deepEqual(classifyStatus(0xff), { errno: 5, retry: 'no' });
   assert.equal(statusName(ScsiStatus.TaskSetFull), 'TASK SET FULL');
