@@ -1,5 +1,5 @@
 // Whole commands as promises, for probing and management; never for the data path.
-import { commandName, ScsiOp } from '../scsi/opcodes.js';
+import { commandName } from '../scsi/opcodes.js';
 import { parseSense, type Sense, SenseKey } from '../scsi/sense.js';
 import { ScsiStatus } from '../scsi/status.js';
 import { AppError } from '../util/errors.js';
@@ -10,15 +10,6 @@ import { type Task, TaskFailure, type TaskOwner } from './tasks.js';
 
 /** How long a unit that says BUSY or TASK SET FULL is waited for, milliseconds. */
 const PATIENCE_MS = 15_000;
-
-/**
- * Commands that do not do the same when they are done twice, so that nobody sends them again: how to find out whether one
- * of them has been done.
- */
-const HOW_TO_CHECK: ReadonlyMap<number, string> = new Map<number, string>([
-  [ScsiOp.CompareAndWrite, 'read the blocks: they hold either what was expected or what was to be written'],
-  [ScsiOp.PersistentReserveOut, 'read the registered keys and the reservation before trying again'],
-]);
 
 export interface ScsiCommand {
   /** Eight bytes that stay as they are until the end. */
@@ -60,8 +51,6 @@ export interface TaskSlots {
 class Call {
   readonly trouble = new Trouble();
   constructor(
-    /** The task's tag before it was started: it gets another one when it is sent. */
-    readonly unsentItt: number,
     readonly command: ScsiCommand,
     readonly data: Buffer,
     readonly resolve: (result: ScsiResult) => void,
@@ -75,17 +64,14 @@ export class CommandRunner implements TaskOwner {
     this.#session = session;
   }
 
-  /**
-   * Rejects with AppError: the session is lost, the time is over, the target rejected the command. ERR_AGAIN for COMPARE AND
-   * WRITE and PERSISTENT RESERVE OUT: it may have been done or not.
-   */
+  /** Rejects with AppError: the session is lost, the time is over, the target rejected the command. */
   run(command: ScsiCommand): Promise<ScsiResult> {
     const length = command.dataInLength ?? 0;
     if (length > 0 && command.dataOut !== undefined) throw new Error('a command goes one way');
     return new Promise((resolve, reject) => {
       const task = this.#session.take(this);
       if (task === null) return reject(new AppError('ERR_BUSY', 'too many commands in flight', { retriable: true }));
-      task.context = new Call(task.itt, command, Buffer.alloc(length), resolve, reject);
+      task.context = new Call(command, Buffer.alloc(length), resolve, reject);
       task.lun = command.lun;
       task.cdb.fill(0);
       command.cdb.copy(task.cdb);
@@ -114,14 +100,12 @@ export class CommandRunner implements TaskOwner {
     const { failure, status, residual, lun } = task;
     const data = call.data.subarray(0, task.received);
     const sense = task.sense.length === 0 ? null : Buffer.from(task.sense);
-    const wasSent = task.itt !== call.unsentItt;
     this.#session.release(task);
     if (failure === TaskFailure.None) {
       this.#noteAttention(lun, status, sense);
       call.resolve({ status, sense, data, residual });
     } else {
-      const error = this.#error(failure, call.command);
-      call.reject(wasSent && failure !== TaskFailure.Rejected ? unknownOutcome(call.command, error) : error);
+      call.reject(this.#error(failure, call.command));
     }
   }
   /** A unit attention is told once: to whoever sends the next command. It concerns the unit's owner all the same. */
@@ -148,12 +132,4 @@ export class CommandRunner implements TaskOwner {
       }
     }
   }
-}
-
-/** The error for a command that was sent and not answered: for most commands `error`, for a few a warning. */
-function unknownOutcome({ cdb }: ScsiCommand, error: AppError): AppError {
-  const hint = HOW_TO_CHECK.get(cdb[0] ?? 0);
-  if (hint === undefined) return error;
-  const name = commandName(cdb[0] ?? 0, (cdb[1] ?? 0) & 0x1f);
-  return new AppError('ERR_AGAIN', `the outcome of ${name} is unknown: ${error.message}`, { cause: error, hint });
 }

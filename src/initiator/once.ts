@@ -35,7 +35,7 @@ export async function executeOnce(session: InitiatorSession, command: OnceComman
       if (error instanceof AppError && error.code === 'ERR_BUSY') throw error;
       throw unknownOutcome(command, messageOf(error), error);
     });
-    if (attentions < MOST_ATTENTIONS && isAttention(session, command, result)) continue;
+    if (attentions < MOST_ATTENTIONS && isAttention(result)) continue;
     if (isAborted(result)) throw unknownOutcome(command, refusalText(result));
     return result;
   }
@@ -48,11 +48,9 @@ function unknownOutcome({ name, howToCheck }: OnceCommand, reason: string, cause
   });
 }
 
-function isAttention(session: InitiatorSession, { lun }: ScsiCommand, { status, sense }: ScsiResult): boolean {
-  const parsed = status === ScsiStatus.CheckCondition && sense !== null ? parseSense(sense) : null;
-  if (parsed === null || classifySense(parsed).kind !== 'unit-attention') return false;
-  session.noteUnitAttention(lun, parsed);
-  return true;
+function isAttention({ status, sense }: ScsiResult): boolean {
+  if (status !== ScsiStatus.CheckCondition || sense === null) return false;
+  return classifySense(parseSense(sense)).kind === 'unit-attention';
 }
 
 function isAborted({ status, sense }: ScsiResult): boolean {
