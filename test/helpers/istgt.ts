@@ -25,7 +25,10 @@ interface Account {
   readonly secret: string;
 }
 
-/** Starts istgt with one target and one disk as LUN 0; `account` demands CHAP, `mutual` is what istgt proves in return. */
+/**
+ * Starts istgt with one target and one disk as LUN 0; `account` demands CHAP. `mutual` is what istgt proves in return;
+ * with it discovery wants CHAP too.
+ */
 export async function startIstgt(megabytes: number, account: Account | null, mutual?: Account): Promise<Istgt> {
   const folder = mkdtempSync(join(tmpdir(), 'lunctl-istgt-'));
   const image = join(folder, 'disk');
@@ -40,7 +43,19 @@ export async function startIstgt(megabytes: number, account: Account | null, mut
     mode: 0o600,
   });
   const config = join(folder, 'istgt.conf');
-  writeFileSync(config, configuration({ folder, auth, image, port, controlPort, megabytes, chap: account !== null }));
+  writeFileSync(
+    config,
+    configuration({
+      folder,
+      auth,
+      image,
+      port,
+      controlPort,
+      megabytes,
+      chap: account !== null,
+      discovery: mutual !== undefined,
+    }),
+  );
   chmodSync(config, 0o600);
   const child = spawn('/usr/sbin/istgt', ['-D', '-q', '-c', config], { stdio: 'ignore' });
   await accepts(port, child);
@@ -63,9 +78,10 @@ interface Settings {
   controlPort: number;
   megabytes: number;
   chap: boolean;
+  discovery: boolean;
 }
 
-function configuration({ folder, auth, image, port, controlPort, megabytes, chap }: Settings): string {
+function configuration({ folder, auth, image, port, controlPort, megabytes, chap, discovery }: Settings): string {
   return `[Global]
   NodeBase "iqn.2022-08.com.test"
   PidFile ${join(folder, 'pid')}
@@ -74,7 +90,7 @@ function configuration({ folder, auth, image, port, controlPort, megabytes, chap
   LogFacility "local7"
   Timeout 30
   NopInInterval 20
-  DiscoveryAuthMethod Auto
+  DiscoveryAuthMethod ${discovery ? 'CHAP\n  DiscoveryAuthGroup AuthGroup1' : 'Auto'}
   MaxSessions 16
   MaxConnections 4
   MaxR2T 32

@@ -20,7 +20,7 @@ async function check(t: TestContext, target: Omit<MatrixTarget, 'address'>): Pro
   assert.equal(await runMatrix({ address: '127.0.0.1', ...target }, SETS, say), 0, failures.join('\n'));
 }
 
-describe('digest matrix', () => {
+describe('digest matrix', { concurrency: true }, () => {
   it('tgt', { skip: tgtMissing() }, async (t) => {
     const tgt = await startTgt(16 * 2 ** 20);
     try {
