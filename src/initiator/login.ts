@@ -67,16 +67,19 @@ export class LoginExchange {
       discovery: options.targetName === null,
       wishes: { ...DEFAULT_WISHES, ...options.negotiate },
     });
-    this.#phase = this.#chap === null ? 'operational' : 'method';
+    this.#phase = 'method';
   }
 
-  /** The first request. Without credentials the security stage is passed over: a target that minds answers 0201h. */
+  /**
+   * The first request, always of the security stage: tgt ends the old nexus of a session that comes back (RFC 7143 §6.3.5) only on
+   * the way out of that stage, and without it a write of the lost connection could still reach the disk.
+   */
   start(): LoginStep {
     const pairs: TextPair[] = [['InitiatorName', this.#options.initiatorName]];
     if (this.#options.initiatorAlias !== undefined) pairs.push(['InitiatorAlias', this.#options.initiatorAlias]);
     if (this.#options.targetName === null) pairs.push(['SessionType', 'Discovery']);
     else pairs.push(['SessionType', 'Normal'], ['TargetName', this.#options.targetName]);
-    if (this.#chap === null) return this.#operational([...pairs, ...this.#negotiator.offer()]);
+    if (this.#chap === null) return this.#security(true, [...pairs, ['AuthMethod', 'None']]);
     return this.#security(false, [...pairs, ['AuthMethod', 'CHAP']]);
   }
 
@@ -116,7 +119,15 @@ export class LoginExchange {
   }
 
   #inSecurity(pdu: LoginResponse, pairs: TextPair[]): LoginStep {
-    const chap = this.#chap as ChapInitiator;
+    if (this.#chap === null) return this.#withoutCredentials(pdu, findKey(pairs, 'AuthMethod'));
+    return this.#withChap(this.#chap, pdu, pairs);
+  }
+  #withoutCredentials(pdu: LoginResponse, method: string | undefined): LoginStep {
+    // Reject, or a method that we did not offer: what status 0201h says.
+    if (method !== undefined && method !== 'None') return this.#refused(0x0201);
+    return pdu.transit ? this.#afterSecurity(pdu) : this.#security(true, []);
+  }
+  #withChap(chap: ChapInitiator, pdu: LoginResponse, pairs: TextPair[]): LoginStep {
     if (this.#phase === 'method') {
       const method = findKey(pairs, 'AuthMethod');
       if (method !== 'CHAP') return this.#fail(this.#wrongMethod(method, pdu.transit));
@@ -130,7 +141,9 @@ export class LoginExchange {
     if (!wasAnswered && pdu.transit) return this.#fail(onlyNoneOffered(this.#options));
     const answer = chap.receive(pairs);
     if (!pdu.transit) return this.#security(chap.answered, answer);
-    if (!chap.done) return this.#fail(targetUnproven(this.#options));
+    return chap.done ? this.#afterSecurity(pdu) : this.#fail(targetUnproven(this.#options));
+  }
+  #afterSecurity(pdu: LoginResponse): LoginStep {
     if (pdu.nsg === LoginStage.FullFeature) return this.#done();
     if (pdu.nsg !== LoginStage.Operational) {
       throw new ProtocolError('RFC 7143 §11.13.3', `the target goes from stage 0 to stage ${pdu.nsg}`);

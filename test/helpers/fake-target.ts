@@ -185,8 +185,11 @@ export class FakeTarget implements StreamConsumer, PduReceiver {
     return { transit: pdu.transit, nsg: pdu.nsg, pairs: [...answers, ...this.#negotiator.offer()] };
   }
   #security(pdu: LoginRequest, pairs: readonly TextPair[]): LoginAnswer {
-    if (pairs.some(([key]) => key === 'AuthMethod')) {
+    const offered = pairs.find(([key]) => key === 'AuthMethod')?.[1];
+    if (offered === 'None' && this.#chap !== null) return { status: 0x0201 };
+    if (offered !== undefined) {
       return {
+        transit: pdu.transit && offered === 'None',
         pairs: [
           ['AuthMethod', this.#chap === null ? 'None' : 'CHAP'],
           ['TargetPortalGroupTag', '1'],

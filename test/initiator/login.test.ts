@@ -43,26 +43,39 @@ function answering(...answers: (LoginAnswer | undefined)[]): FakeTargetOptions {
   return { onLogin: (_pdu, _pairs, round) => answers[round] };
 }
 
-test('without credentials the first request goes straight to the operational stage', () => {
+test('without credentials a login goes through the security stage too: only there tgt ends an old nexus', () => {
   const { rig, target } = fakePair();
   assert.equal(rig.session.state, 'LOGGED_IN');
   assert.equal(rig.session.tsih, 7);
-  const [request, ...more] = target.all(Opcode.LoginRequest);
-  assert.ok(request);
-  assert.equal(more.length, 0);
-  const pdu = parseLoginRequest(request.bhs);
+  const requests = target.all(Opcode.LoginRequest);
   assert.deepEqual(
-    [pdu.csg, pdu.nsg, pdu.transit, pdu.tsih],
-    [LoginStage.Operational, LoginStage.FullFeature, true, 0],
+    requests.map(({ bhs }) => parseLoginRequest(bhs)).map(({ csg, nsg, transit, tsih }) => [csg, nsg, transit, tsih]),
+    [
+      [LoginStage.Security, LoginStage.Operational, true, 0],
+      [LoginStage.Operational, LoginStage.FullFeature, true, 0],
+    ],
   );
-  const keys = new Map(parseText(request.data));
+  const keys = new Map(requests.flatMap(({ data }) => parseText(data)));
   assert.equal(keys.get('InitiatorName'), INITIATOR);
   assert.equal(keys.get('TargetName'), TARGET);
   assert.equal(keys.get('SessionType'), 'Normal');
   assert.equal(keys.get('FirstBurstLength'), '262144');
   assert.equal(keys.get('MaxBurstLength'), '16776192');
   assert.equal(keys.get('DefaultTime2Wait'), '0');
-  assert.equal(keys.has('AuthMethod'), false);
+  assert.equal(keys.get('AuthMethod'), 'None');
+});
+
+test('without credentials: a target that wants some, one that hesitates, one that skips the operational stage', () => {
+  failure(
+    fakePair(answering({ pairs: [['AuthMethod', 'CHAP']] })),
+    'ERR_LOGIN_AUTH',
+    /wants CHAP, and no credentials are configured/,
+  );
+  const hesitates = fakePair(answering({ pairs: [['AuthMethod', 'None']] }));
+  assert.equal(hesitates.rig.session.state, 'LOGGED_IN');
+  assert.equal(hesitates.target.all(Opcode.LoginRequest).length, 3);
+  const skips: LoginAnswer = { transit: true, nsg: LoginStage.FullFeature, pairs: [['AuthMethod', 'None']] };
+  assert.equal(fakePair(answering(skips)).rig.session.state, 'LOGGED_IN');
 });
 
 for (const algorithm of [5, 6, 7, 8]) {
@@ -192,7 +205,7 @@ test('redirection to nowhere is a protocol error', () => {
 test('an answer in several PDUs is put together', () => {
   const { rig, target } = fakePair({
     onLogin: (pdu, pairs, round) => {
-      if (round === 0)
+      if (round === 1)
         return { continues: true, csg: pdu.csg, nsg: pdu.csg, data: Buffer.from('TargetAlias=a long na') };
       if (pairs.length > 0) return undefined;
       return { transit: true, csg: 1, nsg: 3, data: Buffer.from('me\0HeaderDigest=None\0TargetPortalGroupTag=5\0') };
@@ -201,14 +214,14 @@ test('an answer in several PDUs is put together', () => {
   assert.equal(rig.session.state, 'LOGGED_IN');
   assert.equal(rig.all('logged-in')[0]?.targetAlias, 'a long name');
   assert.equal(rig.all('logged-in')[0]?.tpgt, 5);
-  const [, second] = target.all(Opcode.LoginRequest);
-  assert.equal(second?.data.length, 0, 'an empty request asks for the rest');
+  const [, , third] = target.all(Opcode.LoginRequest);
+  assert.equal(third?.data.length, 0, 'an empty request asks for the rest');
 });
 
 test('a target that takes several rounds gets them, one that never ends does not', () => {
-  const slow = fakePair(answering({ transit: false, pairs: [] }, { transit: false, pairs: [] }, undefined));
+  const slow = fakePair(answering(undefined, { transit: false, pairs: [] }, { transit: false, pairs: [] }, undefined));
   assert.equal(slow.rig.session.state, 'LOGGED_IN');
-  assert.equal(slow.target.all(Opcode.LoginRequest).length, 3);
+  assert.equal(slow.target.all(Opcode.LoginRequest).length, 4);
   const endless = fakePair({ onLogin: () => ({ transit: false, pairs: [] }) });
   failure(endless, 'ERR_CONNECT', /never comes to an end/);
 });
@@ -228,6 +241,7 @@ test('a target that goes from security straight to full feature phase', () => {
 test('keys that we do not know, and markers, are answered', () => {
   const { rig, target } = fakePair(
     answering(
+      undefined,
       {
         transit: false,
         pairs: [
@@ -239,7 +253,7 @@ test('keys that we do not know, and markers, are answered', () => {
     ),
   );
   assert.equal(rig.session.state, 'LOGGED_IN');
-  const answer = new Map(parseText(target.all(Opcode.LoginRequest)[1]?.data ?? Buffer.alloc(0)));
+  const answer = new Map(parseText(target.all(Opcode.LoginRequest)[2]?.data ?? Buffer.alloc(0)));
   assert.equal(answer.get('IFMarker'), 'No');
   assert.equal(answer.get('X-com.example.what'), 'NotUnderstood');
 });
@@ -253,7 +267,7 @@ test('bytes that are no login end the login and nothing else', () => {
     { transit: true, nsg: 3, data: Buffer.from('MaxBurstLength=zero\0') },
     { transit: true, nsg: 3, data: Buffer.from('FirstBurstLength=1\0') },
   ] satisfies LoginAnswer[]) {
-    const { rig } = fakePair(answering(answer));
+    const { rig } = fakePair(answering(undefined, answer));
     assert.equal(rig.all('login-failed').length, 1, JSON.stringify(answer));
     assert.equal(rig.session.state, 'FREE');
   }
@@ -326,6 +340,7 @@ test('a request that does not fit one PDU goes out in several, each waiting for 
     requests.map(({ continues, transit }) => [continues, transit]),
     [
       [true, false],
+      [false, true],
       [false, true],
     ],
   );

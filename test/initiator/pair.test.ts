@@ -176,7 +176,8 @@ test('a slow line: a login, a write and a ping each take their round trips and n
   const target = new TargetRig(rig.clock, { devices: [new MemoryDevice({ sizeBytes: 2 ** 20 })] });
   const delay = { ms: 100, clock: rig.clock };
   rig.open(target.accept(), new MemorySink(), { out: { delay }, back: { delay } });
-  await rig.advance(199);
+  // Both stages of the login.
+  await rig.advance(399);
   assert.equal(rig.session.state, 'FREE');
   await rig.advance(1);
   assert.equal(rig.session.state, 'LOGGED_IN');
