@@ -89,7 +89,8 @@ export default class NodeLogin extends NodeCommand {
       initiatorName: await this.initiatorName(),
       credentials,
       attach: flags.attach,
-      readOnly: flags['read-only'],
+      // A flag that is not given is undefined, whatever its type says.
+      readOnly: flags['read-only'] === true,
       foreground: flags.foreground,
       also: flags.also,
       shared: flags.shared,
