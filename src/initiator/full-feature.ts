@@ -153,6 +153,9 @@ export class FullFeature {
     const { window, sink, counters } = this.#link;
     const pdu = parseNopIn(b, at);
     counters.noprx_pdus++;
+    if (pdu.itt !== NO_TAG && pdu.ttt !== NO_TAG) {
+      throw new ProtocolError('RFC 7143 §11.19', 'a NOP-In that both answers and asks');
+    }
     window.update(pdu.expCmdSn, pdu.maxCmdSn);
     // A ping of the target states the next StatSN without using it up (§11.19.2).
     if (pdu.itt !== NO_TAG) {

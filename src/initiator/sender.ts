@@ -56,6 +56,7 @@ export class Sender {
     if (task === undefined) return; // Answers a task that has ended: §4.2.3.1 lets the target say so late.
     const offset = r2tBufferOffset(b, at);
     const length = r2tLength(b, at);
+    if (r2tTtt(b, at) === NO_TAG) throw new ProtocolError('RFC 7143 §11.8.5', 'R2T with the reserved tag');
     if (task.payload === null) throw new ProtocolError('RFC 7143 §11.8', 'R2T for a command that writes nothing');
     if (offset + length > task.payload.length) {
       throw new ProtocolError(

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { BlockStatus } from '../../src/block/block-device.js';
 import { readBytes, writeBytes } from '../../src/block/promise.js';
 import { NO_TAG, Opcode } from '../../src/iscsi/wire/bhs.js';
 import { DataInFlag } from '../../src/iscsi/wire/data-in.js';
@@ -85,7 +86,7 @@ const READS: readonly Case[] = [
   ['response 01h, target failure', 'either', raw(Opcode.ScsiResponse, { 2: 1 })],
   ['both residual bits', 'either', raw(Opcode.ScsiResponse, { 1: 0x86 })],
   ['a Login Response', 'drop', raw(Opcode.LoginResponse)],
-  ['a Text Response to nothing', 'drop', raw(Opcode.TextResponse)],
+  ['a Text Response to nothing', 'pass', raw(Opcode.TextResponse)],
   ['a Logout Response to nothing', 'either', raw(Opcode.LogoutResponse)],
   ['a Task Management Response to nothing', 'either', raw(Opcode.TaskManagementResponse)],
   ['a NOP-In with both tags', 'drop', raw(Opcode.NopIn, { 20: 0, 21: 0, 22: 0, 23: 7 })],
@@ -96,7 +97,8 @@ const READS: readonly Case[] = [
   ['an Async Message with half a sense', 'either', raw(Opcode.AsyncMessage, { 36: 0 }, Buffer.from([0, 18, 0x70]))],
   ['a request that only initiators send', 'drop', raw(Opcode.ScsiCommand)],
   ['an operation code that nobody knows', 'drop', raw(0x2e)],
-  ['operation code 3Fh with data', 'drop', raw(0x3f, {}, Buffer.alloc(64))],
+  ['operation code 3Eh with data', 'drop', raw(0x3e, {}, Buffer.alloc(64))],
+  ['a Reject of no known reason', 'either', raw(Opcode.Reject, { 2: 99 }, Buffer.alloc(64))],
   ['MaxCmdSN far behind ExpCmdSN', 'either', raw(Opcode.NopIn, { 16: 255, 17: 255, 18: 255, 19: 255, 32: 0, 33: 0 })],
   ['additional header segments', 'drop', bytes(() => Buffer.concat([header({ 4: 2 }), Buffer.alloc(8)]))],
   ['255 additional header words', 'drop', bytes(() => header({ 4: 255 }))],
@@ -200,4 +202,17 @@ describe('F18 malformed PDUs', () => {
       await goesOn();
     });
   }
+
+  it('the same misdeed every time ends the command in one error, and the session lives', async () => {
+    const before = server.accepted;
+    server.script.onCommand = (command) => {
+      if (command.op !== ScsiOp.Read16) return 'serve';
+      dataIn(0, 1, 0, 512)(command);
+      return 'keep';
+    };
+    await assert.rejects(soon(readBytes(initiator.lun, 0, LENGTH)), { status: BlockStatus.Eio });
+    const tries = server.accepted - before;
+    assert.ok(tries >= 2 && tries <= 10, `${tries} connections`);
+    await goesOn();
+  });
 });
