@@ -17,6 +17,9 @@ import { LoginPhase } from './login-phase.js';
 import type { ConnectionOutput, ConnectionState, InitiatorEnvironment, LoginOptions } from './options.js';
 import { type Task, TaskTable } from './tasks.js';
 
+/** A target that wants us gone at once is given this long all the same: milliseconds. */
+const LEAST_LOGOUT_MS = 2000;
+
 /** What a connection shares with its session, and leaves to the next connection. */
 export interface SharedState {
   readonly tasks: TaskTable;
@@ -39,6 +42,7 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
   #keepalive: Keepalive | null = null;
   #params: OperationalParams | null = null;
   #logoutByTarget = false;
+  #logoutMs = 0;
 
   /** Writes the first Login Request into `sink` at once. `shared` is the session's; a connection of its own has its own. */
   constructor(
@@ -202,9 +206,12 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
     return {
       log: (level, message) => this.#report({ kind: 'log', level, message }),
       answered: (pairs) => this.#report({ kind: 'text', pairs }),
+      unitReports: (lun, sense) => this.#report({ kind: 'unit-attention', lun, sense }),
       logoutRequested: (withinMs) => {
         this.#logoutByTarget = true;
-        this.#startLogout('LOGOUT_REQUESTED', Math.min(withinMs, this.#environment.timers.logoutTimeoutMs));
+        const whole = Math.min(Math.max(withinMs, LEAST_LOGOUT_MS), this.#environment.timers.logoutTimeoutMs);
+        // Half of it for the tasks under way, half for the exchange.
+        this.#startLogout('LOGOUT_REQUESTED', whole / 2);
       },
       logoutSent: () => {
         this.#state = 'IN_LOGOUT';
@@ -216,6 +223,7 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
   #startLogout(state: 'IN_LOGOUT' | 'LOGOUT_REQUESTED', withinMs: number): void {
     if (!this.#fullFeature().startLogout()) return;
     this.#state = state;
+    this.#logoutMs = withinMs;
     this.#deadline = this.#environment.now() + withinMs;
     this.send();
   }
@@ -240,6 +248,12 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
     throw error;
   }
   #overdue(): void {
+    if (this.#full !== null && this.#logoutByTarget && !this.#full.loggingOut) {
+      // The commands that have not ended yet end with the session, and are sent again in the next one.
+      this.#deadline = this.#environment.now() + this.#logoutMs;
+      this.#full.logoutNow();
+      return;
+    }
     this.#shared.counters.timeout_err++;
     if (this.#full === null) {
       this.#loginFailed(`no answer within ${this.#environment.timers.loginTimeoutMs / 1000} s`, undefined);

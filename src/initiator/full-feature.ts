@@ -5,8 +5,9 @@ import { emitLogoutRequest, LogoutReason, LogoutResponseCode, parseLogoutRespons
 import { parseNopIn } from '../iscsi/wire/nop-in.js';
 import { emitNopOut, type NopOut } from '../iscsi/wire/nop-out.js';
 import { parseReject } from '../iscsi/wire/reject.js';
-import { emitTaskManagementRequest, parseTaskManagementResponse } from '../iscsi/wire/task-management.js';
+import { emitTaskManagementRequest, parseTaskManagementResponse, TaskResponse } from '../iscsi/wire/task-management.js';
 import type { TextPair } from '../iscsi/wire/text.js';
+import type { Sense } from '../scsi/sense.js';
 import { AppError, ProtocolError } from '../util/errors.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
 import { HIGH_WATER } from '../util/stream.js';
@@ -28,6 +29,8 @@ const LAST_CONTROL = 0xfffe;
 export interface FullFeatureHost {
   log(level: 'info' | 'warn', message: string): void;
   answered(pairs: readonly TextPair[]): void;
+  /** A unit reports something out of turn (§11.9.1, event 0). `lun` may be kept. */
+  unitReports(lun: Buffer, sense: Sense): void;
   /** The target wants us gone within this time (§11.9.1, event 1). */
   logoutRequested(withinMs: number): void;
   /** The Logout Request is on its way. */
@@ -117,6 +120,11 @@ export class FullFeature {
     this.#sender.commands = false;
     return true;
   }
+  /** The Logout Request, whatever is still under way. */
+  logoutNow(): void {
+    this.#sender.commands = false;
+    if (!this.loggingOut) this.#sendLogout();
+  }
   /** The connection has ended: whoever waits for a task management function hears so. */
   end(): void {
     this.#text = null;
@@ -180,9 +188,12 @@ export class FullFeature {
     const pdu = parseTaskManagementResponse(b, at);
     this.#link.counters.tmfrsp_pdus++;
     this.#numbers(b, at);
-    const onResponse = this.#functions.get(pdu.itt);
-    this.#functions.delete(pdu.itt);
-    onResponse?.(pdu.response);
+    this.#endFunction(pdu.itt, pdu.response);
+  }
+  #endFunction(itt: number, response: number): void {
+    const onResponse = this.#functions.get(itt);
+    this.#functions.delete(itt);
+    onResponse?.(response);
   }
   #onLogoutResponse(b: Buffer, at: number): void {
     const pdu = parseLogoutResponse(b, at);
@@ -198,13 +209,36 @@ export class FullFeature {
     this.#link.counters.async_pdus++;
     this.#numbers(b, at);
     const action = asyncAction(parseAsyncMessage(b, at), data);
-    this.#host.log(action.kind === 'note' ? 'info' : 'warn', action.message);
-    if (action.kind === 'logout') this.#host.logoutRequested(action.withinMs);
-    if (action.kind === 'dropped') {
-      this.#host.lose(new AppError('ERR_TRANSPORT', action.message, { retriable: true }), action.time2WaitMs);
+    this.#host.log(action.kind === 'note' || action.kind === 'sense' ? 'info' : 'warn', action.message);
+    switch (action.kind) {
+      case 'sense':
+        this.#host.unitReports(action.lun, action.sense);
+        break;
+      case 'logout':
+        this.#host.logoutRequested(action.withinMs);
+        break;
+      case 'dropped':
+        this.#host.lose(new AppError('ERR_TRANSPORT', action.message, { retriable: true }), action.time2WaitMs);
+        break;
+      case 'negotiate':
+        // The target may only ask; what was agreed at login is what we want, so we name no key (§11.9.1, event 4).
+        if (this.#text === null) this.text([]);
+        break;
+      case 'terminated':
+        this.#onTerminated(action.lun);
+        break;
     }
-    // The target may only ask; what was agreed at login is what we want, so we name no key (§11.9.1, event 4).
-    if (action.kind === 'negotiate' && this.#text === null) this.text([]);
+  }
+  /** Data-Out for those tasks stops, the message is acknowledged by a NOP-Out that is no ping, and they start anew (event 5). */
+  #onTerminated(lun: Buffer): void {
+    const { tasks } = this.#link;
+    const theirs = tasks.inOrder((task) => tasks.find(task.itt) === task && task.lun.equals(lun));
+    this.#sendNopOut({ lun, itt: NO_TAG, ttt: NO_TAG });
+    for (const task of theirs) {
+      if (tasks.find(task.itt) !== task) continue;
+      task.failure = TaskFailure.Cleared;
+      tasks.finish(task);
+    }
   }
   #onReject(b: Buffer, at: number, data: Buffer): void {
     const { tasks, counters } = this.#link;
@@ -216,6 +250,8 @@ export class FullFeature {
     if (fate === 'task' && task !== undefined) {
       task.failure = TaskFailure.Rejected;
       tasks.finish(task);
+    } else if (fate === 'function') {
+      this.#endFunction(itt, TaskResponse.Rejected);
     } else if (fate === 'connection') {
       this.#host.lose(new AppError('ERR_PROTOCOL', message, { retriable: true }), 0);
     }

@@ -1,6 +1,7 @@
 // What an initiator is told before it connects, and what it reports. RFC 7143 §6 (login) and §8 (states).
 import type { NegotiationWishes } from '../iscsi/negotiation.js';
 import type { OperationalParams } from '../iscsi/params.js';
+import type { Sense } from '../scsi/sense.js';
 import type { AppError } from '../util/errors.js';
 import type { BufferPool } from '../util/ref-buffer.js';
 
@@ -43,8 +44,10 @@ export interface InitiatorTimers {
   readonly noopTimeoutMs: number;
   /** How long a SCSI command may take without its data moving before it is aborted. */
   readonly commandTimeoutMs: number;
-  /** How long the target may take to answer ABORT TASK before the connection is given up. */
+  /** How long the target may take to answer ABORT TASK, LOGICAL UNIT RESET and TARGET WARM RESET before the next step. */
   readonly abortTimeoutMs: number;
+  readonly luResetTimeoutMs: number;
+  readonly tgtResetTimeoutMs: number;
   /** How long commands wait for a lost connection before they fail: 0 not at all, infinite as long as it takes. */
   readonly replacementTimeoutMs: number;
 }
@@ -56,6 +59,8 @@ export const DEFAULT_TIMERS: InitiatorTimers = {
   noopTimeoutMs: 5000,
   commandTimeoutMs: 30_000,
   abortTimeoutMs: 15_000,
+  luResetTimeoutMs: 30_000,
+  tgtResetTimeoutMs: 30_000,
   replacementTimeoutMs: 120_000,
 };
 
@@ -113,5 +118,7 @@ export type ConnectionOutput =
   | { readonly kind: 'lost'; readonly error: AppError; readonly time2WaitMs: number }
   /** `byTarget`: it asked for the logout, and a new login may follow after `time2WaitMs`. */
   | { readonly kind: 'logged-out'; readonly byTarget: boolean; readonly time2WaitMs: number }
+  /** A logical unit says something in place of a command's answer, or out of turn. */
+  | { readonly kind: 'unit-attention'; readonly lun: Buffer; readonly sense: Sense }
   | { readonly kind: 'text'; readonly pairs: readonly [string, string][] }
   | { readonly kind: 'log'; readonly level: 'info' | 'warn'; readonly message: string };

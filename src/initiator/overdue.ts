@@ -1,23 +1,20 @@
-// What is done about a command that takes too long: more time where its data moves, then ABORT TASK, then a new connection.
-import { TaskFunction, TaskResponse } from '../iscsi/wire/task-management.js';
-import { AppError } from '../util/errors.js';
-import type { InitiatorConnection } from './connection.js';
+// What is done about a command that takes too long: more time where its data moves, then the steps of the escalation.
 import type { Counters } from './counters.js';
-import type { InitiatorEnvironment } from './options.js';
+import { Escalation, type EscalationHost } from './escalation.js';
 import { type Task, TaskFailure, TaskState, type TaskTable } from './tasks.js';
 
 /** What it needs of its session. */
-export interface OverdueHost {
-  readonly environment: InitiatorEnvironment;
+export interface OverdueHost extends EscalationHost {
   readonly counters: Counters;
-  readonly connection: InitiatorConnection | null;
 }
 
 export class Overdue {
   readonly #tasks: TaskTable;
   readonly #host: OverdueHost;
+  readonly #escalation: Escalation;
 
   constructor(tasks: TaskTable, host: OverdueHost) {
+    this.#escalation = new Escalation(tasks, host);
     this.#tasks = tasks;
     this.#host = host;
   }
@@ -31,9 +28,9 @@ export class Overdue {
     }
     this.#host.counters.timeout_err++;
     if (task.state === TaskState.Aborting) {
-      this.#drop(task, 'the target does not answer ABORT TASK');
+      this.#escalation.climb(task, now);
     } else if (task.state === TaskState.Active && this.#host.connection !== null) {
-      this.#abort(task, now);
+      this.#escalation.abort(task, now);
     } else {
       task.failure = TaskFailure.TimedOut;
       this.#tasks.finish(task);
@@ -44,25 +41,5 @@ export class Overdue {
     return this.#tasks.slots.some(
       (other) => other.state === TaskState.Active && other.order < task.order && other.moves,
     );
-  }
-  /** The target may still read or write the command's data, so its slot is kept until ABORT TASK is answered. */
-  #abort(task: Task, now: number): void {
-    const { itt } = task;
-    task.state = TaskState.Aborting;
-    task.deadline = now + this.#host.environment.timers.abortTimeoutMs;
-    this.#host.connection?.manageTasks(TaskFunction.AbortTask, task.lun, task, (response) => {
-      if (response === null || this.#tasks.find(itt) !== task) return;
-      if (response === TaskResponse.Complete || response === TaskResponse.TaskDoesNotExist) {
-        task.failure = TaskFailure.TimedOut;
-        this.#tasks.finish(task);
-      } else {
-        this.#drop(task, `the target does not abort a command that takes too long (response ${response})`);
-      }
-    });
-  }
-  /** The connection goes on account of `task`, which will be sent again on the next one, but not for ever. */
-  #drop(task: Task, message: string): void {
-    task.drops++;
-    this.#host.connection?.drop(new AppError('ERR_TIMEOUT', message, { retriable: true }));
   }
 }

@@ -19,7 +19,6 @@ export type SessionState = 'FREE' | 'LOGGED_IN' | 'FAILED';
 /** What a session reports: its connections' outputs, and what the logical units say out of turn. */
 export type SessionOutput =
   | ConnectionOutput
-  | { readonly kind: 'unit-attention'; readonly lun: Buffer; readonly sense: Sense }
   /** Commands that waited for a connection have ended, and others do at once; a login is still wanted. */
   | { readonly kind: 'expired' }
   /** After a loss and a new login every unit has been asked who it is. `replayed`: commands sent again. */
@@ -276,6 +275,9 @@ export class InitiatorSession implements Timed, TaskSlots {
         this.#params = output.params;
         this.#tsih = output.tsih;
         this.#recovery.loggedIn();
+        break;
+      case 'unit-attention':
+        this.#recovery.noteUnitAttention(output.lun, output.sense);
         break;
       case 'login-failed':
         this.#lastError = output.error;

@@ -183,9 +183,16 @@ for (const [name, response] of [
     const read = start(fakeLun(pair), BlockOp.Read, 0, 512);
     await pair.rig.advance(30_000);
     assert.equal(read.status, response === null ? null : BlockStatus.Eio);
-    await pair.rig.advance(15_000);
+    // ABORT TASK, LOGICAL UNIT RESET, TARGET WARM RESET.
+    await pair.rig.advance(15_000 + 30_000 + 30_000 - 1);
+    assert.equal(read.status, response === null ? null : BlockStatus.Eio);
+    await pair.rig.advance(1);
     assert.equal(read.status, BlockStatus.Eio);
     assert.equal(pair.rig.all('lost')[0]?.error.code, 'ERR_TIMEOUT');
+    assert.deepEqual(
+      pair.target.all(Opcode.TaskManagementRequest).map(({ bhs }) => parseTaskManagementRequest(bhs).function),
+      [TaskFunction.AbortTask, TaskFunction.LogicalUnitReset, TaskFunction.TargetWarmReset],
+    );
   });
 }
 
