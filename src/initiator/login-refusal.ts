@@ -1,6 +1,7 @@
 // Why a login failed, in one line with its exit code's error code. Status classes and details of RFC 7143 §11.13.5.
+import { UnprovenTarget } from '../iscsi/chap.js';
 import { loginStatusHex, loginStatusText } from '../iscsi/login-status.js';
-import { AppError, type ErrorCode } from '../util/errors.js';
+import { AppError, type AppErrorOptions, type ErrorCode } from '../util/errors.js';
 import { printable } from '../util/printable.js';
 import type { LoginOptions } from './options.js';
 
@@ -15,15 +16,24 @@ export interface ChapProgress {
   readonly answered: number | undefined;
 }
 
+/** A Login Response of class 2 or 3. `status`: class and detail, as in LoginStatus. */
+export class RefusedLogin extends AppError {
+  readonly status: number;
+  constructor(status: number, code: ErrorCode, message: string, options: AppErrorOptions) {
+    super(code, message, options);
+    this.status = status;
+  }
+}
+
 /** Status class 2 or 3 as the error to show. */
-export function refusedByStatus(options: LoginOptions, status: number, chap: ChapProgress): AppError {
+export function refusedByStatus(options: LoginOptions, status: number, chap: ChapProgress): RefusedLogin {
   const subject = loginSubject(options);
   const known = STATUS[status]?.(options, chap);
   const [code, reason, hint] = known ?? [
     status >>> 8 === 3 ? 'ERR_CONNECT' : 'ERR_FATAL_LOGIN',
     `refused: ${loginStatusText(status)}`,
   ];
-  return new AppError(code, `${subject} ${reason} (login status ${loginStatusHex(status)})`, {
+  return new RefusedLogin(status, code, `${subject} ${reason} (login status ${loginStatusHex(status)})`, {
     retriable: status >>> 8 === 3,
     ...(hint === undefined ? {} : { hint }),
   });
@@ -77,5 +87,6 @@ export function targetUnproven(options: LoginOptions): AppError {
   return new AppError(
     'ERR_LOGIN_AUTH',
     `${loginSubject(options)} refused by us: the target did not prove its identity (mutual CHAP)`,
+    { cause: new UnprovenTarget() },
   );
 }

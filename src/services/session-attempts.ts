@@ -14,7 +14,7 @@ export interface Endpoint {
 /** How one attempt at one portal ended. */
 export type Attempt<T> =
   | { readonly kind: 'done'; readonly value: T }
-  | { readonly kind: 'redirect'; readonly to: Endpoint }
+  | { readonly kind: 'redirect'; readonly to: Endpoint & { readonly permanent?: boolean } }
   | { readonly kind: 'failed'; readonly error: AppError; readonly retryWithMd5: boolean };
 
 /**

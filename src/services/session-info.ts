@@ -1,4 +1,5 @@
 // What the services, the session workers and the command line tell each other about a login and a session. Plain JSON values.
+import type { RecoveryWord } from '../initiator/recovery.js';
 import type { SessionState } from '../initiator/session.js';
 import type { NegotiationWishes } from '../iscsi/negotiation.js';
 import type { OperationalParams } from '../iscsi/params.js';
@@ -87,7 +88,11 @@ export interface SessionInfo {
   /** The session state's name in RFC 7143 §8.3: LOGGED_IN, FAILED, FREE. */
   state: SessionState;
   /** What is being done about a lost connection, in one word; 'none' while there is nothing to do. */
-  recovery: string;
+  recovery: RecoveryWord;
+  /** When the connection was lost that is being recovered, RFC 3339; null while nothing is wrong. */
+  lostSince: string | null;
+  /** Why the connection was lost last, or why the last try to replace it failed; null if nothing of that kind has happened. */
+  lastError: string | null;
   targetName: string;
   portal: Portal;
   iface: string;

@@ -95,18 +95,24 @@ export class SocketSink implements TransmitSink, Flushable {
     this.flush();
   }
 
+  /** Forgets what the socket has not been given yet; it takes nothing more. */
+  discard(): void {
+    this.#closeRegion();
+    releaseAll(this.#owners);
+    this.#pieces = [];
+    this.#queuedBytes = 0;
+    this.#closed = true;
+    unmarkDirty(this);
+  }
+
   /**
    * After the socket has been closed: forgets what has not been sent and lets go of every buffer. Later calls do nothing;
    * `reserve` still gives memory.
    */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    unmarkDirty(this);
-    releaseAll(this.#owners);
+    this.discard();
     releaseAll(this.#pendingOwners);
-    this.#pieces = [];
-    this.#queuedBytes = this.#pendingBytes = 0;
+    this.#pendingBytes = 0;
     this.#start = this.#used = 0;
   }
 

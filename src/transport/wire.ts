@@ -129,6 +129,16 @@ export class Wire {
     this.#socket.destroy();
   }
 
+  /**
+   * Closes now, and what the kernel has not been given yet never leaves. `onClose(null)` is called before this returns.
+   * No resetAndDestroy: with a write under way it makes Node 20 spin for ever when the process ends.
+   */
+  drop(): void {
+    this.sink.discard();
+    this.#finish(null);
+    this.#socket.destroy();
+  }
+
   /** Settles when the descriptor is closed. */
   gone(): Promise<void> {
     if (this.#isGone) return Promise.resolve();

@@ -53,6 +53,8 @@ export function session(values: Partial<SessionInfo>): SessionInfo {
     pid: process.pid,
     state: 'LOGGED_IN',
     recovery: 'none',
+    lostSince: null,
+    lastError: null,
     targetName: TARGET,
     portal: { address: '127.0.0.1', port: 3260, tpgt: 1 },
     iface: 'default',

@@ -59,6 +59,10 @@ export function moment(about: string) {
   return v.pipe(v.string(), v.isoTimestamp(), v.description(`${about} RFC 3339.`));
 }
 
+export function momentOrNull(about: string) {
+  return v.pipe(v.nullable(v.pipe(v.string(), v.isoTimestamp())), v.description(`${about} RFC 3339.`));
+}
+
 export function list<const S extends v.GenericSchema>(item: S, about: string) {
   return v.pipe(v.array(item), v.description(about));
 }

@@ -15,6 +15,7 @@ import {
   initiatorName,
   list,
   moment,
+  momentOrNull,
   nbd,
   portal,
   seconds,
@@ -83,7 +84,14 @@ export const session = v.strictObject({
   sid,
   pid: count('Process that holds the session.', 1),
   state: sessionState,
-  recovery: text('What is being done about a lost connection, in one word; none while there is nothing to do.'),
+  recovery: choice(
+    ['none', 'waiting', 'logging-in', 'checking', 'expired'],
+    'What is being done about a lost connection: waiting for the next try, logging in, asking the disks who they are; expired: the same as waiting, but I/O fails at once. none while nothing is wrong.',
+  ),
+  lostSince: momentOrNull('When the connection was lost that is being recovered; null while nothing is wrong.'),
+  lastError: textOrNull(
+    'Why the connection was lost last, or the last try to replace it failed; null if nothing of that kind has happened.',
+  ),
   targetName,
   portal,
   iface,

@@ -35,8 +35,14 @@ export default class SessionShow extends BaseCommand {
       throw new AppError('ERR_NOT_FOUND', 'No active sessions.');
     }
     const now = Date.now();
+    for (const session of sessions) this.#tellLoss(session);
     await this.#print(sessions, flags.print, now);
     return { sessions: sessions.map((session) => ({ ...session, ageSeconds: ageSeconds(session, now) })) };
+  }
+
+  #tellLoss({ sid, recovery, lostSince, lastError }: SessionInfo): void {
+    if (lostSince === null) return;
+    this.warning(`session ${sid} lost its connection at ${lostSince} (${recovery}): ${lastError ?? 'no reason known'}`);
   }
 
   async #print(sessions: readonly SessionInfo[], level: number | undefined, now: number): Promise<void> {
