@@ -50,7 +50,7 @@ async function logoutOne(sid: number, { paths, signal }: LogoutOptions): Promise
       if (session !== null) await ended(session, signal);
       return fail(error);
     }
-    if (session !== null && !ownerLives(session)) {
+    if (session !== null && (await isEnding(session, error, signal))) {
       // It was dead before, or died over this: what it has left goes with the next listing, which is now.
       await listSessions(paths, { signal });
       return { sid, session, error: null };
@@ -58,6 +58,16 @@ async function logoutOne(sid: number, { paths, signal }: LogoutOptions): Promise
     if (error instanceof AppError) return fail(error);
     throw error;
   }
+}
+
+/** Whether the session is over without an answer of its own: dead, or on its way out because somebody else ended it. */
+async function isEnding(session: SessionState, error: unknown, signal: AbortSignal | undefined): Promise<boolean> {
+  if (!ownerLives(session)) return true;
+  if (!(error instanceof AppError) || error.code !== 'ERR_NOT_CONNECTED') return false;
+  return ended(session, signal).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Until the process has gone: a socket and a folder that vanish a little later would be a surprise to scripts. */
