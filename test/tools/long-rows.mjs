@@ -3,7 +3,12 @@
 export const ROWS = [
   { file: 'faults/f01-target-killed.test.ts', env: { F01_CYCLES: '200', F01_OUTAGES: '20' }, minutes: 60, alone: true },
   { file: 'faults/f19-slow-login.test.ts', env: { F19_ATTACKERS: '1000' }, minutes: 2 },
-  { file: 'faults/f28-parallel-commands.test.ts', env: { F28_WIDTH: '64', F28_ROUNDS: '100' }, minutes: 240, alone: true },
+  {
+    file: 'faults/f28-parallel-commands.test.ts',
+    env: { F28_WIDTH: '64', F28_ROUNDS: '100' },
+    minutes: 240,
+    alone: true,
+  },
   { file: 'faults/f32-chap.test.ts', env: { F32_TRIES: '200' }, minutes: 3, alone: true },
   { file: 'interop/parameter-matrix.test.ts', env: { LUNCTL_TEST_MATRIX: 'all' }, minutes: 20 },
   { file: 'interop/chap-matrix.test.ts', env: { LUNCTL_TEST_MATRIX: 'all' }, minutes: 5 },
