@@ -1,5 +1,5 @@
 // Attaches an export to the kernel's NBD client, /dev/nbdN, by nbd-client over netlink: once connected, the kernel owns
-// the socket and no helper process stays behind.
+// the socket, and the only process that stays is the guard for the case that the worker is killed.
 import { existsSync } from 'node:fs';
 import { partitionNodes, removeStaleNodes, settlePartitions } from '../disk/nodes.js';
 import { checkInterrupted, hasTool, missingTool, runTool } from '../disk/run.js';
@@ -7,6 +7,7 @@ import { diskSize, kernelPartitions, sysAttribute, usersOf } from '../disk/sysfs
 import { delay } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
 import { isRoot } from '../util/user.js';
+import { guardNbd } from './attach-guard.js';
 import { removeAttachRecord, writeAttachRecord } from './attach-record.js';
 import type { Attachment, AttachRequest } from './attachment.js';
 
@@ -127,6 +128,7 @@ async function waitForSize(device: NbdDevice, request: AttachRequest): Promise<v
 
 function attachment(device: NbdDevice, request: AttachRequest): Attachment {
   const path = `/dev/${device.name}`;
+  const guard = guardNbd(device.name, device.connectPid);
   let detached = false;
   return {
     mode: 'nbd',
@@ -140,6 +142,7 @@ function attachment(device: NbdDevice, request: AttachRequest): Attachment {
       const user = force || !isOurs(device) ? null : await usersOf(device.name);
       if (user !== null) throw new AppError('ERR_BUSY', `${path} cannot be detached: ${user}`);
       await disconnect(device);
+      await guard.release();
       detached = true;
       removeAttachRecord(request.runDir, request.exportName);
     },

@@ -7,7 +7,8 @@ export LUNCTL_CONFIG_DIR=/var/tmp/lab/etc LUNCTL_DB_DIR=/var/tmp/lab/db LUNCTL_R
 mkdir -p -m 700 /var/tmp/lab/etc /var/tmp/lab/db
 
 lunctl() { node "$ROOT/bin/run.js" "$@"; }
-step() { printf '\n--- %s\n' "$*"; }
+# With the seconds since the script's start.
+step() { printf '\n--- %s (%s s)\n' "$*" "$SECONDS"; }
 # Shows the command as it would be typed, then runs it.
 run() { printf '$ %s\n' "$*" >&2; "$@"; }
 expect() { grep -Eq -- "$1" "$2" || { echo "expected /$1/ in:"; cat "$2"; exit 1; }; }

@@ -1,4 +1,4 @@
-// The two seed paths against a real kernel: each script runs in a small virtual machine and must reach its last line.
+// Against a real kernel: each script runs in a small virtual machine and must reach its last line.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -6,10 +6,13 @@ import { test } from 'node:test';
 
 const LAB = 'test/lab/kernel-lab';
 const MINUTES = 60_000;
+/** How much the scripts do; each has a short form of its own. */
+const COUNTS = ['LAB_LOGINS', 'LAB_SETS', 'LAB_KILLS', 'LAB_ROUNDS'];
 
 function lab(script: string): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(LAB, ['--mem', '3000', '--timeout', '700', '--env', 'LAB_LOGINS', `test/lab/${script}`], {
+    const environment = COUNTS.flatMap((name) => ['--env', name]);
+    const child = spawn(LAB, ['--mem', '3000', '--timeout', '700', ...environment, `test/lab/${script}`], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';
@@ -27,6 +30,9 @@ function lab(script: string): Promise<{ code: number | null; output: string }> {
 for (const [title, script] of [
   ["devices come and go by the kernel's nbd, and the demo runs on it", 'attach-nbd.sh'],
   ['our client mounts a LUN of LIO, set up by targetcli', 'lio-client.sh'],
+  ['every parameter set and digest against LIO', 'lio-matrix.sh'],
+  ['CHAP against LIO', 'lio-chap.sh'],
+  ['a worker killed under a mounted file system (F12)', 'worker-killed.sh'],
   ["open-iscsi mounts a LUN of our target, by the guide's own commands", 'open-iscsi-serve.sh'],
 ] as const) {
   test(title, { timeout: 15 * MINUTES }, async (t) => {
