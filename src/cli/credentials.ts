@@ -2,15 +2,9 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Flags } from '@oclif/core';
+import { type CredentialPair, sameSecret, weakSecrets } from '../services/secret-rules.js';
 import { AppError, messageOf } from '../util/errors.js';
 import { askSecret, type PromptContext } from './prompt.js';
-
-/** What the flags give. Which CHAP algorithms are offered is the record's matter. */
-export interface CredentialInput {
-  readonly user: string;
-  readonly secret: string;
-  readonly mutual?: { readonly user: string; readonly secret: string };
-}
 
 const GROUP = 'CHAP';
 /** --chap-user --chap-secret-file --mutual-user --mutual-secret-file */
@@ -52,8 +46,6 @@ const USER_LARGEST = 255;
 const SECRET_LARGEST = 255;
 /** Enough to see that a secret is too long, line end included. */
 const READ_LARGEST = SECRET_LARGEST + 3;
-/** RFC 7143 §9.2.1: without IPsec a CHAP secret should have at least 96 bits. */
-const SECRET_STRONG = 12;
 
 /**
  * The credentials named by flags, or null without --chap-user. Secrets that no file gives are asked for on a terminal.
@@ -63,22 +55,23 @@ const SECRET_STRONG = 12;
 export async function readCredentials(
   flags: CredentialFlagValues,
   { prompts, warn }: { prompts: PromptContext; warn: (text: string) => void },
-): Promise<CredentialInput | null> {
+): Promise<CredentialPair | null> {
   const user = flags['chap-user'];
   if (user === undefined) return null;
   if (flags['chap-secret-file'] === '-' && flags['mutual-secret-file'] === '-') {
     throw new AppError('ERR_USAGE', 'only one secret can come from standard input');
   }
-  const secret = await secretFor(user, 'chap', flags['chap-secret-file'], prompts, warn);
+  const pair = await readPair(user, flags, prompts);
+  for (const text of weakSecrets(pair)) warn(text);
+  return pair;
+}
+
+async function readPair(user: string, flags: CredentialFlagValues, prompts: PromptContext): Promise<CredentialPair> {
+  const secret = await secretFor(user, 'chap', flags['chap-secret-file'], prompts);
   const mutualUser = flags['mutual-user'];
   if (mutualUser === undefined) return { user: checkUser(user), secret };
-  const mutual = await secretFor(mutualUser, 'mutual', flags['mutual-secret-file'], prompts, warn);
-  if (mutual === secret) {
-    // RFC 7143 §9.2.1: the same secret in both directions lets an attacker reflect the challenge.
-    throw new AppError('ERR_USAGE', 'both directions of mutual CHAP have the same secret (RFC 7143 §9.2.1)', {
-      hint: 'give the target a secret of its own',
-    });
-  }
+  const mutual = await secretFor(mutualUser, 'mutual', flags['mutual-secret-file'], prompts);
+  if (mutual === secret) throw sameSecret();
   return { user: checkUser(user), secret, mutual: { user: checkUser(mutualUser), secret: mutual } };
 }
 
@@ -87,7 +80,6 @@ async function secretFor(
   which: 'chap' | 'mutual',
   file: string | undefined,
   prompts: PromptContext,
-  warn: (text: string) => void,
 ): Promise<string> {
   const flag = `--${which}-secret-file`;
   const secret = checkSecret(
@@ -96,11 +88,6 @@ async function secretFor(
       : text(file === '-' ? await readStandardInput() : await readSecretFile(file), file),
     file ?? 'the secret',
   );
-  const length = Buffer.byteLength(secret);
-  if (length < SECRET_STRONG) {
-    const whose = which === 'chap' ? 'the CHAP secret' : 'the mutual CHAP secret';
-    warn(`${whose} has ${length} bytes; RFC 7143 asks for at least ${SECRET_STRONG}, and some targets refuse less`);
-  }
   return secret;
 }
 

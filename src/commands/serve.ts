@@ -10,6 +10,7 @@ import type { Output } from '../cli/schemas/parts.js';
 import type { serve, serveEvent } from '../cli/schemas/serve.js';
 import { checkIscsiName } from '../iscsi/names.js';
 import { DEFAULT_PORT, formatPortal, type Portal, parsePortal } from '../iscsi/portal.js';
+import { STRONG_SECRET } from '../services/secret-rules.js';
 import type { ServeDisk, Server } from '../services/serve-options.js';
 import { AppError } from '../util/errors.js';
 import { parseSize } from '../util/size.js';
@@ -17,8 +18,6 @@ import { parseSize } from '../util/size.js';
 const LOOPBACK = '127.0.0.1';
 /** Every address, IPv4 and IPv6. */
 const EVERY = '::';
-/** RFC 7143 §9.2.1. */
-const SECRET_STRONG = 12;
 
 export default class Serve extends BaseCommand {
   static override summary = 'Share files, devices or memory as an iSCSI target';
@@ -55,7 +54,7 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
       multipleNonGreedy: true,
     }),
     ...credentialFlags,
-    'require-strong-secret': Flags.boolean({ summary: `Refuse CHAP secrets of less than ${SECRET_STRONG} bytes.` }),
+    'require-strong-secret': Flags.boolean({ summary: `Refuse CHAP secrets of less than ${STRONG_SECRET} bytes.` }),
     'no-auth': Flags.boolean({
       summary: 'Let every initiator in without a proof, to read and to write.',
       exclusive: ['allow', 'chap-user'],
@@ -162,8 +161,8 @@ function readListenPortal(text: string): Portal {
 }
 
 function checkStrong(secret: string | undefined, which: string): void {
-  if (secret === undefined || Buffer.byteLength(secret) >= SECRET_STRONG) return;
-  throw new AppError('ERR_USAGE', `the ${which} secret has less than ${SECRET_STRONG} bytes (RFC 7143 §9.2.1)`);
+  if (secret === undefined || Buffer.byteLength(secret) >= STRONG_SECRET) return;
+  throw new AppError('ERR_USAGE', `the ${which} secret has less than ${STRONG_SECRET} bytes (RFC 7143 §9.2.1)`);
 }
 
 function defaultTarget(): string {

@@ -187,14 +187,14 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
     else this.#report({ kind: 'login-failed', error: step.error, retryWithMd5: step.retryWithMd5 });
   }
   #loggedIn({ params, tpgt, targetAlias, authMethod }: Extract<LoginStep, { kind: 'done' }>): void {
-    const { timers, now } = this.#environment;
+    const { timers, now, mostCommands = Number.POSITIVE_INFINITY } = this.#environment;
     const { tasks, counters } = this.#shared;
     this.#phase.exchange.close();
     this.#framer.setMaxDataSegment(params.maxRecvDataSegmentLength);
     this.#framer.setDigests(params.headerDigest === 'CRC32C', params.dataDigest === 'CRC32C');
     this.#writer.setDigests(params.headerDigest === 'CRC32C', params.dataDigest === 'CRC32C');
     const { window, statSn } = this.#phase;
-    const link = new Link(this.#sink, this.#writer, tasks, counters, window, params, statSn, now);
+    const link = new Link(this.#sink, this.#writer, tasks, counters, window, params, statSn, now, mostCommands);
     this.#full = new FullFeature(link, this.#host());
     this.#keepalive = new Keepalive({ intervalMs: timers.noopIntervalMs, timeoutMs: timers.noopTimeoutMs }, now());
     this.#params = params;

@@ -19,6 +19,8 @@ export class Link {
     statSn: number,
     /** Milliseconds on the session's clock. */
     readonly now: () => number,
+    /** The most commands in flight, however open the target's window is. */
+    readonly mostCommands: number,
   ) {
     this.#status = new StatusTracker(statSn);
   }

@@ -44,7 +44,7 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
   writtenBytes = 0;
   readonly #session: InitiatorSession;
   readonly #commands: LunCommands;
-  readonly #depth = new QueueDepth();
+  readonly #depth: QueueDepth;
   readonly #ledger = new WriteLedger();
   readonly #guard: UnitGuard;
   readonly #patienceMs: number;
@@ -60,6 +60,7 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     if (info.disk === null) throw new Error(`LUN ${info.lun} is no disk`);
     this.info = info;
     this.#session = session;
+    this.#depth = new QueueDepth(session.environment.queueDepth);
     this.#commands = new LunCommands(session, info.disk);
     this.readOnly = options.readOnly === true || info.disk.readOnly;
     this.#mostBytes = this.sizeBytes;

@@ -83,6 +83,9 @@ export interface InitiatorEnvironment {
   /** Milliseconds on a monotonic clock. */
   readonly now: () => number;
   readonly timers: InitiatorTimers;
+  /** The most commands in flight: of the session, and of each of its units. The target's own bounds hold besides. */
+  readonly mostCommands?: number;
+  readonly queueDepth?: number;
   /** Called when `poll()` has something new to give, or `deadline` has come nearer. It may look at once, or at the end of the turn. */
   readonly onOutput?: () => void;
 }

@@ -5,12 +5,19 @@ import type { Task } from './tasks.js';
 const MOST = 512;
 
 export class QueueDepth {
-  #limit = Number.POSITIVE_INFINITY;
+  readonly #most: number;
+  #limit: number;
   #inFlight = 0;
   #successes = 0;
   /** Endings that still belong to the burst for which the limit was halved: they do not halve it again. */
   #settling = 0;
   readonly #waiting: Task[] = [];
+
+  /** `most` holds whatever the unit would take. */
+  constructor(most = Number.POSITIVE_INFINITY) {
+    this.#most = most;
+    this.#limit = most;
+  }
 
   /** Requests at once, or Infinity. */
   get limit(): number {
@@ -28,7 +35,7 @@ export class QueueDepth {
   /** A request that had been admitted has ended. */
   leave(succeeded: boolean): void {
     this.#inFlight--;
-    if (this.#limit === Number.POSITIVE_INFINITY) return;
+    if (this.#limit === this.#most) return;
     if (this.#settling > 0) this.#settling--;
     if (succeeded && ++this.#successes >= this.#limit) this.#grow();
   }
@@ -50,6 +57,6 @@ export class QueueDepth {
   }
   #grow(): void {
     this.#successes = 0;
-    this.#limit = this.#limit >= MOST ? Number.POSITIVE_INFINITY : this.#limit + 1;
+    this.#limit = this.#limit >= Math.min(MOST, this.#most) ? this.#most : this.#limit + 1;
   }
 }

@@ -38,9 +38,9 @@ export class Sender {
   }
   /** Sends what the backlog and the command window allow: first what was asked for, then new commands in their order. */
   send(): void {
-    const { sink, tasks, window } = this.#link;
+    const { sink, tasks, window, mostCommands } = this.#link;
     while (this.#head !== null && sink.backlog <= HIGH_WATER) this.#sendSolicited(this.#head);
-    while (this.commands && window.room > 0 && sink.backlog <= HIGH_WATER) {
+    while (this.commands && window.room > 0 && tasks.active < mostCommands && sink.backlog <= HIGH_WATER) {
       const task = tasks.first;
       if (task === null) break;
       tasks.unqueue(task);

@@ -1,5 +1,6 @@
 // A discovery session: log in without a target name, ask SendTargets=All, log out (RFC 7143 §4.3, Appendix C).
 import { isIscsiName } from '../iscsi/names.js';
+import type { NegotiationWishes } from '../iscsi/negotiation.js';
 import { readPortal } from '../iscsi/portal.js';
 import type { TextPair } from '../iscsi/wire/text.js';
 import { AppError } from '../util/errors.js';
@@ -30,6 +31,8 @@ export interface DiscoveryOptions {
   readonly initiatorAlias?: string;
   readonly isid: Buffer;
   readonly credentials: Credentials | null;
+  /** Differences from what we offer by ourselves. */
+  readonly negotiate?: NegotiationWishes;
   /** The portal that was connected to: it stands in where a target states no address of its own. */
   readonly portal: { readonly address: string; readonly port: number };
 }
@@ -54,8 +57,8 @@ export class DiscoverySession implements StreamConsumer, Timed {
     this.#options = options;
     this.#environment = environment;
     this.#due = Number.POSITIVE_INFINITY;
-    const { initiatorName, initiatorAlias, isid, credentials } = options;
-    const login = { initiatorName, isid, credentials, targetName: null };
+    const { initiatorName, initiatorAlias, isid, credentials, negotiate = {} } = options;
+    const login = { initiatorName, isid, credentials, negotiate, targetName: null };
     this.#connection = new InitiatorConnection(
       initiatorAlias === undefined ? login : { ...login, initiatorAlias },
       { ...environment, onOutput: () => this.#drain() },

@@ -7,10 +7,11 @@ import type { TextPair, TextPairs } from './wire/text.js';
 export type { OperationalParams } from './params.js';
 
 /** What we want. A digest may be a list in order of preference. What is missing is the RFC's default. */
-export interface NegotiationWishes
-  extends Partial<Omit<OperationalParams, 'headerDigest' | 'dataDigest' | 'maxXmitDataSegmentLength'>> {
+export interface NegotiationWishes extends Partial<Omit<OperationalParams, 'headerDigest' | 'dataDigest'>> {
   readonly headerDigest?: DigestName | readonly DigestName[];
   readonly dataDigest?: DigestName | readonly DigestName[];
+  /** Send no longer data segments than this, whatever the peer takes. Bytes, from 512; never told to the peer. */
+  readonly maxXmitDataSegmentLength?: number;
 }
 
 export interface NegotiatorOptions {
@@ -78,12 +79,15 @@ export class Negotiator {
   readonly #seen = new Set<string>();
   readonly #agreed = new Map<string, Value>();
   #declared = false;
+  /** What the peer takes, and what we send at most. */
   #maxXmit = DEFAULT_PARAMS.maxXmitDataSegmentLength;
+  readonly #mostXmit: number;
 
   /** Throws AppError ERR_USAGE when a wish is outside the range of its key. */
   constructor(options: NegotiatorOptions) {
     this.#role = options.role;
     this.#discovery = options.discovery;
+    this.#mostXmit = options.wishes.maxXmitDataSegmentLength ?? Number.POSITIVE_INFINITY;
     for (const key of KEYS) {
       if (key.kind !== 'other' && key.kind !== 'obsolete') this.#wishes.set(key.name, wishOf(key, options.wishes));
     }
@@ -163,7 +167,7 @@ export class Negotiator {
       initialR2T: this.#boolean('InitialR2T'),
       immediateData: this.#boolean('ImmediateData'),
       maxRecvDataSegmentLength: this.#number('MaxRecvDataSegmentLength'),
-      maxXmitDataSegmentLength: this.#maxXmit,
+      maxXmitDataSegmentLength: Math.min(this.#maxXmit, this.#mostXmit),
       maxBurstLength,
       firstBurstLength: Math.min(this.#number('FirstBurstLength'), maxBurstLength),
       defaultTime2Wait: this.#number('DefaultTime2Wait'),

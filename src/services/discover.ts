@@ -2,6 +2,7 @@
 import { DEFAULT_TIMERS } from '../initiator/options.js';
 import { DiscoverySession, type TargetPortal } from '../initiator/sendtargets.js';
 import { makeIsid, randomIsidPart } from '../iscsi/isid.js';
+import type { NegotiationWishes } from '../iscsi/negotiation.js';
 import { now } from '../transport/clock.js';
 import { connectTcp } from '../transport/connect.js';
 import type { Source } from '../transport/source.js';
@@ -22,6 +23,8 @@ export interface DiscoverRequest {
   readonly source?: Source | undefined;
   readonly initiatorName: string;
   readonly credentials?: Credentials | null;
+  /** What to offer instead of the initiator's own wishes. */
+  readonly negotiate?: NegotiationWishes;
   /** Bound of the whole discovery, milliseconds. Default 15 s. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
@@ -95,6 +98,7 @@ function exchange(
         // A new one each time: two discoveries at once must not reinstate each other.
         isid: makeIsid(randomIsidPart(), 0),
         credentials,
+        ...(request.negotiate === undefined ? {} : { negotiate: request.negotiate }),
         portal: { address: wire.remoteAddress, port: wire.remotePort },
       },
       {

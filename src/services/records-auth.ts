@@ -1,14 +1,8 @@
 // CHAP settings of records and of iscsid.conf, as credentials and back.
 import { newSendTargetsValues } from '../records/new-record.js';
 import type { RecordValues } from '../records/values.js';
+import { type CredentialPair, sameSecret } from './secret-rules.js';
 import type { Credentials } from './session-info.js';
-
-/** Names and secrets without the algorithms, which are the record's matter. */
-export interface CredentialPair {
-  readonly user: string;
-  readonly secret: string;
-  readonly mutual?: { readonly user: string; readonly secret: string };
-}
 
 /** CHAP_A numbers, RFC 7143 §12.1 and the IANA registry. */
 const ALGORITHMS: Readonly<Record<string, number>> = { MD5: 5, SHA1: 6, SHA256: 7, 'SHA3-256': 8 };
@@ -22,6 +16,7 @@ type Lookup = Pick<ReadonlyMap<string, string>, 'get'>;
 /**
  * The credentials for a login: those given, else the record's, else iscsid.conf's, else none. The record's list of
  * algorithms is obeyed in every case.
+ * @throws AppError ERR_USAGE for one secret in both directions
  */
 export function nodeCredentials(given: CredentialPair | null, record: Lookup, config: Lookup): Credentials | null {
   return choose(given, record, config, NODE);
@@ -44,6 +39,7 @@ function fresh(config: Lookup): Lookup {
 function choose(given: CredentialPair | null, record: Lookup, config: Lookup, prefix: string): Credentials | null {
   const pair = given ?? pairOf(record, prefix) ?? pairOf(config, prefix);
   if (pair === null) return null;
+  if (pair.mutual?.secret === pair.secret) throw sameSecret();
   return { ...pair, algorithms: algorithms(record.get(`${NODE}chap_algs`) ?? config.get(`${NODE}chap_algs`)) };
 }
 

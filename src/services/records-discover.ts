@@ -11,8 +11,10 @@ import {
   recordDiscovery,
   selectIface,
 } from './records.js';
-import { type CredentialPair, discoveryCredentials } from './records-auth.js';
+import { discoveryCredentials } from './records-auth.js';
 import { sourceOf } from './records-iface.js';
+import { discoverySettings } from './records-login.js';
+import { type CredentialPair, weakSecrets } from './secret-rules.js';
 import { listSessions } from './session-registry.js';
 
 export interface DiscoverAndRecord {
@@ -43,15 +45,18 @@ export async function discoverAndRecord(paths: Paths, request: DiscoverAndRecord
   const ifaces = await Promise.all(request.ifaces.map((name) => selectIface(paths, name)));
   const sources = ifaces.map(sourceOf);
   const known = await readDiscovery(paths, portal);
+  const credentials = discoveryCredentials(request.credentials, known?.values, config.values);
   const targets = await discoverSendTargets({
     portal: { address: portal.address, port: portal.port },
     initiatorName: ifaces[0]?.values.text('iface.initiatorname') || request.initiatorName,
     source: sources[0],
-    credentials: discoveryCredentials(request.credentials, known?.values, config.values),
+    credentials,
+    ...discoverySettings(known?.values, config.values),
     ...(request.timeoutMs === undefined ? {} : { timeoutMs: request.timeoutMs }),
     signal,
   });
-  if (!request.record) return { targets, changes: [], warnings: config.warnings };
+  const warnings = [...config.warnings, ...weakSecrets(credentials)];
+  if (!request.record) return { targets, changes: [], warnings };
   const { sessions } = await listSessions(paths, { signal });
   const { changes, skipped } = await recordDiscovery(paths, {
     portal,
@@ -63,7 +68,7 @@ export async function discoverAndRecord(paths: Paths, request: DiscoverAndRecord
     signal,
   });
   const refused = skipped.map((name) => `${formatPortal(portal)} names a target that cannot be recorded: ${name}`);
-  return { targets, changes, warnings: [...config.warnings, ...refused] };
+  return { targets, changes, warnings: [...warnings, ...refused] };
 }
 
 function usesRecord(

@@ -1,11 +1,21 @@
 // What a node record says about a login: offers, timers and the initiator name, with nonsense in it ignored.
 import type { DigestName } from '../iscsi/params.js';
+import { NODE_KEYS } from '../records/keys.js';
 import type { NodeRecord } from '../records/node-store.js';
 import type { Paths } from './paths.js';
 import { selectNodes } from './records.js';
-import { DEFAULT_TIMERS, type LoginRequest, type SessionInfo, type SessionTimers } from './session-info.js';
+import {
+  DEFAULT_TIMERS,
+  type LoginRequest,
+  type SessionInfo,
+  type SessionLimits,
+  type SessionTimers,
+} from './session-info.js';
 
 type Negotiate = LoginRequest['negotiate'];
+type Lookup = Pick<ReadonlyMap<string, string>, 'get'>;
+
+const NODE_DEFAULTS = new Map(NODE_KEYS);
 
 /** Offers that differ from the initiator's own. Keys that only open-iscsi has a use for are left out. */
 export function negotiateFrom({ values }: NodeRecord): Negotiate {
@@ -21,6 +31,8 @@ export function negotiateFrom({ values }: NodeRecord): Negotiate {
     ...optional('maxRecvDataSegmentLength', integer(text(`${conn}MaxRecvDataSegmentLength`), 512, 2 ** 24 - 1)),
     // 1 stands in every record that iscsiadm writes and is nobody's choice: more lets a write keep the line busy.
     ...(outstanding === undefined || outstanding === 1 ? {} : { maxOutstandingR2T: outstanding }),
+    ...optional('maxXmitDataSegmentLength', integer(text(`${conn}MaxXmitDataSegmentLength`), 512, 2 ** 24 - 1)),
+    ...optional('defaultTime2Retain', integer(text(`${session}DefaultTime2Retain`), 0, 3600)),
     ...optional('headerDigest', digests(text(`${conn}HeaderDigest`))),
     ...optional('dataDigest', digests(text(`${conn}DataDigest`))),
   };
@@ -51,6 +63,34 @@ export function timersFrom({ values }: NodeRecord): SessionTimers {
       : ms(replacement, DEFAULT_TIMERS.replacementTimeoutMs),
     loginTimeoutMs: ms(`${conn}login_timeout`, DEFAULT_TIMERS.loginTimeoutMs, 1),
     logoutTimeoutMs: ms(`${conn}logout_timeout`, DEFAULT_TIMERS.logoutTimeoutMs, 1),
+    abortTimeoutMs: ms('node.session.err_timeo.abort_timeout', DEFAULT_TIMERS.abortTimeoutMs, 1),
+  };
+}
+
+/** Commands in flight at most; what is absent is left to the target. */
+export function limitsFrom({ values }: NodeRecord): SessionLimits {
+  const most = (key: string) => {
+    const value = integer(values.text(key), 1, 65_535);
+    // The default stands in every record and is nobody's choice: the target's window and TASK SET FULL say more.
+    return value === undefined || String(value) === NODE_DEFAULTS.get(key) ? undefined : value;
+  };
+  const [commands, queueDepth] = [most('node.session.cmds_max'), most('node.session.queue_depth')];
+  return {
+    ...(commands === undefined ? {} : { commands }),
+    ...(queueDepth === undefined ? {} : { queueDepth }),
+  };
+}
+
+/** What a discovery record, or iscsid.conf where there is none yet, says about the discovery session. */
+export function discoverySettings(
+  record: Lookup | undefined,
+  config: Lookup,
+): { readonly negotiate: Negotiate; readonly timeoutMs?: number } {
+  const text = (key: string) => (record ?? config).get(`discovery.sendtargets.${key}`) ?? '';
+  const seconds = integer(text('timeo.login_timeout'), 1, 86_400);
+  return {
+    negotiate: optional('maxRecvDataSegmentLength', integer(text('iscsi.MaxRecvDataSegmentLength'), 512, 2 ** 24 - 1)),
+    ...(seconds === undefined ? {} : { timeoutMs: seconds * 1000 }),
   };
 }
 

@@ -4,10 +4,11 @@ import { DEFAULT_PORT } from '../iscsi/portal.js';
 import { AppError } from '../util/errors.js';
 import type { Paths } from './paths.js';
 import { type ConfigFile, type NodeRecord, readConfig, selectIface, selectNodes, temporaryNode } from './records.js';
-import { type CredentialPair, nodeCredentials } from './records-auth.js';
+import { nodeCredentials } from './records-auth.js';
 import { sourceOf } from './records-iface.js';
-import { negotiateFrom, sessionCount, timersFrom } from './records-login.js';
+import { limitsFrom, negotiateFrom, sessionCount, timersFrom } from './records-login.js';
 import { chooseTargets, splitTarget, type TargetChoice } from './records-target.js';
+import { type CredentialPair, weakSecrets } from './secret-rules.js';
 import type { AttachMode, LoginRequest } from './session-info.js';
 import { listSessions, type SessionList } from './session-registry.js';
 
@@ -88,10 +89,16 @@ export function loginRequest(record: NodeRecord, config: ConfigFile, wishes: Log
     timeoutMs,
     negotiate: negotiateFrom(record),
     timers: { ...timers, loginTimeoutMs: timeoutMs },
+    limits: limitsFrom(record),
     connections: wishes.connections,
     also: wishes.also,
     shared: wishes.shared,
   };
+}
+
+/** What deserves a word before the logins of a plan, whose credentials may be the records' own. */
+export function credentialWarnings({ records, config }: LoginPlan, given: CredentialPair | null): string[] {
+  return records.flatMap(({ values }) => weakSecrets(nodeCredentials(given, values, config.values)));
 }
 
 /** One session to be made for a record. */

@@ -21,7 +21,8 @@ import { type Listing, listNodes, type NodeRecord, readNode, writeNode } from '.
 import { AppError } from '../util/errors.js';
 import { isRoot } from '../util/user.js';
 import type { Paths } from './paths.js';
-import { type CredentialPair, setDiscoveryCredentials, setNodeCredentials } from './records-auth.js';
+import { setDiscoveryCredentials, setNodeCredentials } from './records-auth.js';
+import type { CredentialPair } from './secret-rules.js';
 
 export type { ConfigFile, DiscoveryRecord, IfaceRecord, NodeRecord, NodeRef, PortalRef, RecordChange };
 

@@ -1,5 +1,5 @@
 // Drives one session for its whole life: its connection, and after a loss the next one. RFC 7143 §6.3.5, §7.
-import { DEFAULT_TIMERS, type InitiatorEnvironment, type InitiatorTimers } from '../initiator/options.js';
+import type { InitiatorEnvironment } from '../initiator/options.js';
 import { InitiatorSession, type SessionOutput } from '../initiator/session.js';
 import { senseToText } from '../scsi/sense-text.js';
 import { now } from '../transport/clock.js';
@@ -11,7 +11,8 @@ import { AppError, messageOf } from '../util/errors.js';
 import { BufferPool } from '../util/ref-buffer.js';
 import { RecoveryPace } from './recovery-pace.js';
 import { type Attempt, attemptLogin, type Endpoint, formatPortal } from './session-attempts.js';
-import type { Credentials, LoginRequest, SessionTimers } from './session-info.js';
+import { environmentOf } from './session-environment.js';
+import type { Credentials, LoginRequest } from './session-info.js';
 import type { SessionLog } from './session-log.js';
 
 /** Readers that are slow to take data hold this many receive buffers before data for them is copied. */
@@ -65,11 +66,11 @@ export class SessionDriver {
   readonly #said = new Set<string>();
 
   constructor({ login, isid, log, credentials, home }: DriverOptions) {
-    const { initiatorName, targetName, negotiate, timers } = login;
+    const { initiatorName, targetName, negotiate } = login;
     const environment: InitiatorEnvironment = {
       pool: this.pool,
       now,
-      timers: initiatorTimers(timers),
+      ...environmentOf(login),
       onOutput: () => this.#wake(),
     };
     this.session = new InitiatorSession({ initiatorName, targetName, negotiate, isid, credentials }, environment);
@@ -269,9 +270,4 @@ function isRefused(error: unknown): boolean {
 
 function seconds(ms: number): string {
   return `${Number((ms / 1000).toFixed(1))} s`;
-}
-
-function initiatorTimers(timers: SessionTimers): InitiatorTimers {
-  const { noopIntervalMs, noopTimeoutMs, loginTimeoutMs, logoutTimeoutMs, replacementTimeoutMs } = timers;
-  return { ...DEFAULT_TIMERS, noopIntervalMs, noopTimeoutMs, loginTimeoutMs, logoutTimeoutMs, replacementTimeoutMs };
 }

@@ -37,6 +37,14 @@ export interface SessionTimers {
   loginTimeoutMs: number;
   /** Bound of the Logout exchange. */
   logoutTimeoutMs: number;
+  /** How long the target may take to answer ABORT TASK. */
+  abortTimeoutMs: number;
+}
+
+/** Commands in flight at most, in a session and to each of its LUNs; absent: as many as the target takes. */
+export interface SessionLimits {
+  commands?: number;
+  queueDepth?: number;
 }
 export const DEFAULT_TIMERS: Readonly<SessionTimers> = {
   noopIntervalMs: 5000,
@@ -44,6 +52,7 @@ export const DEFAULT_TIMERS: Readonly<SessionTimers> = {
   replacementTimeoutMs: 120_000,
   loginTimeoutMs: 15_000,
   logoutTimeoutMs: 15_000,
+  abortTimeoutMs: 15_000,
 };
 
 /** A partition of a LUN, as its own export. */
@@ -140,6 +149,8 @@ export interface LoginRequest {
   /** What to offer instead of the initiator's own wishes. */
   negotiate: NegotiationWishes;
   timers: SessionTimers;
+  /** Default: none. */
+  limits?: SessionLimits;
   /** NBD connections of a kernel attach, 1–4. Default 1. */
   connections?: number;
   /** Log in although a kernel iSCSI session to the same target exists. Default false. */

@@ -143,6 +143,7 @@ describe('a login request', () => {
       firstBurstLength: 262_144,
       maxBurstLength: 16_776_192,
       maxRecvDataSegmentLength: 262_144,
+      defaultTime2Retain: 0,
       headerDigest: ['None'],
       dataDigest: ['None'],
     });
@@ -164,7 +165,9 @@ describe('a login request', () => {
       'node.conn[0].timeo.noop_out_interval': 'abc',
       'node.conn[0].timeo.login_timeout': '0',
     });
-    assert.deepEqual(Object.keys(negotiateFrom(nonsense)).sort(), ['headerDigest', 'immediateData']);
+    assert.deepEqual(Object.keys(negotiateFrom(nonsense)).sort(), [
+      ...['defaultTime2Retain', 'headerDigest', 'immediateData'],
+    ]);
     assert.deepEqual([timersFrom(nonsense).noopIntervalMs, timersFrom(nonsense).loginTimeoutMs], [5000, 15_000]);
   });
   it('waits as the record says, and for ever below 0', () => {

@@ -78,13 +78,15 @@ export default class NodeLogin extends NodeCommand {
     refuseAllOf(flags.all || flags.automatic, args.target);
     const prompts = { prompts: this.prompts, warn: (text: string) => this.warning(text) };
     const credentials = await readCredentials(flags, prompts);
-    const { planLogin, loginRequest, planSessions } = await import('../../services/records-plan.js');
+    const { credentialWarnings, planLogin, loginRequest, planSessions } = await import(
+      '../../services/records-plan.js'
+    );
     const plan = await planLogin(this.paths, {
       ...this.choice({ args, flags }),
       all: flags.all || flags.automatic,
       startup: flags.automatic ? 'automatic' : undefined,
     });
-    for (const text of plan.warnings) this.warning(text);
+    for (const text of [...plan.warnings, ...credentialWarnings(plan, credentials)]) this.warning(text);
     const wishes = {
       initiatorName: await this.initiatorName(),
       credentials,

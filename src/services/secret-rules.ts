@@ -1,0 +1,32 @@
+// What RFC 7143 §9.2.1 asks of CHAP secrets.
+import { AppError } from '../util/errors.js';
+
+/** Names and secrets without the algorithms, which are the record's matter. */
+export interface CredentialPair {
+  readonly user: string;
+  readonly secret: string;
+  readonly mutual?: { readonly user: string; readonly secret: string };
+}
+
+/** Without IPsec a CHAP secret should have at least 96 bits. Bytes. */
+export const STRONG_SECRET = 12;
+
+/** One line for each secret that is shorter; it is used all the same. */
+export function weakSecrets(pair: CredentialPair | null): string[] {
+  const secrets = [
+    ['the CHAP secret', pair?.secret],
+    ['the mutual CHAP secret', pair?.mutual?.secret],
+  ] as const;
+  return secrets.flatMap(([whose, secret]) => {
+    const length = Buffer.byteLength(secret ?? '');
+    if (secret === undefined || length >= STRONG_SECRET) return [];
+    return `${whose} has ${length} bytes; RFC 7143 asks for at least ${STRONG_SECRET}, and some targets refuse less`;
+  });
+}
+
+/** The same secret in both directions: then an attacker could let us answer our own challenge. */
+export function sameSecret(): AppError {
+  return new AppError('ERR_USAGE', 'both directions of mutual CHAP have the same secret (RFC 7143 §9.2.1)', {
+    hint: 'give the target a secret of its own',
+  });
+}
