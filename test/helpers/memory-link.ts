@@ -115,6 +115,13 @@ export class MemoryWire {
     if (cutAt !== undefined && this.arrived >= cutAt) this.broken = true;
     return true;
   }
+  /** All bytes that have been sent and have not arrived; they are the caller's now. */
+  rest(): Buffer {
+    const bytes = Buffer.concat([this.#waiting, ...this.#flying.map((piece) => piece.bytes), this.sink.take()]);
+    this.#waiting = Buffer.alloc(0);
+    this.#flying.length = 0;
+    return bytes;
+  }
   /** When the next bytes arrive that are still on their way. */
   get arrivesAt(): number | undefined {
     return this.#flying[0]?.due;

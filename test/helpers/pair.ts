@@ -128,11 +128,14 @@ export class TargetRig {
     this.context = new TargetContext(node, pool);
   }
   /** A connection that has just been accepted. */
-  accept(): FarEnd & { consumer: TargetConnection } {
+  accept(): FarEnd & { consumer: TargetConnection; readonly over: boolean } {
     const sink = new MemorySink();
+    let over = false;
     const host = {
       now: this.#clock.now,
-      close: (): void => undefined,
+      close: (): void => {
+        over = true;
+      },
       event: (event: TargetEvent): void => {
         this.events.push(event);
       },
@@ -143,7 +146,15 @@ export class TargetRig {
       remote: { address: '127.0.0.1', port: 40_000 },
     };
     const consumer = new TargetConnection({ context: this.context, sink, host, addresses });
-    return { consumer, sink, closed: (reason) => consumer.onClosed(reason) };
+    return {
+      consumer,
+      sink,
+      closed: (reason) => consumer.onClosed(reason),
+      /** Whether the target wants its socket closed. */
+      get over() {
+        return over;
+      },
+    };
   }
 }
 

@@ -21,7 +21,8 @@ describe('a session whose target is killed and restarted', { skip: tgtMissing() 
     session = await loginForeground(loginRequest(TGT_TARGET, tgt.port), { paths: folder.paths });
   });
   after(async () => {
-    await session?.logout();
+    // Whatever tgt had not been told to flush when it was killed may be lost, and the last one to hear so is the logout.
+    await session?.logout().catch((error: Error) => assert.match(error.message, /last writes may be lost: flush/));
     await tgt.stop();
     folder.remove();
   });
