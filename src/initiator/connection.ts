@@ -170,8 +170,9 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
     else if (opcodeOf(b, at) === Opcode.LoginResponse) this.#onLoginResponse(b, at, data);
     else throw new ProtocolError('RFC 7143 §6.3', `${opcodeName(opcodeOf(b, at))} during login`);
   }
-  onDataDigestError(): void {
+  onDataDigestError(b: Buffer, at: number): void {
     this.#shared.counters.digest_err++;
+    this.#full?.blame(b, at);
     // Recovery within the connection is not for error recovery level 0 (§7.8).
     throw new ProtocolError('RFC 7143 §7.8', 'a data digest does not match');
   }

@@ -64,6 +64,19 @@ export class FullFeature {
   }
 
   onPdu(b: Buffer, at: number, data: Buffer, owner: RefBuffer | null): void {
+    try {
+      this.#onPdu(b, at, data, owner);
+    } catch (error) {
+      this.blame(b, at);
+      throw error;
+    }
+  }
+  /** The connection ends over this PDU: if each answer to one command is wrong, the command must not be sent for ever. */
+  blame(b: Buffer, at: number): void {
+    const task = this.#link.tasks.find(tagOf(b, at));
+    if (task !== undefined) task.drops++;
+  }
+  #onPdu(b: Buffer, at: number, data: Buffer, owner: RefBuffer | null): void {
     switch (opcodeOf(b, at)) {
       case Opcode.DataIn:
         this.#receiver.onDataIn(b, at, data, owner);

@@ -62,7 +62,7 @@ export class Task {
 
   /** Order of the start, for a replay. */
   order = 0;
-  /** Connections that were given up because this task got no answer. */
+  /** Connections that were given up because this task got no answer, or a wrong one. */
   drops = 0;
   cmdSn = 0;
   /** Bytes of Data-In of this try; how many the owner has seen over all tries; the next DataSN. */

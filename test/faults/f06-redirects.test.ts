@@ -27,8 +27,8 @@ describe('F06 redirections', () => {
   const sends = (from: FakeServer, other: FakeServer) => {
     const { onLogin } = to(other.port);
     from.script = {
-      onLogin: (_pdu, pairs) =>
-        pairs.some(([key, value]) => key === 'SessionType' && value === 'Discovery') ? undefined : onLogin(),
+      onLogin: (_pdu, pairs, round) =>
+        round > 0 || pairs.some(([, value]) => value === 'Discovery') ? undefined : onLogin(),
     };
   };
 

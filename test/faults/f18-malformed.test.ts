@@ -2,7 +2,7 @@
 // ends the command well, or passes the PDU over. Never a wrong byte, never a word to other sessions, never the process.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { after, before, describe, it } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { BlockStatus } from '../../src/block/block-device.js';
 import { readBytes, writeBytes } from '../../src/block/promise.js';
 import { NO_TAG, Opcode } from '../../src/iscsi/wire/bhs.js';
@@ -139,11 +139,15 @@ describe('F18 malformed PDUs', () => {
     server = await new FakeServer(undefined, { wishes }).start();
     beside = await new FakeServer().start();
     for (const { bytes } of [server.disk(), beside.disk()]) content.copy(bytes);
-    initiator = await connect(server.port);
     neighbour = await connect(beside.port);
   });
+  // A session of its own for each: one that is lost again and again waits before it logs in.
+  beforeEach(async () => {
+    initiator = await connect(server.port);
+  });
+  afterEach(() => initiator.close());
   after(async () => {
-    await Promise.all([initiator.close(), neighbour.close()]);
+    await neighbour.close();
     await Promise.all([server.stop(), beside.stop()]);
     assert.deepEqual([...server.faults, ...beside.faults], []);
     assert.equal(beside.accepted, 1, 'the session beside it has never lost its connection');
@@ -182,7 +186,7 @@ describe('F18 malformed PDUs', () => {
       const before = server.accepted;
       commit(ScsiOp.Read16, misdeed);
       const read = readBytes(initiator.lun, 0, LENGTH);
-      const later = setTimeout(answer, 300);
+      const later = setTimeout(answer, 200);
       const result = await soon(read.catch(() => null)).finally(() => clearTimeout(later));
       if (result !== null) assert.deepEqual(result, content);
       else assert.notEqual(outcome, 'drop', 'a command that may be sent again was not');
