@@ -70,14 +70,14 @@ const REPORT_LARGEST = 8 + 8 * MOST_LUNS;
 /** Finds and questions every LUN, in ascending order. Each command is bounded by `timeoutMs`. Rejects with AppError if the session is lost. */
 export async function probeLuns(session: InitiatorSession, timeoutMs: number): Promise<LunInfo[]> {
   const found: LunInfo[] = [];
-  for (const reported of await reportLuns(session, timeoutMs)) {
+  for (const reported of (await reportLuns(session, timeoutMs)) ?? [{ lun: 0, address: encodeLun(0) }]) {
     found.push(await probeLun(session, reported, timeoutMs));
   }
   return found.sort((a, b) => a.lun - b.lun);
 }
 
-/** REPORT LUNS, asked again when the list is longer than the room; a target that does not know it has LUN 0. */
-async function reportLuns(session: InitiatorSession, timeoutMs: number): Promise<readonly ReportedLun[]> {
+/** REPORT LUNS, asked again when the list is longer than the room; null from a target that does not know it. */
+export async function reportLuns(session: InitiatorSession, timeoutMs: number): Promise<readonly ReportedLun[] | null> {
   const unit = new Questioner(session, encodeLun(0), timeoutMs);
   const ask = (length: number): Promise<Buffer> => unit.read((b) => putReportLuns(b, 0, length), length);
   try {
@@ -88,7 +88,7 @@ async function reportLuns(session: InitiatorSession, timeoutMs: number): Promise
     const byNumber = new Map(list.luns.slice(0, MOST_LUNS).map((entry) => [entry.lun, entry]));
     return [...byNumber.values()];
   } catch (error) {
-    if (error instanceof Refusal) return [{ lun: 0, address: encodeLun(0) }];
+    if (error instanceof Refusal) return null;
     throw error;
   }
 }

@@ -87,7 +87,7 @@ export interface BlockRun {
 export interface LunChange {
   lun: number;
   exportName: string;
-  change: 'appeared' | 'vanished' | 'grown' | 'shrunk' | 'replaced' | 'not-ready' | 'returned';
+  change: 'appeared' | 'vanished' | 'grown' | 'shrunk' | 'replaced' | 'not-ready';
   sizeBytes: number;
   /** Before; null where it was not there. */
   oldSizeBytes: number | null;

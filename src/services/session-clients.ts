@@ -26,6 +26,12 @@ export class SessionClients {
     return this.#servers[0]?.clientsOf((used, readOnly) => !readOnly && shareBlocks(used, exportName)) ?? 0;
   }
 
+  /** Connections of anybody to blocks of that export, also those that only read. */
+  connections(exportName: string): number {
+    const matches = (used: string) => shareBlocks(used, exportName);
+    return this.#servers.reduce((sum, server) => sum + server.clientsOf(matches), 0);
+  }
+
   /** Connections of our own helpers to blocks of that export. */
   helpers(exportName: string): number {
     return this.#servers[1]?.clientsOf((used) => shareBlocks(used, exportName)) ?? 0;

@@ -18,6 +18,8 @@ export interface ExportedLun {
   /** Why nobody writes here, in one line: the same disk is written to by another path now. Null where it is not. */
   readonly secondPath: string | null;
   note: string | null;
+  /** The size that was told last, bytes: what a later one is a change of. */
+  toldBytes: number;
 }
 
 export interface ExportedPartition {
@@ -55,7 +57,7 @@ export class SessionExports {
   }
 
   get luns(): readonly ExportedLun[] {
-    return [...this.#luns.values()];
+    return [...this.#luns.values()].sort((a, b) => a.lun.info.lun - b.lun.info.lun);
   }
 
   find(lun: number): ExportedLun | undefined {
@@ -67,7 +69,7 @@ export class SessionExports {
     const name = `lun${lun.info.lun}`;
     const { secondPath } = this.#options;
     const entry: ExportedLun = {
-      ...{ lun, name, partitions: [], attach: 'none', path: null, note: null },
+      ...{ lun, name, partitions: [], attach: 'none', path: null, note: null, toldBytes: lun.sizeBytes },
       get secondPath() {
         return secondPath(lun);
       },
@@ -75,6 +77,11 @@ export class SessionExports {
     this.#luns.set(lun.info.lun, entry);
     await this.rescan(entry);
     return entry;
+  }
+
+  /** Takes a LUN and its partitions out of the exports. */
+  remove(entry: ExportedLun): void {
+    if (this.#luns.get(entry.lun.info.lun) === entry) this.#luns.delete(entry.lun.info.lun);
   }
 
   /** Makes the partitions' exports those of the table as it is now. A table that cannot be read leaves none. */

@@ -9,6 +9,7 @@ import { LbaStatus } from '../scsi/lba-status.js';
 import { RESERVATION_TYPE_WORDS } from '../scsi/persistent-reserve.js';
 import type { ControlHandler } from '../transport/control.js';
 import { AppError, messageOf } from '../util/errors.js';
+import { ourselves } from './disk-claims.js';
 import {
   type BlockRun,
   type LunDetails,
@@ -65,7 +66,7 @@ async function describe(parts: LunCommandParts, entry: ExportedLun): Promise<Lun
   const { lun } = entry;
   const { disk, address } = lun.info;
   const details = await readUnitDetails(parts.session, address, COMMAND_MS);
-  const writable = !lun.readOnly && !entry.secondPath;
+  const writable = !lun.readOnly && entry.secondPath === null;
   const reservations = await reservationsOf(parts, entry).catch(notTold);
   const rate = details.characteristics?.rotationRate ?? 0;
   return {
@@ -103,13 +104,23 @@ async function reservationsOf({ session, self }: LunCommandParts, { lun }: Expor
 async function runCompareAndWrite(parts: LunCommandParts, entry: ExportedLun, params: Params): Promise<object> {
   const { lun, name } = entry;
   if (lun.readOnly) throw new AppError('ERR_ACCESS', `${name} is read-only; nothing was written`);
-  if (entry.secondPath) throw new AppError('ERR_ACCESS', `${name} is a second path to an attached disk`);
   const user = await usersOf(parts, entry);
   if (user !== null) {
     throw new AppError('ERR_BUSY', `${name} is in use: ${user}; nothing was written`, {
       hint: 'unmount it, or end the program that uses it: there is no override',
     });
   }
+  if (entry.attach !== 'none') return swap(parts, entry, params);
+  // As a disk command: nobody else may write here meanwhile, by whatever path.
+  const { hold } = await parts.attachments.admitCommand(entry, name, ourselves());
+  try {
+    return await swap(parts, entry, params);
+  } finally {
+    parts.attachments.releaseCommand(entry, hold);
+  }
+}
+
+async function swap(parts: LunCommandParts, { lun }: ExportedLun, params: Params): Promise<object> {
   const lba = naturalNumber(params, 'lba');
   const { blockSize } = lun;
   const job = { lba, compare: base64(params, 'compare'), write: base64(params, 'write'), blockSize };
@@ -123,7 +134,6 @@ async function runCompareAndWrite(parts: LunCommandParts, entry: ExportedLun, pa
 async function usersOf({ attachments, clients }: LunCommandParts, entry: ExportedLun): Promise<string | null> {
   const use = await attachments.inUse(entry);
   if (use !== null) return use;
-  if (entry.attach === 'none' && clients.isHeld(entry.name)) return 'a disk command works on it';
   const count = clients.writers(entry.name);
   return count === 0 ? null : `NBD clients have ${count} ${count === 1 ? 'connection' : 'connections'} to it`;
 }

@@ -72,7 +72,7 @@ export async function startSession(config: WorkerConfig, environment: WorkerEnvi
       return made;
     },
   });
-  const parts: SessionWorkerParts = { config, log, folder, open, exports, servers, clients, attachments };
+  const parts: SessionWorkerParts = { config, log, folder, open, exports, servers, clients, attachments, plan };
   const worker = new SessionWorker(parts);
   const undo = new AbortController();
   const usable = makeUsable(worker, parts, plan, { log, onProgress, signal: AbortSignal.any([signal, undo.signal]) });

@@ -6,6 +6,7 @@ import { DEFAULT_PARAMS } from '../iscsi/params.js';
 import { type ControlHandler, type ControlServer, serveControl } from '../transport/control.js';
 import { delay } from '../transport/timers.js';
 import { AppError, messageOf } from '../util/errors.js';
+import type { AttachPlan } from './attach.js';
 import type { ExportServer } from './export-server.js';
 import type { SessionAttachments } from './session-attachments.js';
 import type { SessionClients } from './session-clients.js';
@@ -16,6 +17,7 @@ import { removeFolder, type SessionFolder } from './session-folder.js';
 import type { DeviceInfo, LoginRequest, SessionInfo } from './session-info.js';
 import type { SessionLog } from './session-log.js';
 import { lunCommands } from './session-lun-commands.js';
+import { SessionRescan } from './session-rescan.js';
 
 /** Largest range of one verify-block request, bytes. */
 const LARGEST_PROOF = 2 ** 20;
@@ -41,11 +43,14 @@ export interface SessionWorkerParts {
   readonly servers: ExportServer[];
   readonly clients: SessionClients;
   readonly attachments: SessionAttachments;
+  /** How LUNs that appear become devices. */
+  readonly plan: AttachPlan;
 }
 
 /** A session that is in use. Made by `startSession` in session-start.ts. */
 export class SessionWorker {
   readonly #parts: SessionWorkerParts;
+  readonly #scan: SessionRescan;
   readonly #loggedInAt = new Date().toISOString();
   #control: ControlServer | null = null;
   #ending: Promise<string[]> | null = null;
@@ -58,6 +63,14 @@ export class SessionWorker {
 
   constructor(parts: SessionWorkerParts) {
     this.#parts = parts;
+    const { open, exports, attachments, clients, log, config, plan, folder } = parts;
+    this.#scan = new SessionRescan({
+      ...{ session: open.session, exports, attachments, clients, log },
+      readOnly: config.request.readOnly,
+      attach: plan,
+      socket: folder.nbdSocket,
+      exclusive: (work) => this.#exclusive(work),
+    });
   }
 
   /** Answers on the control socket from now on. */
@@ -73,6 +86,7 @@ export class SessionWorker {
       attach: (params) =>
         this.#onLun(params, (entry) => this.#parts.attachments.attach(entry, attachMode(params.mode))),
       detach: (params) => this.#onLun(params, (entry) => this.#parts.attachments.detach(entry)),
+      rescan: () => this.#scan.run(),
       ...this.#lunCommands(),
     });
   }
@@ -144,12 +158,14 @@ export class SessionWorker {
 
   async #end(force: boolean): Promise<string[]> {
     if (this.#ending === null && !force) await this.#exclusive(() => this.#parts.attachments.refuseIfUsed());
+    this.#scan.stop();
     this.#ending ??= endSession(this.#parts);
     return this.#ending;
   }
 
   /** Takes apart a session that did not become usable. Its folder stays with whoever made it. */
   async abandon(): Promise<void> {
+    this.#scan.stop();
     this.#ending ??= endSession(this.#parts);
     await this.#ending;
     await this.#control?.close();

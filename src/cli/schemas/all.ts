@@ -15,6 +15,7 @@ import {
   lunReservations,
   lunReserve,
   lunShow,
+  sessionRescan,
 } from './lun.js';
 import { nodeList, nodeLogin, nodeLogout, nodeShow } from './node.js';
 import { schema } from './schema.js';
@@ -49,5 +50,6 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   schema,
   serve,
   'serve event': serveEvent,
+  'session rescan': sessionRescan,
   'session show': sessionShow,
 };

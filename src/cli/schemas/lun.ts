@@ -180,8 +180,8 @@ const lunChange = v.strictObject({
   lun,
   exportName: text('Name of the NBD export.'),
   change: choice(
-    ['appeared', 'vanished', 'grown', 'shrunk', 'replaced', 'not-ready', 'returned'],
-    'Replaced: another unit is at that number now. Not-ready: it does not answer. Returned: it answers again.',
+    ['appeared', 'vanished', 'grown', 'shrunk', 'replaced', 'not-ready'],
+    'Replaced: another unit is at that number now. Not-ready: it cannot be used at present.',
   ),
   sizeBytes: bytes('Its size, the last known one if it has vanished.'),
   oldSizeBytes: v.pipe(v.nullable(bytes('Its size before; null when it was not there.'))),
