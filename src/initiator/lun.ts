@@ -132,6 +132,7 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
   /** Resolves when the requests in flight have ended. */
   close(): Promise<void> {
     this.#closed = true;
+    this.#guard.stop();
     if (this.#inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
@@ -148,6 +149,10 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     if (verdict.status !== BlockStatus.Ok) this.#stumble(task, request, verdict);
     else if (this.#isAmiss(task, request)) this.#end(task, request, BlockStatus.Eio);
     else this.#advance(task, request);
+  }
+  /** The unit may be another one, or of another size: it is asked, and what has not been sent yet waits for the answer. */
+  recheck(): void {
+    this.#guard.doubt();
   }
   onReconnected({ refused }: RestartEvidence): void {
     if (refused) this.#restarted('its address refused connections for a while');

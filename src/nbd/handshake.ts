@@ -128,11 +128,14 @@ export class Handshake {
     this.#noZeroes = (flags & HandshakeFlag.NoZeroes) !== 0;
   }
 
+  /** A client that lists asks about each export in turn. */
+  #checkOptions(): void {
+    const most = this.#limits.options + this.#limits.optionsOfExport * this.#exports.list().length;
+    if (this.#options > most) throw new ProtocolError(CLAUSE, `more than ${most} options in one handshake`);
+  }
   #onOptionHeader(header: OptionHeader): void {
     const { option, length } = header;
-    if (++this.#options > this.#limits.options) {
-      throw new ProtocolError(CLAUSE, `more than ${this.#limits.options} options in one handshake`);
-    }
+    if (++this.#options > this.#limits.options) this.#checkOptions();
     // A client that did not say fixed newstyle cannot read a reply, so nothing but EXPORT_NAME has a meaning.
     if (!this.#fixed && option !== Option.ExportName) {
       throw new ProtocolError(

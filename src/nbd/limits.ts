@@ -1,8 +1,9 @@
 // What one NBD client may ask of us. Everything that a client can make grow has its bound here.
 
 export interface NbdLimits {
-  /** Options that a client may send before it picks an export. */
+  /** Options that a client may send before it picks an export: so many, and some more for each export there is. */
   readonly options: number;
+  readonly optionsOfExport: number;
   /** Longest option that is answered, in bytes: an export name of 4096 bytes and its info requests fit. */
   readonly optionLength: number;
   /** Longest option that is read to its end and refused with NBD_REP_ERR_TOO_BIG; a longer one ends the connection. */
@@ -25,6 +26,7 @@ export interface NbdLimits {
 
 export const DEFAULT_LIMITS: NbdLimits = {
   options: 32,
+  optionsOfExport: 4,
   optionLength: 8192,
   optionDrain: 65_536,
   nameLength: 4096,

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 
 const REQUEST = 0x2560_9513;
 const REPLY = 0x6744_6698;
-const Command = { read: 0, write: 1, disconnect: 2, flush: 3 } as const;
+const Command = { read: 0, write: 1, disconnect: 2, flush: 3, trim: 4, cache: 5, writeZeroes: 6 } as const;
 const FUA = 1;
 
 /** A request that the server answered with an error. `errno` is NBD's: 5 EIO, 28 ENOSPC, 108 ESHUTDOWN; 0: the connection ended. */
@@ -76,6 +76,12 @@ export class NbdClient {
   }
   async flush(): Promise<void> {
     await this.#request(Command.flush, 0, 0, null, 0);
+  }
+  async trim(offset: number, length: number): Promise<void> {
+    await this.#request(Command.trim, offset, length, null, 0);
+  }
+  async writeZeroes(offset: number, length: number): Promise<void> {
+    await this.#request(Command.writeZeroes, offset, length, null, 0);
   }
   close(): void {
     if (this.#open) this.socket.end(header(Command.disconnect, 0, 0n, 0, 0));
