@@ -9,7 +9,17 @@ import type { SessionLog } from './session-log.js';
 /** A session in full feature phase, with what keeps it connected. */
 export type OpenSession = Pick<
   SessionDriver,
-  'session' | 'pool' | 'portal' | 'tpgt' | 'authMethod' | 'localAddress' | 'lostSince' | 'lastError' | 'over' | 'close'
+  | 'session'
+  | 'pool'
+  | 'portal'
+  | 'tpgt'
+  | 'authMethod'
+  | 'localAddress'
+  | 'lostSince'
+  | 'lastError'
+  | 'onUnitAttention'
+  | 'over'
+  | 'close'
 >;
 
 export interface ConnectRequest {

@@ -1,5 +1,5 @@
 // What other commands ask of a running session's worker, over its control socket.
-import { callControl } from '../transport/control.js';
+import { callControl, ServerGone } from '../transport/control.js';
 import { AppError } from '../util/errors.js';
 import { ourselves } from './disk-claims.js';
 import type { Paths } from './paths.js';
@@ -132,7 +132,8 @@ export async function callSession(
   try {
     return await callControl(sessionFolder(runDir, sid).controlSocket, op, params, { timeoutMs, signal });
   } catch (error) {
-    const gone = error instanceof AppError && error.code === 'ERR_NOT_CONNECTED';
-    throw gone ? new AppError('ERR_SESSION_NOT_FOUND', `session ${sid} has ended`, { cause: error }) : error;
+    throw error instanceof ServerGone
+      ? new AppError('ERR_SESSION_NOT_FOUND', `session ${sid} has ended`, { cause: error })
+      : error;
   }
 }

@@ -1,6 +1,7 @@
 // Drives one session for its whole life: its connection, and after a loss the next one. RFC 7143 §6.3.5, §7.
 import type { InitiatorEnvironment } from '../initiator/options.js';
 import { InitiatorSession, type SessionOutput } from '../initiator/session.js';
+import type { Sense } from '../scsi/sense.js';
 import { senseToText } from '../scsi/sense-text.js';
 import { now } from '../transport/clock.js';
 import { connectTcp } from '../transport/connect.js';
@@ -51,6 +52,8 @@ export class SessionDriver {
   lostSince: string | null = null;
   /** Why the connection was lost last, or the last try to replace it failed. */
   lastError: AppError | null = null;
+  /** Told of the unit attentions of all LUNs. */
+  onUnitAttention: ((sense: Sense) => void) | null = null;
   readonly #log: SessionLog;
   readonly #login: LoginRequest;
   readonly #alarm: Alarm;
@@ -184,6 +187,7 @@ export class SessionDriver {
         return;
       case 'unit-attention':
         this.#log.info(`LUN ${output.lun.toString('hex')}: ${senseToText(output.sense)}`);
+        this.onUnitAttention?.(output.sense);
         return;
       case 'log':
         this.#log[output.level](output.message);

@@ -75,6 +75,7 @@ export class SessionWorker {
 
   /** Answers on the control socket from now on. */
   async serve(): Promise<void> {
+    this.#parts.open.onUnitAttention = (sense) => this.#scan.noteAttention(sense);
     this.#control = await serveControl(this.#parts.folder.controlSocket, {
       info: () => this.info(),
       logout: () => this.#logoutByRequest(),

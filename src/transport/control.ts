@@ -64,6 +64,13 @@ export async function serveControl(
   return { path, close };
 }
 
+/** Nobody is behind the socket, or has gone before the answer: not what a server answered. */
+export class ServerGone extends AppError {
+  constructor(message: string, cause?: unknown) {
+    super('ERR_NOT_CONNECTED', message, { cause });
+  }
+}
+
 /**
  * Asks `op` of the server behind `path` and returns its answer. Throws what the server refused with, ERR_NOT_CONNECTED
  * if nobody listens, ERR_TIMEOUT, ERR_INTERRUPTED, or ProtocolError for an answer that is none.
@@ -72,7 +79,7 @@ export async function callControl(path: string, op: string, params: object, opti
   checkSocketPath(path);
   await checkPrivateFolder(path).catch((error: unknown) => {
     if (!(error instanceof AppError) || error.code !== 'ERR_NOT_FOUND') throw error;
-    throw new AppError('ERR_NOT_CONNECTED', `nobody answers on ${path}: ${error.message}`, { cause: error });
+    throw new ServerGone(`nobody answers on ${path}: ${error.message}`, error);
   });
   const request = `${JSON.stringify({ op, params })}\n`;
   if (Buffer.byteLength(request) > LONGEST_REQUEST) throw new AppError('ERR_USAGE', `request ${op} is too long`);
@@ -92,7 +99,7 @@ async function exchange(socket: Socket, path: string, request: string): Promise<
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', (cause) => {
-      reject(new AppError('ERR_NOT_CONNECTED', `nobody answers on ${path}: ${messageOf(cause)}`, { cause }));
+      reject(new ServerGone(`nobody answers on ${path}: ${messageOf(cause)}`, cause));
     });
   });
   socket.write(request);
@@ -100,9 +107,9 @@ async function exchange(socket: Socket, path: string, request: string): Promise<
     for await (const line of linesOf(socket, LONGEST_ANSWER)) return readAnswer(line, path);
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
-    throw new AppError('ERR_NOT_CONNECTED', `${path} broke off: ${messageOf(cause)}`, { cause });
+    throw new ServerGone(`${path} broke off: ${messageOf(cause)}`, cause);
   }
-  throw new AppError('ERR_NOT_CONNECTED', `${path} closed without an answer`);
+  throw new ServerGone(`${path} closed without an answer`);
 }
 
 function readAnswer(line: string, path: string): unknown {
