@@ -209,7 +209,8 @@ describe('NBD handshake', () => {
     const driver = started();
     const listed = ask(driver, option(Option.List)).filter(({ type }) => type === OptionReply.Server);
     assert.ok(listed.length > 0);
-    for (let i = 1; i < 32 + 4 * listed.length; i++) assert.equal(ask(driver, option(Option.List)).at(-1)?.type, OptionReply.Ack);
+    for (let i = 1; i < 32 + 4 * listed.length; i++)
+      assert.equal(ask(driver, option(Option.List)).at(-1)?.type, OptionReply.Ack);
     driver.feed(option(Option.List));
     assertBroken(driver);
   });
