@@ -54,6 +54,7 @@ export function timersFrom({ values }: NodeRecord): SessionTimers {
   };
   const replacement = 'node.session.timeo.replacement_timeout';
   const conn = 'node.conn[0].timeo.';
+  const error = 'node.session.err_timeo.';
   return {
     noopIntervalMs: ms(`${conn}noop_out_interval`, DEFAULT_TIMERS.noopIntervalMs),
     noopTimeoutMs: ms(`${conn}noop_out_timeout`, DEFAULT_TIMERS.noopTimeoutMs),
@@ -63,7 +64,9 @@ export function timersFrom({ values }: NodeRecord): SessionTimers {
       : ms(replacement, DEFAULT_TIMERS.replacementTimeoutMs),
     loginTimeoutMs: ms(`${conn}login_timeout`, DEFAULT_TIMERS.loginTimeoutMs, 1),
     logoutTimeoutMs: ms(`${conn}logout_timeout`, DEFAULT_TIMERS.logoutTimeoutMs, 1),
-    abortTimeoutMs: ms('node.session.err_timeo.abort_timeout', DEFAULT_TIMERS.abortTimeoutMs, 1),
+    abortTimeoutMs: ms(`${error}abort_timeout`, DEFAULT_TIMERS.abortTimeoutMs, 1),
+    luResetTimeoutMs: ms(`${error}lu_reset_timeout`, DEFAULT_TIMERS.luResetTimeoutMs, 1),
+    tgtResetTimeoutMs: ms(`${error}tgt_reset_timeout`, DEFAULT_TIMERS.tgtResetTimeoutMs, 1),
   };
 }
 

@@ -37,8 +37,10 @@ export interface SessionTimers {
   loginTimeoutMs: number;
   /** Bound of the Logout exchange. */
   logoutTimeoutMs: number;
-  /** How long the target may take to answer ABORT TASK. */
+  /** How long the target may take to answer ABORT TASK, LOGICAL UNIT RESET, TARGET WARM RESET. */
   abortTimeoutMs: number;
+  luResetTimeoutMs: number;
+  tgtResetTimeoutMs: number;
 }
 
 /** Commands in flight at most, in a session and to each of its LUNs; absent: as many as the target takes. */
@@ -53,6 +55,8 @@ export const DEFAULT_TIMERS: Readonly<SessionTimers> = {
   loginTimeoutMs: 15_000,
   logoutTimeoutMs: 15_000,
   abortTimeoutMs: 15_000,
+  luResetTimeoutMs: 30_000,
+  tgtResetTimeoutMs: 30_000,
 };
 
 /** A partition of a LUN, as its own export. */

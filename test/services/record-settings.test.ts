@@ -16,6 +16,7 @@ import { discoveryCredentials } from '../../src/services/records-auth.js';
 import { sourceOf } from '../../src/services/records-iface.js';
 import { discoverySettings, sessionCount, timersFrom } from '../../src/services/records-login.js';
 import { type LoginWishes, loginRequest } from '../../src/services/records-plan.js';
+import { environmentOf } from '../../src/services/session-environment.js';
 import type { SessionInfo } from '../../src/services/session-info.js';
 import { INITIATOR } from '../helpers/session.js';
 import { OWN_TARGET, type OwnTarget, startOwn } from '../interop/own-target.js';
@@ -67,6 +68,8 @@ const TIMERS = {
   'node.conn[0].timeo.logout_timeout': 'logoutTimeoutMs',
   'node.session.timeo.replacement_timeout': 'replacementTimeoutMs',
   'node.session.err_timeo.abort_timeout': 'abortTimeoutMs',
+  'node.session.err_timeo.lu_reset_timeout': 'luResetTimeoutMs',
+  'node.session.err_timeo.tgt_reset_timeout': 'tgtResetTimeoutMs',
 } as const;
 
 const LIMITS: Settings = { 'node.session.cmds_max': '5', 'node.session.queue_depth': '3' };
@@ -149,7 +152,9 @@ describe('record settings', () => {
   for (const [key, name] of Object.entries(TIMERS)) {
     it(`${key} is a timer`, () => {
       assert.equal(timersFrom(record({ [key]: '11' }))[name], 11_000);
-      assert.equal(loginRequest(record({ [key]: '11' }), NO_CONFIG, WISHES).timers[name], 11_000);
+      const request = loginRequest(record({ [key]: '11' }), NO_CONFIG, WISHES);
+      assert.equal(request.timers[name], 11_000);
+      assert.equal(environmentOf(request).timers[name], 11_000);
     });
   }
 
