@@ -51,6 +51,8 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
   readonly #idle: (() => void)[] = [];
   /** The most that the unit has ever had: its users may know of so many bytes. */
   #mostBytes: number;
+  /** Since when the unit has been too busy for every command that it has ended. */
+  #busySince: number | null = null;
   #inFlight = 0;
   #closed = false;
   #starting = false;
@@ -194,6 +196,7 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
 
   /** A command of a request has succeeded: the next one, the cache, or the end. */
   #advance(task: Task, request: BlockRequest): void {
+    this.#busySince = null;
     if (task.phase === Phase.Stabilize || request.op === BlockOp.Flush) {
       this.#end(task, request, BlockStatus.Ok);
       return;
@@ -226,12 +229,21 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
       this.#session.noteUnitAttention(this.info.address, verdict.sense);
     }
     if (verdict.kind === 'no-such-lun' || verdict.kind === 'out-of-range') this.#guard.doubt();
-    const trouble = task.context instanceof Trouble ? task.context : new Trouble();
-    task.context = trouble;
-    const delayMs = trouble.nextTry(verdict.retry, this.#session.environment.now(), this.#patienceMs, task.itt);
+    const delayMs = this.#nextTry(task, verdict);
     if (delayMs === null) this.#failed(task, request, verdict);
     else if (delayMs === 0) this.#session.start(task);
     else this.#session.startLater(task, delayMs);
+  }
+  #nextTry(task: Task, { retry }: Verdict): number | null {
+    const now = this.#session.environment.now();
+    if (retry === 'later') {
+      this.#busySince ??= now;
+      // The others have waited for the same unit long enough: those that the queue depth held back do not begin anew.
+      if (now - this.#busySince >= this.#patienceMs) return null;
+    }
+    const trouble = task.context instanceof Trouble ? task.context : new Trouble();
+    task.context = trouble;
+    return trouble.nextTry(retry, now, this.#patienceMs, task.itt);
   }
   #failed(task: Task, request: BlockRequest, verdict: Verdict): void {
     const unknown = verdict.kind === 'unsupported';

@@ -16,7 +16,7 @@ const MOST_REFUSED = 2;
 const AT_ONCE = 3;
 const FIRST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 100;
-const LONGEST_BUSY_MS = 1000;
+const LONGEST_BUSY_MS = 800;
 
 /** What one command has met since it last succeeded. Made when it first fails. */
 export class Trouble {

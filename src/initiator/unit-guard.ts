@@ -87,7 +87,8 @@ export class UnitGuard {
         });
         if (round !== this.#round) return;
         // What came before the unit was ready is what is being looked into; a later unit attention is news.
-        if (this.#doubts === doubts) pauseMs = this.#act(finding, now() - since, now() < graceUntil);
+        const isAnswer = finding.kind !== 'not-ready' && finding.kind !== 'mad';
+        if (!isAnswer || this.#doubts === doubts) pauseMs = this.#act(finding, now() - since, now() < graceUntil);
         else pauseMs = ++again < MOST_AGAIN ? 0 : this.#act(RESTLESS, 0, false);
       }
     } catch (error) {

@@ -279,10 +279,14 @@ export class FakeTarget implements StreamConsumer, PduReceiver {
   #diskOf(lun: Buffer): Buffer {
     return this.options.diskOf?.(lun) ?? this.disk;
   }
-  /** Ends a command at once; the data that is still on its way for it is dropped. */
-  refuse(itt: number, status: number, sense?: Buffer): void {
+  /** Throws a command away without a word; the data that is still on its way for it is dropped. */
+  forget(itt: number): void {
     this.#refused.add(itt);
     this.#writes.delete(itt);
+  }
+  /** Ends a command at once; the data that is still on its way for it is dropped. */
+  refuse(itt: number, status: number, sense?: Buffer): void {
+    this.forget(itt);
     this.response(itt, status, sense === undefined ? {} : { sense });
   }
   /** Data-In PDUs of MaxRecvDataSegmentLength in sequences of MaxBurstLength, then the status. */

@@ -1,0 +1,117 @@
+// What clients hear of a disk that has lost writes or has shrunk under them (NBD proto.md "Error values").
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type BlockDevice, BlockOp, type BlockRequest, BlockStatus } from '../../src/block/block-device.js';
+import { FaultDevice } from '../../src/block/fault-device.js';
+import { ForwardingDevice } from '../../src/block/forwarding-device.js';
+import { MemoryDevice } from '../../src/block/memory-device.js';
+import { SliceDevice } from '../../src/block/slice-device.js';
+import type { NbdExport } from '../../src/nbd/exports.js';
+import { Command } from '../../src/nbd/wire/constants.js';
+import { NbdDriver } from '../helpers/nbd-driver.js';
+import { type Answer, readAnswers, request } from '../helpers/nbd-wire.js';
+
+const MIB = 2 ** 20;
+
+function exportOf(device: BlockDevice): NbdExport {
+  return { name: 'lun0', description: '', device, readOnly: false };
+}
+function memory(sizeBytes = 8 * MIB): MemoryDevice {
+  return new MemoryDevice({ sizeBytes });
+}
+function opened(device: BlockDevice): NbdDriver {
+  return new NbdDriver([exportOf(device)]).open('lun0');
+}
+/** The one answer to `bytes`. */
+function answer(driver: NbdDriver, bytes: Buffer, readLength = 0): Answer {
+  driver.feed(bytes);
+  const answers = readAnswers(driver.take(), new Map([[1n, readLength]]));
+  assert.equal(answers.length, 1);
+  return answers[0] as Answer;
+}
+
+/** A disk whose losses and whose size the test decides. */
+class ForgetfulDevice extends ForwardingDevice {
+  losses = 0;
+  size: number;
+  constructor(device: BlockDevice) {
+    super(device);
+    this.size = device.sizeBytes;
+  }
+  override get writeLosses(): number {
+    return this.losses;
+  }
+  override set writeLosses(count: number) {
+    this.losses = count;
+  }
+  override get sizeBytes(): number {
+    return this.size;
+  }
+  override submit(r: BlockRequest): void {
+    this.device.submit(r);
+  }
+}
+
+describe('NBD and a disk that changes', () => {
+  it('tells each client of lost writes with its next FLUSH, once, and those too that come by a partition', () => {
+    const device = new ForgetfulDevice(memory());
+    const exports = [
+      exportOf(device),
+      { ...exportOf(new SliceDevice(device, { start: 4096, length: 65_536 })), name: 'p1' },
+    ];
+    const flush = (driver: NbdDriver) => answer(driver, request({ type: Command.Flush })).error;
+    const [one, two, part] = ['lun0', 'lun0', 'p1'].map((name) => new NbdDriver(exports).open(name)) as [
+      NbdDriver,
+      NbdDriver,
+      NbdDriver,
+    ];
+    assert.deepEqual([flush(one), flush(two), flush(part)], [0, 0, 0]);
+    device.writeLosses++;
+    const late = new NbdDriver(exports).open('lun0');
+    assert.equal(answer(one, request({ type: Command.Write, payload: Buffer.alloc(512) })).error, 0);
+    assert.equal(answer(one, request({ type: Command.Read, length: 512 }), 512).error, 0);
+    assert.deepEqual([flush(one), flush(one)], [BlockStatus.Eio, 0]);
+    assert.equal(flush(late), 0, 'it came after the loss');
+    device.writeLosses++;
+    assert.deepEqual([flush(two), flush(two)], [BlockStatus.Eio, 0], 'two losses, one message');
+    assert.deepEqual([flush(part), flush(one), flush(late)], [BlockStatus.Eio, BlockStatus.Eio, BlockStatus.Eio]);
+    assert.deepEqual([flush(part), flush(one), flush(late)], [0, 0, 0]);
+  });
+
+  it('tells of a loss that comes while a FLUSH is under way with that FLUSH; one that fails has told', () => {
+    const device = new ForgetfulDevice(memory());
+    const faults = new FaultDevice(device, (r) => (r.op === BlockOp.Flush ? { hold: 'after' } : null));
+    const driver = opened(faults);
+    driver.feed(request({ type: Command.Flush }));
+    device.writeLosses++;
+    faults.release();
+    assert.equal(readAnswers(driver.take())[0]?.error, BlockStatus.Eio);
+    device.writeLosses++;
+    faults.plan = () => ({ status: BlockStatus.Eio });
+    assert.equal(answer(driver, request({ type: Command.Flush })).error, BlockStatus.Eio);
+    faults.plan = () => null;
+    assert.equal(answer(driver, request({ type: Command.Flush })).error, 0);
+  });
+
+  it('answers EIO for what a disk that has shrunk does not hold any more, and no other error', () => {
+    const device = new ForgetfulDevice(memory(MIB));
+    const driver = opened(device);
+    device.size = MIB / 2;
+    const beyond = { offset: MIB / 2, length: 512 };
+    const over = { offset: MIB / 2 - 512, length: 1024 };
+    for (const range of [beyond, over]) {
+      assert.equal(answer(driver, request({ type: Command.Read, ...range }), range.length).error, BlockStatus.Eio);
+      const payload = Buffer.alloc(range.length);
+      assert.equal(
+        answer(driver, request({ type: Command.Write, offset: range.offset, payload })).error,
+        BlockStatus.Eio,
+      );
+      assert.equal(answer(driver, request({ type: Command.WriteZeroes, ...range })).error, BlockStatus.Eio);
+    }
+    assert.equal(answer(driver, request({ type: Command.Read, length: 512 }), 512).error, 0);
+    assert.equal(
+      answer(driver, request({ type: Command.Read, offset: MIB, length: 512 }), 512).error,
+      BlockStatus.Einval,
+    );
+  });
+});
