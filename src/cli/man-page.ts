@@ -31,6 +31,7 @@ export const PAGES: readonly PageSpec[] = [
   { name: 'lunctl-lun', about: 'logical units of iSCSI sessions: limits, reservations, changes', scope: 'lun' },
   { name: 'lunctl-disk', about: 'label, partition, format and mount an attached LUN', scope: 'disk' },
   { name: 'lunctl-serve', about: 'offer files as an iSCSI target', scope: 'serve' },
+  { name: 'lunctl-config', about: 'how a machine uses lunctl', scope: 'config' },
   { name: 'lunctl-schema', about: 'JSON Schema of what lunctl prints under --json', scope: 'schema' },
   { name: 'lunctl-demo', about: 'the whole way from a target to a mounted disk, on this machine', scope: 'demo' },
 ];

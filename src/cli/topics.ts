@@ -5,6 +5,7 @@ export const TOPICS: Readonly<Record<string, string>> = {
   node: 'Records of known targets; log in and out',
   session: 'Sessions that are up, and their devices',
   lun: 'LUNs of the sessions: limits, reservations, changes',
+  config: 'How this machine uses lunctl: unit files',
   disk: 'Label, partition, format and mount an attached LUN',
 };
 

@@ -26,6 +26,9 @@ export interface LoginOptions {
   readonly paths: Pick<Paths, 'dbDir' | 'runDir'>;
   /** Where the kernel's own initiator shows its sessions; tests give their own. */
   readonly kernelSessions?: string;
+  /** See RunWorkerOptions; tests give their own. */
+  readonly systemd?: boolean | undefined;
+  readonly undoMs?: number | undefined;
   /** Ends the login and leaves nothing; ERR_INTERRUPTED. */
   readonly signal?: AbortSignal | undefined;
   /** One line about what is being done now. */
@@ -49,9 +52,9 @@ export interface ForegroundSession {
  */
 export async function login(request: LoginRequest, options: LoginOptions): Promise<SessionInfo> {
   if (request.foreground) return (await loginForeground(request, options)).info;
-  const { signal, onProgress = () => {} } = options;
+  const { signal, systemd, undoMs, onProgress = () => {} } = options;
   const { config, folder } = await prepare(request, options);
-  return runWorker(config, folder, { signal, onProgress });
+  return runWorker(config, folder, { signal, systemd, undoMs, onProgress });
 }
 
 /** The same inside this process: the session lasts until it is logged out or the process ends. */

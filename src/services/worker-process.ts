@@ -17,7 +17,6 @@ import { RELEASE, type WorkerAnswer } from './worker-protocol.js';
 
 /** For finding the disks and making their devices, once logged in. */
 const USABLE_MS = 120_000;
-/** For a worker that was told to give up to undo what it has done. */
 const UNDO_MS = 20_000;
 const LOG_TAIL = 4096;
 /** What a worker gets of the environment: never all of it. */
@@ -37,6 +36,10 @@ const KEPT_VARIABLES = [
 
 export interface RunWorkerOptions {
   readonly signal: AbortSignal | undefined;
+  /** Whether the worker becomes a systemd unit of its own. Default: as root, where systemd runs. */
+  readonly systemd?: boolean | undefined;
+  /** For a worker that was told to give up to undo what it has done, milliseconds. Default 20 s. */
+  readonly undoMs?: number | undefined;
   onProgress(line: string): void;
 }
 
@@ -47,9 +50,9 @@ export interface RunWorkerOptions {
 export async function runWorker(
   config: WorkerConfig,
   folder: SessionFolder,
-  { signal, onProgress }: RunWorkerOptions,
+  { signal, onProgress, systemd = isSystemdRoot(), undoMs = UNDO_MS }: RunWorkerOptions,
 ): Promise<SessionInfo> {
-  const child = start(config, folder);
+  const child = start(config, folder, systemd);
   try {
     const info = await bounded(answerOf(child, folder, onProgress), {
       timeoutMs: config.request.timeoutMs + USABLE_MS,
@@ -60,10 +63,34 @@ export async function runWorker(
     letGo(child);
     return info;
   } catch (error) {
-    await giveUp(child, folder);
+    await giveUp(child, folder, undoMs);
     throw error;
   }
 }
+
+/**
+ * What systemd is told of a worker's unit. It ends with a logout, and at shutdown after the file systems on its disks are
+ * unmounted (they come after remote-fs-pre.target) and before the network goes; lunctl-login.service logs out before it
+ * is stopped. What it may do is bounded, but it keeps the mounts and devices of the host: it makes some.
+ */
+const UNIT_PROPERTIES = [
+  'DefaultDependencies=no',
+  'Conflicts=shutdown.target',
+  'Before=shutdown.target remote-fs-pre.target lunctl-login.service',
+  'After=network.target network-online.target',
+  'KillMode=mixed',
+  'TimeoutStopSec=20',
+  // The disk of a file system that is to be written back must not fall to the lack of memory that this is to end.
+  'OOMScoreAdjust=-1000',
+  'UMask=0077',
+  'NoNewPrivileges=yes',
+  'LockPersonality=yes',
+  'RestrictRealtime=yes',
+  'RestrictSUIDSGID=yes',
+  'SystemCallArchitectures=native',
+  'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK',
+  'CapabilityBoundingSet=CAP_SYS_ADMIN CAP_SYS_MODULE CAP_MKNOD CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE CAP_KILL',
+];
 
 /**
  * The command that starts a worker. Under systemd as root the worker gets a unit of its own: it must neither end with
@@ -82,9 +109,7 @@ export function workerCommand(
     '--pipe',
     `--unit=lunctl-session-${sid}`,
     `--description=lunctl session ${sid}`,
-    '--property=KillMode=mixed',
-    '--property=TimeoutStopSec=20',
-    '--property=Before=remote-fs-pre.target',
+    ...UNIT_PROPERTIES.map((property) => `--property=${property}`),
     ...Object.entries(environment).map(([name, value]) => `--setenv=${name}=${value}`),
     '--',
     process.execPath,
@@ -92,9 +117,12 @@ export function workerCommand(
   ];
 }
 
-function start(config: WorkerConfig, folder: SessionFolder): ChildProcess {
+function isSystemdRoot(): boolean {
+  return isRoot() && existsSync('/run/systemd/system');
+}
+
+function start(config: WorkerConfig, folder: SessionFolder, systemd: boolean): ChildProcess {
   const environment = keptEnvironment();
-  const systemd = isRoot() && existsSync('/run/systemd/system');
   const [program, ...args] = workerCommand(config.sid, workerEntry(), { systemd, environment });
   // A crash of Node itself speaks on standard error; its own log is closed to it then.
   const log = openSync(folder.log, 'a', 0o600);
@@ -156,11 +184,11 @@ function letGo(child: ChildProcess): void {
 }
 
 /** An end of its input makes the worker undo everything; one that cannot any more is killed and cleaned up after. */
-async function giveUp(child: ChildProcess, folder: SessionFolder): Promise<void> {
+async function giveUp(child: ChildProcess, folder: SessionFolder, undoMs: number): Promise<void> {
   child.stdin?.end();
   if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
     const onTimeout = () => new AppError('ERR_TIMEOUT', 'the worker does not end');
-    await bounded(once(child, 'exit'), { timeoutMs: UNDO_MS, onTimeout }).catch(async () => kill(child, folder));
+    await bounded(once(child, 'exit'), { timeoutMs: undoMs, onTimeout }).catch(async () => kill(child, folder));
   }
   child.stdout?.destroy();
   if (!existsSync(folder.path)) return;

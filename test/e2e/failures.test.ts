@@ -110,6 +110,21 @@ describe('failures end in one line and leave nothing behind', () => {
     assert.deepEqual(readdirSync(join(box.folder, 'db/nodes')), records);
     unchanged();
   });
+  it('a connection that is reset, at once or in the middle of the login: 8', async () => {
+    for (const afterBytes of [0, 1]) {
+      const server = createServer((socket) => {
+        socket.on('error', () => {});
+        if (afterBytes === 0) socket.resetAndDestroy();
+        else socket.once('data', () => socket.resetAndDestroy());
+      }).listen(0, '127.0.0.1');
+      await new Promise((resolve) => server.once('listening', resolve));
+      const { port } = server.address() as { port: number };
+      const run = await box.run('node', 'login', '-T', TARGET, '-p', `127.0.0.1:${port}`, '--attach', 'none');
+      refused(run, 8, /the target closed the connection/);
+      await new Promise((resolve) => server.close(resolve));
+    }
+    unchanged();
+  });
   it('a name that does not resolve: 4', async () => {
     refused(await box.run('discovery', 'sendtargets', '-p', 'no-such-host.invalid'), 4, /no-such-host\.invalid/);
     unchanged();

@@ -56,6 +56,19 @@ describe('the database lock', () => {
       );
     });
   });
+  it('is taken by the flock of the system, whatever stands first in PATH', async () => {
+    const planted = join(root, 'bin');
+    mkdirSync(planted);
+    writeFileSync(join(planted, 'flock'), `#!/bin/sh\ntouch '${root}/planted-ran'\n`, { mode: 0o755 });
+    const path = process.env.PATH;
+    process.env.PATH = `${planted}:${path}`;
+    try {
+      assert.equal(await withDatabaseLock(root, options(), async () => 9), 9);
+    } finally {
+      process.env.PATH = path;
+    }
+    assert.ok(!existsSync(join(root, 'planted-ran')));
+  });
   it('ends with a holder that is killed', async () => {
     const script = `import { withDatabaseLock } from ${JSON.stringify(join(import.meta.dirname, '../../src/records/lock.ts'))};
       await withDatabaseLock(${JSON.stringify(root)}, { linkDir: ${JSON.stringify(linkDir)}, signal: new AbortController().signal }, () => {

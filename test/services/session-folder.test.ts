@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { logout } from '../../src/services/logout.js';
 import {
   claimFolder,
   ownerLives,
@@ -125,6 +126,24 @@ describe('the list of sessions', () => {
     );
     assert.deepEqual(await sessionIds(runDir), [live.state.sid, starting.state.sid]);
     await server.close();
+  });
+
+  it('takes a login that was abandoned for dead, and its number given again for somebody else: F14', async () => {
+    const stranger = spawn('sleep', ['60'], { stdio: 'ignore' });
+    const pid = stranger.pid ?? 0;
+    try {
+      const abandoned = await claimFolder(runDir, claim({ pid, startTime: '1' }));
+      const ready = await claimFolder(runDir, claim({ pid, startTime: '1', phase: 'ready' }));
+      assert.deepEqual(
+        (await logout([ready.state.sid], { paths: { runDir } })).map(({ error }) => error),
+        [null],
+      );
+      await listSessions({ runDir });
+      assert.deepEqual([await sessionIds(runDir), await readState(abandoned.folder)], [[], null]);
+      assert.ok(processStartTime(pid) !== null, 'the stranger lives');
+    } finally {
+      stranger.kill('SIGKILL');
+    }
   });
 
   it('survives a damaged state: the answer counts', async () => {

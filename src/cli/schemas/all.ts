@@ -1,5 +1,6 @@
 // Every schema under the name that `lunctl schema` takes: the command's, or what else --json can print.
 import type * as v from 'valibot';
+import { configUnit } from './config.js';
 import { demo } from './demo.js';
 import { discoveryList, discoverySendtargets } from './discovery.js';
 import { diskFormat, diskLabel, diskList, diskMount, diskPartition, diskUnmount } from './disk.js';
@@ -23,6 +24,7 @@ import { serve, serveEvent } from './serve.js';
 import { sessionShow } from './session.js';
 
 export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
+  'config unit': configUnit,
   demo,
   'discovery list': discoveryList,
   'discovery sendtargets': discoverySendtargets,

@@ -1,0 +1,58 @@
+// Unit files for systemd, with the absolute paths of this installation in them.
+
+/** How this program is started: Node and its script, absolute. */
+export interface Program {
+  readonly node: string;
+  readonly script: string;
+}
+
+/**
+ * lunctl-login.service: logs in at boot with every record whose node.startup is automatic, and ends every session at
+ * shutdown, after the file systems on them (which come after remote-fs-pre.target) and before the network. The sessions
+ * are units of their own. There is no mount namespace in it: what a killed session has left is unmounted for the host.
+ */
+export function loginUnit(program: Program): string {
+  const lunctl = `${quoted(program.node)} ${quoted(program.script)}`;
+  return `# Made by: lunctl config unit login
+[Unit]
+Description=Sessions to iSCSI targets (lunctl)
+Documentation=man:lunctl-node(8) man:lunctl-config(8)
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=shutdown.target remote-fs-pre.target
+Wants=network-online.target remote-fs-pre.target modprobe@nbd.service
+After=network.target network-online.target nss-lookup.target systemd-remount-fs.service modprobe@nbd.service
+RequiresMountsFor=/etc /var/lib
+ConditionDirectoryNotEmpty=|/etc/iscsi/nodes
+ConditionDirectoryNotEmpty=|/var/lib/iscsi/nodes
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+# 21: no record asks for it, or there is no session.
+SuccessExitStatus=21
+ExecStart=${lunctl} node login --automatic --ignore-existing --no-input
+ExecStop=${lunctl} node logout --all --no-input
+TimeoutStartSec=180
+TimeoutStopSec=60
+UMask=0077
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=yes
+ProtectHostname=yes
+SystemCallArchitectures=native
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_DAC_OVERRIDE CAP_FOWNER CAP_CHOWN CAP_KILL
+
+[Install]
+WantedBy=remote-fs.target
+`;
+}
+
+/** One word of an Exec line: systemd.service(5), "Command lines". */
+function quoted(path: string): string {
+  const escaped = path.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('$', '$$$$');
+  return /^[\w@%+=:,./-]+$/.test(escaped) ? escaped : `"${escaped}"`;
+}
