@@ -197,7 +197,10 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
     const { window, statSn } = this.#phase;
     const link = new Link(this.#sink, this.#writer, tasks, counters, window, params, statSn, now, mostCommands);
     this.#full = new FullFeature(link, this.#host());
-    this.#keepalive = new Keepalive({ intervalMs: timers.noopIntervalMs, timeoutMs: timers.noopTimeoutMs }, now());
+    const { noopIntervalMs: intervalMs, noopTimeoutMs: timeoutMs } = timers;
+    const sink = this.#sink;
+    const taken = sink.taken === undefined ? {} : { taken: () => sink.taken ?? 0 };
+    this.#keepalive = new Keepalive({ intervalMs, timeoutMs, ...taken }, now());
     this.#params = params;
     this.#state = 'LOGGED_IN';
     this.#deadline = undefined;

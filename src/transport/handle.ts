@@ -6,6 +6,7 @@ import { Socket } from 'node:net';
 interface StreamHandle {
   readonly fd?: unknown;
   readonly useUserBuffer?: unknown;
+  readonly writeQueueSize?: unknown;
 }
 
 /** How `net.Socket` reads into memory of the caller's choice. */
@@ -30,6 +31,12 @@ export function socketDescriptor(socket: Socket): number | null {
   if (socket.destroyed || socket.connecting) return null;
   const fd = handleOf(socket)?.fd;
   return typeof fd === 'number' && fd >= 0 ? fd : null;
+}
+
+/** Bytes of a write under way that the kernel has not taken yet; null where that is not shown. */
+export function unsentBytes(socket: Socket): number | null {
+  const size = handleOf(socket)?.writeQueueSize;
+  return typeof size === 'number' ? size : null;
 }
 
 /**

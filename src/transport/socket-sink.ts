@@ -3,7 +3,7 @@ import { writevSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { BufferPool, type RefBuffer } from '../util/ref-buffer.js';
 import { HIGH_WATER, SLAB_LARGEST, type TransmitSink } from '../util/stream.js';
-import { socketDescriptor } from './handle.js';
+import { socketDescriptor, unsentBytes } from './handle.js';
 import { type Flushable, markDirty, unmarkDirty } from './turn.js';
 
 /** Bytes of a slab. */
@@ -37,6 +37,8 @@ export class SocketSink implements TransmitSink, Flushable {
   /** Bytes and holders of the write that the socket has not finished. */
   #pendingBytes = 0;
   #pendingOwners: (RefBuffer | null)[] = [];
+  /** Bytes of such writes that are over. */
+  #taken = 0;
   #high = false;
   #closed = false;
   #ending = false;
@@ -54,6 +56,10 @@ export class SocketSink implements TransmitSink, Flushable {
 
   get backlog(): number {
     return this.#queuedBytes + this.#pendingBytes;
+  }
+
+  get taken(): number {
+    return this.#taken + Math.max(0, this.#pendingBytes - (unsentBytes(this.#socket) ?? this.#pendingBytes));
   }
 
   reserve(length: number): number {
@@ -175,6 +181,7 @@ export class SocketSink implements TransmitSink, Flushable {
 
   /** Also called, with an error, when the socket is destroyed: libuv has closed the descriptor by then. */
   readonly #onWritten = (): void => {
+    this.#taken += this.#pendingBytes;
     this.#pendingBytes = 0;
     releaseAll(this.#pendingOwners);
     this.#pendingOwners = [];

@@ -12,6 +12,11 @@ export interface TransmitSink {
   append(piece: Buffer, owner: RefBuffer | null): void;
   /** Bytes accepted here that the kernel has not taken yet. Producers of bulk data stop above HIGH_WATER. */
   readonly backlog: number;
+  /**
+   * Bytes that the kernel has taken after its buffer had been full: this grows only while the peer takes data. Absent
+   * where nobody can tell.
+   */
+  readonly taken?: number;
 }
 /** Largest piece that `reserve` gives out, in bytes: a header and a small payload. */
 export const SLAB_LARGEST = 16_384;

@@ -33,6 +33,21 @@ test('the keepalive asks after the interval, gives up after the timeout, and tak
   assert.deepEqual(Object.keys(TRANSITIONS.dead), ['stop']);
 });
 
+test('while a question is out, a full socket that empties is life, at the pace of the looks', () => {
+  let taken = 0;
+  const keepalive = new Keepalive({ intervalMs: 5000, timeoutMs: 5000, taken: () => taken }, 0);
+  taken = 100;
+  assert.equal(keepalive.handleTimeout(5000), 'send-nop-out', 'what has been taken before the question does not count');
+  for (let now = 6000; now <= 60_000; now += 1000) {
+    assert.equal(keepalive.deadline, now);
+    taken++;
+    assert.equal(keepalive.handleTimeout(now), 'none');
+  }
+  for (let now = 61_000; now < 65_000; now += 1000) assert.equal(keepalive.handleTimeout(now), 'none');
+  assert.equal(keepalive.deadline, 65_000);
+  assert.equal(keepalive.handleTimeout(65_000), 'lost', 'as long after the last sign as after a question');
+});
+
 test('an idle session sends NOP-Out every interval and lives by the answers', async () => {
   const { rig, target } = fakePair();
   await rig.advance(26_000);
