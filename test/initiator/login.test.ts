@@ -348,3 +348,59 @@ test('a request that does not fit one PDU goes out in several, each waiting for 
   const pairs = new Map(parseText(Buffer.concat(requests.map(({ data }) => data))));
   assert.equal(pairs.get('InitiatorAlias'), initiatorAlias);
 });
+
+test('a challenge of ours that comes back on another connection of the same process is not answered', () => {
+  let ours = '';
+  const silent: LoginAnswer = { pairs: [] };
+  const first = fakePair(
+    {
+      ...chapTarget(),
+      onLogin: (_p, pairs) => {
+        ours = pairs.find(([key]) => key === 'CHAP_C')?.[1] ?? ours;
+        // Kept waiting: its challenge is alive while the other login runs.
+        return ours === '' ? undefined : { ...silent, continues: true };
+      },
+    },
+    withCredentials(BOTH),
+  );
+  assert.match(ours, /^0x[0-9a-f]{64}$/);
+  assert.equal(first.rig.session.state, 'FREE');
+  const second = fakePair(
+    {
+      ...chapTarget(),
+      onLogin: (_p, pairs) =>
+        pairs.some(([key]) => key === 'CHAP_A')
+          ? {
+              pairs: [
+                ['CHAP_A', '5'],
+                ['CHAP_I', '1'],
+                ['CHAP_C', ours],
+              ],
+            }
+          : undefined,
+    },
+    withCredentials(ONE_WAY),
+  );
+  failure(second, 'ERR_FATAL_LOGIN', /reflects our CHAP challenge/);
+  assert.ok(second.target.all(Opcode.LoginRequest).every(({ data }) => !data.includes('CHAP_R')));
+});
+
+test('a target that answers No to an order that we asked for is held to it: Yes wins', () => {
+  const { rig, target } = fakePair({
+    onLogin: (pdu, pairs) =>
+      pdu.csg === LoginStage.Operational && pairs.length > 0
+        ? {
+            transit: true,
+            csg: LoginStage.Operational,
+            nsg: LoginStage.FullFeature,
+            pairs: [
+              ['DataPDUInOrder', 'No'],
+              ['DataSequenceInOrder', 'No'],
+            ],
+          }
+        : undefined,
+  });
+  assert.deepEqual([rig.session.params?.dataPDUInOrder, rig.session.params?.dataSequenceInOrder], [true, true]);
+  const offered = new Map(target.all(Opcode.LoginRequest).flatMap(({ data }) => parseText(data)));
+  assert.deepEqual([offered.get('DataPDUInOrder'), offered.get('DataSequenceInOrder')], ['Yes', 'Yes']);
+});

@@ -1,5 +1,6 @@
 // CHAP, RFC 7143 §12.1.3 and §9.2.1: vectors from captures, both ends against each other, and every attack that we know.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import {
@@ -160,6 +161,34 @@ describe('ChapInitiator', () => {
     ]);
   });
 
+  it('reads a challenge in capitals and in base64, an identifier in hexadecimal', () => {
+    const bytes = parseBinary('0x83d5e8cf8c71ddd296c440f87a44b6db');
+    for (const [id, value] of [
+      ['0x0', `0X${bytes.toString('hex').toUpperCase()}`],
+      ['0', `0b${bytes.toString('base64')}`],
+      ['0x00', `0B${bytes.toString('base64')}`],
+    ] as const) {
+      const answer = initiator({ algorithms: [5] }).receive([
+        ['CHAP_A', '5'],
+        ['CHAP_I', id],
+        ['CHAP_C', value],
+      ]);
+      assert.equal(findKey(answer, 'CHAP_R'), '0xbaff2ba6fbd26f929a268389d5482c77');
+    }
+  });
+
+  it("takes the target's secret under any name where the record has none", () => {
+    const i = initiator({ mutual: { user: '', secret: own.secret }, algorithms: [5] });
+    const sent = i.receive(challenge);
+    const theirs = parseBinary(findKey(sent, 'CHAP_C') as string);
+    const proof = chapResponse(5, Number(findKey(sent, 'CHAP_I')), own.secret, theirs);
+    i.receive([
+      ['CHAP_N', 'whoever'],
+      ['CHAP_R', `0b${proof.toString('base64')}`],
+    ]);
+    assert.equal(i.done, true);
+  });
+
   it('refuses one secret for both directions, and a list of nothing', () => {
     const same = { user: 'x', secret: account.secret };
     assert.throws(() => initiator({ mutual: same }), { code: 'ERR_USAGE' });
@@ -249,6 +278,14 @@ describe('ChapInitiator', () => {
   }
 });
 
+it('responses are compared in constant time, and nowhere else', () => {
+  const source = readFileSync(new URL('../../src/iscsi/chap.ts', import.meta.url), 'utf8');
+  const [, sameBytes = ''] = /function sameBytes\([^)]*\): boolean {\n([^}]*)}/.exec(source) ?? [];
+  assert.match(sameBytes, /timingSafeEqual\(a, b\)/);
+  assert.equal(source.match(/sameBytes\(response, chapResponse\(/g)?.length, 3);
+  assert.doesNotMatch(source, /\.equals\(|\.compare\(|response [!=]==?|[!=]==? ?(?:response|proof|expected)\b/);
+});
+
 describe('ChapTarget', () => {
   /** A target that has sent its challenge, and the right response to it. */
   function challenged(options: Partial<ChapTargetOptions> = {}): { t: ChapTarget; right: string; sent: TextPair[] } {
@@ -278,6 +315,19 @@ describe('ChapTarget', () => {
         LoginStatus.AuthenticationFailure,
       ],
       [() => [name, ['CHAP_R', 'junk']], LoginStatus.InitiatorError],
+      [() => [name, ['CHAP_R', `0x${'00'.repeat(1025)}`]], LoginStatus.InitiatorError],
+      [() => [name, ['CHAP_R', `0x${'00'.repeat(1024)}`]], LoginStatus.AuthenticationFailure],
+      [
+        (right) => [
+          ['CHAP_N', 'n'.repeat(60_000)],
+          ['CHAP_R', right],
+        ],
+        LoginStatus.AuthenticationFailure,
+      ],
+      [
+        (right) => [name, ['CHAP_R', right], ['CHAP_I', '1'], ['CHAP_C', `0x${'11'.repeat(1025)}`]],
+        LoginStatus.InitiatorError,
+      ],
       [(right) => [name, ['CHAP_R', right], ['CHAP_I', '1'], ['CHAP_C', 'junk']], LoginStatus.InitiatorError],
       [(right) => [name, ['CHAP_R', right], ['CHAP_I', '300'], ['CHAP_C', '0x01']], LoginStatus.InitiatorError],
     ];
