@@ -109,10 +109,10 @@ export interface ChapInitiatorOptions extends ChapIdentity {
   readonly challenges: ChapChallenges;
 }
 
-/** Mutual CHAP: the target has not answered our challenge, or not rightly. Another algorithm would not help. */
+/** The target has not answered our challenge, or not rightly, or hands it back. Another algorithm would not help. */
 export class UnprovenTarget extends AppError {
-  constructor() {
-    super('ERR_LOGIN_AUTH', 'the target did not prove its identity (mutual CHAP)', {
+  constructor(message = 'the target did not prove its identity (mutual CHAP)') {
+    super('ERR_LOGIN_AUTH', message, {
       hint: 'check the mutual user name and secret',
     });
   }
@@ -159,7 +159,7 @@ export class ChapInitiator {
 
   /**
    * The target's pairs in, ours out; none when nothing is left to say. Throws ProtocolError for a message that is none,
-   * AppError ERR_LOGIN_AUTH when the target takes no algorithm, UnprovenTarget when it cannot prove itself.
+   * AppError ERR_LOGIN_AUTH when the target takes no algorithm, UnprovenTarget when it cannot prove itself or reflects.
    */
   receive(pairs: TextPairs): TextPair[] {
     if (this.#done) return [];
@@ -181,7 +181,7 @@ export class ChapInitiator {
     const [id, value] = [findKey(pairs, 'CHAP_I'), findKey(pairs, 'CHAP_C')];
     if (id === undefined || value === undefined) throw new ProtocolError(CLAUSE, 'the target sent no CHAP challenge');
     const challenge = parseBinary(value);
-    if (challenges.has(challenge)) throw new ProtocolError('RFC 7143 §9.2.1', 'the target reflects our CHAP challenge');
+    if (challenges.has(challenge)) throw new UnprovenTarget('the target reflects our CHAP challenge (RFC 7143 §9.2.1)');
     const reply: TextPair[] = [
       ['CHAP_N', user],
       ['CHAP_R', formatBinary(chapResponse(algorithm, parseId(id), secret, challenge))],
