@@ -67,7 +67,10 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     this.readOnly = options.readOnly === true || info.disk.readOnly;
     this.#mostBytes = this.sizeBytes;
     this.#patienceMs = Math.max(LEAST_PATIENCE_MS, session.environment.timers.replacementTimeoutMs);
-    this.#guard = new UnitGuard(session, this.gate, info, this.#patienceMs, (disk) => this.#adopt(disk));
+    this.#guard = new UnitGuard(session, this.gate, info, this.#patienceMs, {
+      adopt: (disk) => this.#adopt(disk),
+      replaced: () => this.#restarted('another unit answers in its place'),
+    });
     session.join(this);
   }
   get address(): Buffer {

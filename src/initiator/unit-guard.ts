@@ -22,35 +22,37 @@ const MOST_AGAIN = 8;
 const RESTLESS: Finding = { kind: 'mad', why: 'it reports a change each time it is asked who it is' };
 const DONE = -1;
 
+/** What a guard tells its unit. */
+export interface GuardHost {
+  /** The unit is the right one, and says this of itself now. */
+  adopt(disk: DiskInfo): void;
+  /** Another unit stands in its place: even if it comes back it has been away. */
+  replaced(): void;
+}
+
 type Known = LunInfo & { readonly disk: DiskInfo };
 
 export class UnitGuard {
   readonly #session: InitiatorSession;
   readonly #gate: Gate;
   readonly #patienceMs: number;
-  readonly #adopt: (disk: DiskInfo) => void;
+  readonly #host: GuardHost;
   #known: Known;
   /** Each login begins a new round: what an examination of an older one finds is void. */
   #round = 0;
   #running = false;
+  #stopped = false;
   /** How often the identity has come into doubt. */
   #doubts = 0;
   #problem: string | null = null;
 
-  /** `adopt` is told what a unit says of itself that has been found to be the same. */
-  constructor(
-    session: InitiatorSession,
-    gate: Gate,
-    known: LunInfo,
-    patienceMs: number,
-    adopt: (disk: DiskInfo) => void,
-  ) {
+  constructor(session: InitiatorSession, gate: Gate, known: LunInfo, patienceMs: number, host: GuardHost) {
     if (known.disk === null) throw new Error(`LUN ${known.lun} is no disk`);
     this.#session = session;
     this.#gate = gate;
     this.#known = { ...known, disk: known.disk };
     this.#patienceMs = patienceMs;
-    this.#adopt = adopt;
+    this.#host = host;
   }
   /** Why nothing is served, or null. */
   get problem(): string | null {
@@ -63,12 +65,18 @@ export class UnitGuard {
   /** The unit is not used any more. */
   stop(): void {
     this.#round++;
-    this.#running = true;
+    this.#running = false;
+    this.#stopped = true;
   }
   /** Something says that the unit may be another one. What is sent goes on, what is not waits for the answer. */
   doubt(): void {
     this.#doubts++;
     if (this.#session.state !== 'LOGGED_IN') return;
+    if (this.#stopped) {
+      // Nobody will examine it: what is still under way may not be sent again.
+      this.#session.condemn(this.#gate);
+      return;
+    }
     this.#session.hold(this.#gate);
     if (!this.#running) void this.#run(this.#round, 0);
   }
@@ -115,6 +123,7 @@ export class UnitGuard {
       case 'gone':
       case 'other':
         if (inGrace) return GRACE_STEP_MS;
+        if (finding.kind === 'other') this.#host.replaced();
         this.#condemn(
           finding.kind === 'gone' ? 'is gone' : 'is another unit now, nothing is written to it',
           finding.why,
@@ -138,7 +147,7 @@ export class UnitGuard {
       );
     }
     this.#problem = null;
-    this.#adopt(adopted);
+    this.#host.adopt(adopted);
     this.#session.resume(this.#gate);
   }
   #condemn(what: string, why: string): void {

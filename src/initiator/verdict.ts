@@ -25,7 +25,7 @@ const CLEARED: Verdict = { ...PLAIN, status: BlockStatus.Eio, retry: 'now' };
 
 /** Judges a task within its onTaskDone. */
 export function judge(task: Task): Verdict {
-  if (task.failure !== TaskFailure.None) return judgeFailure(task.failure);
+  if (task.failure !== TaskFailure.None) return judgeFailure(task);
   if (task.status === ScsiStatus.Good) return GOOD;
   if (task.status !== ScsiStatus.CheckCondition) {
     const { errno, retry } = classifyStatus(task.status);
@@ -36,10 +36,11 @@ export function judge(task: Task): Verdict {
   return { status: errno, retry: kind === 'unit-attention' ? 'attention' : retry, kind, sense };
 }
 
-function judgeFailure(failure: TaskFailure): Verdict {
+function judgeFailure({ failure, drops }: Task): Verdict {
   switch (failure) {
     case TaskFailure.TimedOut:
-      return TIMED_OUT;
+      // One that has cost connections has had more than its tries.
+      return drops > 0 ? FAILED : TIMED_OUT;
     case TaskFailure.Rejected:
       return REJECTED;
     case TaskFailure.Cleared:

@@ -12,9 +12,9 @@ export class WriteLedger {
   /** A loss that no FLUSH has told of yet: users that do not watch `losses` hear of it so. */
   #untold = false;
 
-  /** Whether changes have been acknowledged that no FLUSH has covered. */
+  /** Whether changes have been acknowledged that no FLUSH has covered, or lost and no FLUSH has told so. */
   get unflushed(): boolean {
-    return this.#changes > this.#stable;
+    return this.#untold || this.#changes > this.#stable;
   }
   /** A change has been acknowledged before it is stable. */
   changed(): void {
@@ -47,7 +47,7 @@ export class WriteLedger {
   }
   /** What a volatile cache held is gone. Whether anything was in it that had been acknowledged. */
   cacheLost(): boolean {
-    if (!this.unflushed) return false;
+    if (this.#changes === this.#stable) return false;
     this.#stable = this.#changes;
     this.failedLater();
     return true;

@@ -356,8 +356,14 @@ const LOSSES: [string, (rig: Rig) => Promise<unknown>, number][] = [
   ['unit attention 29h/03h', (rig) => reports(rig, Senses.TargetReset), 1],
   ['unit attention 29h/00h: many targets say so on each new nexus', (rig) => reports(rig, Senses.PowerOnOrReset), 0],
   ['unit attention 29h/07h', (rig) => reports(rig, Senses.NexusLoss), 0],
+  ['another unit that stood in its place for a while', standIn, 1],
   ['a new connection', (rig) => rig.replace(rig.unit), 0],
 ];
+async function standIn(rig: Rig): Promise<void> {
+  await rig.replace(new FakeDisk({ serial: 'fa1e9999', sizeBytes: 2 ** 20 }));
+  await rig.pair.rig.advance(4000);
+  await rig.replace(rig.unit);
+}
 async function reports(rig: Rig, sense: Sense): Promise<void> {
   rig.answers.push(sense);
   await rig.replace(rig.unit);
