@@ -10,7 +10,7 @@ import { until } from '../helpers/stream-core.js';
 import { startTgt, TGT_TARGET } from '../helpers/tgt.js';
 import type { NbdClient } from './nbd-client.js';
 import { FaultProxy, type Link } from './proxy.js';
-import { count, figure, Rig, tgtMissing } from './rig.js';
+import { count, figure, Rig, tgtMissing, within } from './rig.js';
 
 const RUNS = count('F04_RUNS', 12);
 const KILLS = count('F04_KILLS', 2);
@@ -34,7 +34,7 @@ async function run(rig: Rig, client: NbdClient, how: 'black hole' | 'reset'): Pr
   const w1 = client.write(0, block(0x11));
   await until(() => link.toTarget.held >= 4096, 'W1 is in the network');
   if (how === 'reset') link.resetInitiator();
-  await w1;
+  await within(20_000, 'W1 is written again', w1);
   await client.write(0, block(0x22));
   await client.flush();
   assert.notEqual(rig.proxy.live, link, 'W1 was acknowledged by another connection');

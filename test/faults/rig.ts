@@ -48,6 +48,19 @@ export function spread(values: readonly number[]): string {
   return `p50 ${seconds(percentile(values, 0.5))} s, p99 ${seconds(percentile(values, 0.99))} s, max ${seconds(Math.max(...values))} s (n=${values.length})`;
 }
 
+/** `work`, or an error once `ms` have passed: a row that waits in vain says for what. */
+export async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: not within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 export interface RigOptions {
   readonly sizeBytes?: number;
   /** Default true. Without it the session goes straight to tgtd. */
@@ -176,14 +189,32 @@ export function fioMissing(): string | false {
 }
 
 /** fio on an NBD URI, to its end. `args` say the workload. */
-export function fio(uri: string, args: readonly string[], signal?: AbortSignal): Promise<FioRun> {
+export function fio(uri: string, args: readonly string[]): Promise<FioRun> {
   const all = ['--name=fault', '--ioengine=nbd', `--uri=${uri}`, '--verify_state_save=0', ...args];
-  const child = spawn('fio', all, { cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'], ...(signal ? { signal } : {}) });
+  const child = spawn('fio', all, { cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
-  child.stdout?.on('data', (chunk) => (output += chunk));
-  child.stderr?.on('data', (chunk) => (output += chunk));
+  child.stdout.on('data', (chunk) => (output += chunk));
+  child.stderr.on('data', (chunk) => (output += chunk));
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, output }));
   });
+}
+
+/** Rounds of fio --verify on `size` bytes from `offset`, until `signal` aborts: how many, and what any failed one said. */
+export async function fioRounds(
+  uri: string,
+  { offset, size, signal }: { offset: number; size: number; signal: AbortSignal },
+): Promise<{ rounds: number; failed: string[] }> {
+  const result = { rounds: 0, failed: [] as string[] };
+  while (!signal.aborted) {
+    const { code, output } = await fio(uri, [
+      ...['--rw=randwrite', '--bs=4k', '--iodepth=8', `--offset=${offset}`, `--size=${size}`, '--thinktime=1000'],
+      ...['--verify=crc32c', '--verify_fatal=1', `--randseed=${result.rounds + 1}`],
+    ]);
+    result.rounds++;
+    if (code !== 0) result.failed.push(output);
+    if (result.failed.length > 3) break;
+  }
+  return result;
 }
