@@ -35,7 +35,11 @@ export interface FakeCommand {
 export type Reaction = 'serve' | 'keep' | { readonly status: number } | { readonly sense: Sense };
 
 /** What a test may change while the server runs. */
-export interface FakeScript extends Pick<FakeTargetOptions, 'wishes' | 'chap' | 'onLogin' | 'window'> {
+export interface FakeScript {
+  wishes?: FakeTargetOptions['wishes'];
+  chap?: FakeTargetOptions['chap'];
+  window?: FakeTargetOptions['window'];
+  onLogin?: NonNullable<FakeTargetOptions['onLogin']>;
   /** Takes a PDU of full feature phase before anything else; true: it has been dealt with. */
   onPdu?: (pdu: SeenPdu, connection: FakeConnection) => boolean;
   onCommand?: (command: FakeCommand) => Reaction;

@@ -3,6 +3,7 @@
 export const ROWS = [
   { file: 'faults/f01-target-killed.test.ts', env: { F01_CYCLES: '200', F01_OUTAGES: '20' }, minutes: 60, alone: true },
   { file: 'faults/f19-slow-login.test.ts', env: { F19_ATTACKERS: '1000' }, minutes: 2 },
+  { file: 'faults/f31-lun-swapped.test.ts', env: { F31_SWAPS: '100' }, minutes: 15 },
   {
     file: 'faults/f28-parallel-commands.test.ts',
     env: { F28_WIDTH: '64', F28_ROUNDS: '100' },
