@@ -2,7 +2,13 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Flags } from '@oclif/core';
-import { type CredentialPair, sameSecret, weakSecrets } from '../services/secret-rules.js';
+import {
+  type CredentialPair,
+  requireStrong,
+  STRONG_SECRET,
+  sameSecret,
+  weakSecrets,
+} from '../services/secret-rules.js';
 import { AppError, messageOf } from '../util/errors.js';
 import { askSecret, type PromptContext } from './prompt.js';
 
@@ -32,6 +38,10 @@ export const credentialFlags = {
     helpGroup: GROUP,
     dependsOn: ['mutual-user'],
   }),
+  'require-strong-secret': Flags.boolean({
+    summary: `Refuse CHAP secrets of less than ${STRONG_SECRET} bytes, those of records too.`,
+    helpGroup: GROUP,
+  }),
 };
 
 export interface CredentialFlagValues {
@@ -39,6 +49,7 @@ export interface CredentialFlagValues {
   readonly 'chap-secret-file'?: string | undefined;
   readonly 'mutual-user'?: string | undefined;
   readonly 'mutual-secret-file'?: string | undefined;
+  readonly 'require-strong-secret'?: boolean;
 }
 
 /** Both limits are open-iscsi's for a record value. */
@@ -62,6 +73,7 @@ export async function readCredentials(
     throw new AppError('ERR_USAGE', 'only one secret can come from standard input');
   }
   const pair = await readPair(user, flags, prompts);
+  if (flags['require-strong-secret'] === true) requireStrong(pair);
   for (const text of weakSecrets(pair)) warn(text);
   return pair;
 }

@@ -10,7 +10,6 @@ import type { Output } from '../cli/schemas/parts.js';
 import type { serve, serveEvent } from '../cli/schemas/serve.js';
 import { checkIscsiName } from '../iscsi/names.js';
 import { DEFAULT_PORT, formatPortal, type Portal, parsePortal } from '../iscsi/portal.js';
-import { STRONG_SECRET } from '../services/secret-rules.js';
 import type { ServeDisk, Server } from '../services/serve-options.js';
 import { AppError } from '../util/errors.js';
 import { parseSize } from '../util/size.js';
@@ -54,7 +53,6 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
       multipleNonGreedy: true,
     }),
     ...credentialFlags,
-    'require-strong-secret': Flags.boolean({ summary: `Refuse CHAP secrets of less than ${STRONG_SECRET} bytes.` }),
     'no-auth': Flags.boolean({
       summary: 'Let every initiator in without a proof, to read and to write.',
       exclusive: ['allow', 'chap-user'],
@@ -66,10 +64,6 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
     const { argv, flags } = await this.parse(Serve);
     const disks = await readDisks(argv.map(String));
     const credentials = await readCredentials(flags, { prompts: this.prompts, warn: (text) => this.warning(text) });
-    if (flags['require-strong-secret']) {
-      checkStrong(credentials?.secret, 'CHAP');
-      checkStrong(credentials?.mutual?.secret, 'mutual CHAP');
-    }
     const open = flags['no-auth'] || (credentials !== null && flags.allow === undefined);
     const allow = (flags.allow ?? []).map(checkIscsiName);
     if (!open && allow.length === 0) allow.push(await this.#ownName());
@@ -158,11 +152,6 @@ function readListenPortal(text: string): Portal {
   const anyPort = /^(\[[^\]]*\]|[^:]+):0$/.exec(text)?.[1];
   const { address, port } = parsePortal(anyPort ?? text);
   return { address, port: anyPort === undefined ? port : 0 };
-}
-
-function checkStrong(secret: string | undefined, which: string): void {
-  if (secret === undefined || Buffer.byteLength(secret) >= STRONG_SECRET) return;
-  throw new AppError('ERR_USAGE', `the ${which} secret has less than ${STRONG_SECRET} bytes (RFC 7143 §9.2.1)`);
 }
 
 function defaultTarget(): string {

@@ -14,7 +14,7 @@ import {
 import { discoveryCredentials } from './records-auth.js';
 import { sourceOf } from './records-iface.js';
 import { discoverySettings } from './records-login.js';
-import { type CredentialPair, weakSecrets } from './secret-rules.js';
+import { type CredentialPair, requireStrong, weakSecrets } from './secret-rules.js';
 import { listSessions } from './session-registry.js';
 
 export interface DiscoverAndRecord {
@@ -25,6 +25,8 @@ export interface DiscoverAndRecord {
   /** From the command line; null uses the discovery record's or iscsid.conf's. */
   readonly credentials: CredentialPair | null;
   readonly keepCredentials: boolean;
+  /** Refuse secrets of less than 12 bytes instead of warning of them. */
+  readonly strongSecrets?: boolean;
   /** Whether the records follow the answer. */
   readonly record: boolean;
   readonly timeoutMs: number | undefined;
@@ -46,6 +48,7 @@ export async function discoverAndRecord(paths: Paths, request: DiscoverAndRecord
   const sources = ifaces.map(sourceOf);
   const known = await readDiscovery(paths, portal);
   const credentials = discoveryCredentials(request.credentials, known?.values, config.values);
+  if (request.strongSecrets === true) requireStrong(credentials);
   const targets = await discoverSendTargets({
     portal: { address: portal.address, port: portal.port },
     initiatorName: ifaces[0]?.values.text('iface.initiatorname') || request.initiatorName,

@@ -8,7 +8,7 @@ import { nodeCredentials } from './records-auth.js';
 import { sourceOf } from './records-iface.js';
 import { limitsFrom, negotiateFrom, sessionCount, timersFrom } from './records-login.js';
 import { chooseTargets, splitTarget, type TargetChoice } from './records-target.js';
-import { type CredentialPair, weakSecrets } from './secret-rules.js';
+import { type CredentialPair, requireStrong, weakSecrets } from './secret-rules.js';
 import type { AttachMode, LoginRequest } from './session-info.js';
 import { listSessions, type SessionList } from './session-registry.js';
 
@@ -97,8 +97,17 @@ export function loginRequest(record: NodeRecord, config: ConfigFile, wishes: Log
 }
 
 /** What deserves a word before the logins of a plan, whose credentials may be the records' own. */
-export function credentialWarnings({ records, config }: LoginPlan, given: CredentialPair | null): string[] {
-  return records.flatMap(({ values }) => weakSecrets(nodeCredentials(given, values, config.values)));
+export function credentialWarnings(plan: LoginPlan, given: CredentialPair | null): string[] {
+  return credentialsOf(plan, given).flatMap(weakSecrets);
+}
+
+/** @throws AppError ERR_USAGE for a secret of less than 12 bytes */
+export function requireStrongSecrets(plan: LoginPlan, given: CredentialPair | null): void {
+  for (const credentials of credentialsOf(plan, given)) requireStrong(credentials);
+}
+
+function credentialsOf({ records, config }: LoginPlan, given: CredentialPair | null) {
+  return records.map(({ values }) => nodeCredentials(given, values, config.values));
 }
 
 /** One session to be made for a record. */

@@ -24,6 +24,12 @@ export function weakSecrets(pair: CredentialPair | null): string[] {
   });
 }
 
+/** @throws AppError ERR_USAGE for the first secret that is shorter */
+export function requireStrong(pair: CredentialPair | null): void {
+  const [weak] = weakSecrets(pair);
+  if (weak !== undefined) throw new AppError('ERR_USAGE', weak, { hint: 'openssl rand -base64 18 makes a good one' });
+}
+
 /** The same secret in both directions: then an attacker could let us answer our own challenge. */
 export function sameSecret(): AppError {
   return new AppError('ERR_USAGE', 'both directions of mutual CHAP have the same secret (RFC 7143 §9.2.1)', {

@@ -81,6 +81,18 @@ describe('secrets from files', () => {
     assert.match(warnings[0] ?? '', /has 8 bytes/);
     assert.ok(!warnings.join().includes('password'));
   });
+  it('under 12 bytes are refused where strong ones are required', async () => {
+    const strong = { 'require-strong-secret': true };
+    const weak = { ...user, 'chap-secret-file': file('s', 'elevenbytes'), ...strong };
+    await assert.rejects(read(weak), { code: 'ERR_USAGE', message: /CHAP secret has 11 bytes/ });
+    const good = { ...user, 'chap-secret-file': file('s', 'twelve bytes'), ...strong };
+    const mutual = { 'mutual-user': 'target', 'mutual-secret-file': file('m', 'short') };
+    await assert.rejects(read({ ...good, ...mutual }), {
+      code: 'ERR_USAGE',
+      message: /mutual CHAP secret has 5 bytes/,
+    });
+    assert.equal((await read(good))?.secret, 'twelve bytes');
+  });
   it('of mutual CHAP must differ', async () => {
     const same = { 'mutual-user': 'target', 'mutual-secret-file': file('m', 'password1234\n') };
     const given = { ...user, 'chap-secret-file': file('s', 'password1234') };

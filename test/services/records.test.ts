@@ -8,10 +8,16 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { newNodeValues } from '../../src/records/new-record.js';
 import { listNodes } from '../../src/records/node-store.js';
 import { readIdentity } from '../../src/services/identity.js';
-import { readConfig, recordDiscovery, saveNodeCredentials, temporaryNode } from '../../src/services/records.js';
+import {
+  type NodeRecord,
+  readConfig,
+  recordDiscovery,
+  saveNodeCredentials,
+  temporaryNode,
+} from '../../src/services/records.js';
 import { discoveryCredentials, nodeCredentials } from '../../src/services/records-auth.js';
 import { negotiateFrom, sessionTimeouts, timersFrom } from '../../src/services/records-login.js';
-import { loginRequest, planLogin } from '../../src/services/records-plan.js';
+import { credentialWarnings, loginRequest, planLogin, requireStrongSecrets } from '../../src/services/records-plan.js';
 import { chooseTargets, splitTarget, type TargetChoice } from '../../src/services/records-target.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
@@ -189,6 +195,28 @@ describe('a login request', () => {
     connections: 1,
     timeoutMs: undefined,
   } as const;
+  it("warns of a record's weak secrets, or refuses them, and never takes one for both directions", async () => {
+    const config = await readConfig(paths);
+    const auth = (password: string, more = {}) =>
+      record({ 'node.session.auth.username': 'u', 'node.session.auth.password': password, ...more });
+    const plan = (...records: NodeRecord[]) => ({ records, config, warnings: [] });
+    const weak = plan(auth('password'), auth('password'));
+    assert.equal(new Set(credentialWarnings(weak, null)).size, 1);
+    assert.match(
+      credentialWarnings(weak, null)[0] ?? '',
+      /^the CHAP secret has 8 bytes; RFC 7143 asks for at least 12/,
+    );
+    assert.throws(() => requireStrongSecrets(weak, null), { code: 'ERR_USAGE', message: /8 bytes/ });
+    const given = { user: 'g', secret: 'long-enough-12' };
+    assert.deepEqual(credentialWarnings(weak, given), []);
+    requireStrongSecrets(weak, given);
+    const both = { 'node.session.auth.username_in': 't', 'node.session.auth.password_in': 'password1234' };
+    assert.throws(() => loginRequest(auth('password1234', both), config, wishes), { code: 'ERR_USAGE' });
+    assert.deepEqual(
+      credentialWarnings(plan(auth('password1234', { ...both, 'node.session.auth.password_in': 'x' })), null),
+      ['the mutual CHAP secret has 1 bytes; RFC 7143 asks for at least 12, and some targets refuse less'],
+    );
+  });
   it('never gives a portal longer than 15 s unless told so', async () => {
     const config = await readConfig(paths);
     const slow = record({ 'node.conn[0].timeo.login_timeout': '120' });

@@ -46,6 +46,7 @@ export default class DiscoverySendtargets extends BaseCommand {
       initiatorName: await this.initiatorName(),
       credentials: given,
       keepCredentials: flags.save,
+      strongSecrets: flags['require-strong-secret'],
       record: !flags['no-save'],
       timeoutMs: this.timeoutMs,
       signal: this.abortSignal,

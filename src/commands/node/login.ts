@@ -78,7 +78,7 @@ export default class NodeLogin extends NodeCommand {
     refuseAllOf(flags.all || flags.automatic, args.target);
     const prompts = { prompts: this.prompts, warn: (text: string) => this.warning(text) };
     const credentials = await readCredentials(flags, prompts);
-    const { credentialWarnings, planLogin, loginRequest, planSessions } = await import(
+    const { credentialWarnings, requireStrongSecrets, planLogin, loginRequest, planSessions } = await import(
       '../../services/records-plan.js'
     );
     const plan = await planLogin(this.paths, {
@@ -86,6 +86,7 @@ export default class NodeLogin extends NodeCommand {
       all: flags.all || flags.automatic,
       startup: flags.automatic ? 'automatic' : undefined,
     });
+    if (flags['require-strong-secret']) requireStrongSecrets(plan, credentials);
     for (const text of [...plan.warnings, ...credentialWarnings(plan, credentials)]) this.warning(text);
     const wishes = {
       initiatorName: await this.initiatorName(),
