@@ -284,6 +284,14 @@ export class FakeTarget implements StreamConsumer, PduReceiver {
     this.#refused.add(itt);
     this.#writes.delete(itt);
   }
+  /** Forgets a command without an answer; the data that is still on its way for it is dropped. */
+  abandon(itt: number): void {
+    this.#refused.add(itt);
+    this.#writes.delete(itt);
+  }
+  isRefused(itt: number): boolean {
+    return this.#refused.has(itt);
+  }
   /** Ends a command at once; the data that is still on its way for it is dropped. */
   refuse(itt: number, status: number, sense?: Buffer): void {
     this.forget(itt);
