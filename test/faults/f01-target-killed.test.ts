@@ -41,7 +41,7 @@ describe('F01: the target is killed and comes back', { skip: tgtMissing() || fio
     const end = new AbortController();
     try {
       const disk = await rig.stamped(HALF / 4096);
-      const load = disk.run({ signal: end.signal });
+      const load = disk.run({ signal: end.signal, pauseMs: 2 });
       const checked = fioRounds(rig.uri, { offset: HALF, size: HALF / 4, signal: end.signal });
       const resumed: number[] = [];
       for (let i = 0; i < CYCLES; i++) {
@@ -71,7 +71,7 @@ describe('F01: the target is killed and comes back', { skip: tgtMissing() || fio
       const end = new AbortController();
       try {
         const disk = await rig.stamped();
-        const load = disk.run({ signal: end.signal });
+        const load = disk.run({ signal: end.signal, pauseMs: 2 });
         const resumed: number[] = [];
         for (let i = 0; i < OUTAGES; i++) {
           await sleep(200);

@@ -28,7 +28,7 @@ for (const how of ['the proxy', 'ss -K'] as const) {
           return;
         }
         const disk = await rig.stamped(HALF / 4096);
-        const load = disk.run({ signal: end.signal });
+        const load = disk.run({ signal: end.signal, pauseMs: 2 });
         const checked = fioRounds(rig.uri, { offset: HALF, size: HALF / 4, signal: end.signal });
         const resumed: number[] = [];
         for (let i = 0; i < RESETS; i++) {

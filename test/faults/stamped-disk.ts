@@ -12,6 +12,8 @@ export interface RunOptions {
   readonly signal: AbortSignal;
   /** One flush after so many requests; 0 for none. */
   readonly flushEvery?: number;
+  /** What each of the requests in flight waits before the next, milliseconds. Default 0. */
+  readonly pauseMs?: number;
 }
 
 interface Failure {
@@ -48,9 +50,10 @@ export class StampedDisk {
   }
 
   /** Random reads and writes until `signal` aborts or the connection to the server ends. */
-  async run({ depth = 8, signal, flushEvery = 64 }: RunOptions): Promise<void> {
+  async run({ depth = 8, signal, flushEvery = 64, pauseMs = 0 }: RunOptions): Promise<void> {
     const worker = async () => {
       while (!signal.aborted && this.client.open) {
+        if (pauseMs > 0) await sleep(pauseMs);
         const turn = ++this.#sequence;
         if (flushEvery > 0 && turn % flushEvery === 0) await this.#timed('flush', () => this.client.flush());
         else await this.#onFreeBlock((block) => (this.random() < 0.7 ? this.write(block, turn) : this.check(block)));

@@ -76,17 +76,20 @@ describe('soak', { skip: tgtMissing() || fioMissing() }, () => {
     const samples: Sample[] = [];
     const resumed: number[] = [];
     const struck = new Map<string, number>();
+    const turns: string[] = [];
     let restarts = 0;
     try {
       const disk = await rig.stamped(HALF / 4096);
-      const load = disk.run({ signal: end.signal, depth: 8 });
+      const load = disk.run({ signal: end.signal, depth: 8, pauseMs: 10 });
       const checked = fioRounds(rig.uri, { offset: HALF, size: HALF / 2, signal: end.signal });
       const began = performance.now();
       const sampling = sample(rig, disk, began, samples, end.signal);
       while (performance.now() - began + EVERY_MS < SECONDS * 1000) {
         await sleep(EVERY_MS - 2000 + Math.random() * 4000);
-        const name = Object.keys(FAULTS)[Math.floor(Math.random() * Object.keys(FAULTS).length)] ?? 'reset';
-        if (name === 'kill') restarts++;
+        if (turns.length === 0) turns.push(...shuffled(Object.keys(FAULTS)));
+        const name = turns.pop() ?? 'reset';
+        // A refused connection too may mean that the target has lost its cache.
+        if (name === 'kill' || name === 'closed door') restarts++;
         struck.set(name, (struck.get(name) ?? 0) + 1);
         const back = (await FAULTS[name]?.(rig)) ?? 0;
         const took = (await within(60_000, `I/O resumes after ${name}`, disk.nextDone())) - back;
@@ -145,6 +148,13 @@ async function sample(
     }
     await sleep(SAMPLE_MS, undefined, { signal }).catch(() => {});
   }
+}
+
+function shuffled<T>(values: readonly T[]): T[] {
+  return values
+    .map((value) => ({ value, key: Math.random() }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ value }) => value);
 }
 
 /** Least squares over the second half of the samples. */
