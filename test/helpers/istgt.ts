@@ -29,7 +29,12 @@ interface Account {
  * Starts istgt with one target and one disk as LUN 0; `account` demands CHAP. `mutual` is what istgt proves in return;
  * with it discovery wants CHAP too.
  */
-export async function startIstgt(megabytes: number, account: Account | null, mutual?: Account): Promise<Istgt> {
+export async function startIstgt(
+  megabytes: number,
+  account: Account | null,
+  mutual?: Account,
+  blockLength = 512,
+): Promise<Istgt> {
   const folder = mkdtempSync(join(tmpdir(), 'lunctl-istgt-'));
   const image = join(folder, 'disk');
   writeFileSync(image, '');
@@ -52,6 +57,7 @@ export async function startIstgt(megabytes: number, account: Account | null, mut
       port,
       controlPort,
       megabytes,
+      blockLength,
       chap: account !== null,
       discovery: mutual !== undefined,
     }),
@@ -77,11 +83,22 @@ interface Settings {
   port: number;
   controlPort: number;
   megabytes: number;
+  blockLength: number;
   chap: boolean;
   discovery: boolean;
 }
 
-function configuration({ folder, auth, image, port, controlPort, megabytes, chap, discovery }: Settings): string {
+function configuration({
+  folder,
+  auth,
+  image,
+  port,
+  controlPort,
+  megabytes,
+  blockLength,
+  chap,
+  discovery,
+}: Settings): string {
   return `[Global]
   NodeBase "iqn.2022-08.com.test"
   PidFile ${join(folder, 'pid')}
@@ -123,6 +140,7 @@ function configuration({ folder, auth, image, port, controlPort, megabytes, chap
   AuthGroup AuthGroup1
   UseDigest Auto
   UnitType Disk
+  BlockLength ${blockLength}
   LUN0 Storage ${image} ${megabytes}MB
 `;
 }
