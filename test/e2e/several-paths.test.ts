@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
@@ -131,7 +131,7 @@ describe('several paths', () => {
     assert.ok(run.ms < 12_000, `${run.ms} ms`);
     // By their order: 127.0.0.1 (two ports, one of them silent), 127.0.0.2, ::1, the name.
     assert.equal(run.code, 8, run.stderr);
-    assert.match(run.stderr, /no answer to the login within 4 s \[8\]/);
+    assert.match(run.stderr, /no answer( to the login)? within 4 s \[8\]/);
     assert.match(run.stderr, /connection refused \[8\]/);
     assert.match(run.stderr, /cannot resolve no-such-host\.invalid.*\[4\]/);
     const order = lines(run, /^Login to/).map((line) => /portal: (\S+),/.exec(line)?.[1]);
@@ -266,4 +266,50 @@ describe('several paths', () => {
     const child = spawn('nbdinfo', ['--is', 'readonly', `nbd+unix:///lun0?socket=${nbd}`], { stdio: 'ignore' });
     assert.deepEqual(await once(child, 'close'), [0, null]);
   });
+
+  /** Passes bytes on until it is told to hold them, or, with `loginOnly`, once the target answers anything but a login. */
+  const relay = async (loginOnly: boolean) => {
+    let holding = false;
+    const server = createServer((near) => {
+      const far = connect(port, '127.0.0.1');
+      held.add(near).add(far);
+      near.on('error', () => {}).on('data', (chunk) => holding || far.write(chunk));
+      far
+        .on('error', () => {})
+        .on('data', (chunk) => {
+          if (loginOnly && ((chunk[0] ?? 0) & 0x3f) !== LOGIN_RESPONSE) holding = true;
+          if (!holding) near.write(chunk);
+        });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const hold = () => {
+      holding = true;
+    };
+    return { port: (server.address() as { port: number }).port, hold, close: () => server.close() };
+  };
+
+  it('a target that falls silent once it has let us in: the login ends, and nothing is left', async () => {
+    const mute = await relay(true);
+    await record('127.0.0.1', mute.port);
+    const run = await box.run('login', '--attach', 'none');
+    mute.close();
+    assert.notEqual(run.code, 0);
+    assert.match(run.stderr, /^lunctl: Could not login to .*: .*\n/);
+    assert.ok(run.ms < 40_000, `${run.ms} ms`);
+    assert.deepEqual(await sessions(), []);
+  });
+
+  it('sessions to black holes are logged out side by side, within 15 s and the time to end', async () => {
+    const relays = await Promise.all([relay(false), relay(false), relay(false)]);
+    for (const { port: at } of relays) await record('127.0.0.1', at);
+    await box.ok('login', '--all', '--attach', 'none');
+    for (const { hold } of relays) hold();
+    const run = await box.run('logout', '--all');
+    for (const { close } of relays) close();
+    assert.ok(run.ms < 20_000, `${run.ms} ms`);
+    assert.equal(lines(run, /^Logout of .* successful\.$/).length, 3, run.stderr);
+  });
 });
+
+/** Opcode of a Login Response, RFC 7143 §11.13. */
+const LOGIN_RESPONSE = 0x23;

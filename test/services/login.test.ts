@@ -239,6 +239,26 @@ describe('login', () => {
       nothingLeft();
     });
 
+    it('makes one that cannot be written to where that was asked for', async () => {
+      const port = await serve();
+      const session = await login(loginRequest(TARGET, port, { attach: 'fuse', timeoutMs: 15_000, readOnly: true }), {
+        paths: folder.paths,
+      });
+      const device = session.devices[0]?.path ?? '';
+      assert.equal(await run('blockdev', '--getro', device), '1\n');
+      await assert.rejects(
+        run('dd', 'if=/dev/zero', `of=${device}`, 'bs=4096', 'count=1', 'oflag=direct', 'status=none'),
+      );
+      const written = await run('qemu-io', '-f', 'raw', '-c', 'write 0 512', session.devices[0]?.nbd ?? '').catch(
+        String,
+      );
+      assert.match(written, /read-only|Operation not permitted|Permission denied/i);
+      assert.deepEqual(
+        (await logout([session.sid], { paths: folder.paths })).map(({ error }) => error),
+        [null],
+      );
+    });
+
     it('takes the device of a killed worker away with the next listing', async () => {
       const port = await serve();
       const session = await login(loginRequest(TARGET, port, { attach: 'fuse', timeoutMs: 15_000 }), {
