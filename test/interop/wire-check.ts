@@ -85,7 +85,8 @@ interface Write {
   readonly r2ts: Map<number, { at: number; readonly end: number; dataSn: number }>;
 }
 
-class WireReader {
+/** Reads the bytes of one connection in both directions. */
+export class WireReader {
   readonly log: WireLog = {
     violations: [],
     offered: new Map(),
