@@ -1,5 +1,6 @@
 // What an Asynchronous Message asks of us, RFC 7143 §11.9.1.
 import { AsyncEvent, type AsyncMessage, parseAsyncData } from '../iscsi/wire/async-message.js';
+import { lunToText } from '../scsi/lun.js';
 import { parseSense, type Sense } from '../scsi/sense.js';
 
 export type AsyncAction =
@@ -37,7 +38,7 @@ export function asyncAction(pdu: AsyncMessage, data: Buffer): AsyncAction {
     case AsyncEvent.TasksTerminated:
       return {
         kind: 'terminated',
-        message: `the target has terminated the commands of LUN ${pdu.lun.toString('hex')}`,
+        message: `the target has terminated the commands of LUN ${lunToText(pdu.lun)}`,
         lun: Buffer.from(pdu.lun),
       };
     default:

@@ -1,7 +1,7 @@
 // How a command that gets no answer is got rid of, one step at a time, each with its own time: ABORT TASK, LOGICAL UNIT RESET,
 // TARGET WARM RESET (RFC 7143 §11.5), a new connection.
 import { TaskFunction, TaskResponse } from '../iscsi/wire/task-management.js';
-import { decodeLun } from '../scsi/lun.js';
+import { lunToText } from '../scsi/lun.js';
 import { AppError } from '../util/errors.js';
 import type { InitiatorConnection } from './connection.js';
 import type { InitiatorEnvironment, InitiatorTimers } from './options.js';
@@ -13,6 +13,13 @@ export interface EscalationHost {
   readonly connection: InitiatorConnection | null;
   note(level: 'info' | 'warn', message: string): void;
 }
+
+/** Responses after which the target does nothing more with a command (§11.6.1): a unit that is not there has none. */
+const GONE: ReadonlySet<number> = new Set([
+  TaskResponse.Complete,
+  TaskResponse.TaskDoesNotExist,
+  TaskResponse.LunDoesNotExist,
+]);
 
 /** A reset that is under way, or that has been refused. */
 class Reset {
@@ -50,7 +57,7 @@ export class Escalation {
     task.deadline = now + this.#timers.abortTimeoutMs;
     this.#host.connection?.manageTasks(TaskFunction.AbortTask, task.lun, task, (response) => {
       if (response === null || this.#tasks.find(itt) !== task) return;
-      if (response === TaskResponse.Complete || response === TaskResponse.TaskDoesNotExist) this.#end(task);
+      if (GONE.has(response)) this.#end(task);
       else this.climb(task, this.#host.environment.now());
     });
   }
@@ -86,7 +93,7 @@ export class Escalation {
     this.#send(TaskFunction.TargetWarmReset, task, reset, () => this.#forget());
   }
   #note({ lun }: Task, message: string): void {
-    this.#host.note('warn', `LUN ${decodeLun(lun)}: ${message}`);
+    this.#host.note('warn', `LUN ${lunToText(lun)}: ${message}`);
   }
   #start(task: Task, deadline: number, isMeant: (task: Task) => boolean): Reset {
     task.deadline = deadline;
@@ -103,7 +110,7 @@ export class Escalation {
     this.#host.connection?.manageTasks(taskFunction, lun, null, (response) => {
       if (response === null) {
         this.#forget();
-      } else if (response === TaskResponse.Complete) {
+      } else if (GONE.has(response)) {
         done();
         for (const [covered, tag] of reset.covers) if (this.#tasks.find(tag) === covered) this.#end(covered);
       } else {

@@ -7,6 +7,7 @@ import { emitNopOut, type NopOut } from '../iscsi/wire/nop-out.js';
 import { parseReject } from '../iscsi/wire/reject.js';
 import { emitTaskManagementRequest, parseTaskManagementResponse, TaskResponse } from '../iscsi/wire/task-management.js';
 import type { TextPair } from '../iscsi/wire/text.js';
+import { isSameLun } from '../scsi/lun.js';
 import type { Sense } from '../scsi/sense.js';
 import { AppError, ProtocolError } from '../util/errors.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
@@ -245,7 +246,7 @@ export class FullFeature {
   /** Data-Out for those tasks stops, the message is acknowledged by a NOP-Out that is no ping, and they start anew (event 5). */
   #onTerminated(lun: Buffer): void {
     const { tasks } = this.#link;
-    const theirs = tasks.inOrder((task) => tasks.find(task.itt) === task && task.lun.equals(lun));
+    const theirs = tasks.inOrder((task) => tasks.find(task.itt) === task && isSameLun(task.lun, lun));
     this.#sendNopOut({ lun, itt: NO_TAG, ttt: NO_TAG });
     for (const task of theirs) {
       if (tasks.find(task.itt) !== task) continue;

@@ -40,6 +40,6 @@ export interface SessionMember {
    * resumes or condemns its gate. Called again at the next login: what an earlier check says after that is void.
    */
   onReconnected(evidence: RestartEvidence): void;
-  /** The unit has reported a unit attention: in place of some command's answer, whoever sent that, or out of turn. */
+  /** The unit has reported a unit attention in place of some command's answer, whoever sent that, or any sense out of turn. */
   onUnitAttention(sense: Sense): void;
 }

@@ -164,6 +164,7 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     this.#guard.reconnected();
   }
   onUnitAttention(sense: Sense): void {
+    if (sense.deferred === true) this.#ledger.failedLater();
     if (showsRestart(sense)) this.#restarted('it reports a power on or reset');
     if (putsIdentityInDoubt(sense)) this.#guard.doubt();
   }

@@ -1,5 +1,6 @@
 // What a session does with its commands while it has no connection: it keeps them in order, and sends them again behind
 // gates that their units' owners open, or ends them when the replacement timeout is over. No sockets, no timers.
+import { isSameLun } from '../scsi/lun.js';
 import type { Sense } from '../scsi/sense.js';
 import { type Gate, GateState, type SessionMember } from './gate.js';
 import { type Task, TaskFailure, TaskState, type TaskTable } from './tasks.js';
@@ -78,7 +79,7 @@ export class Recovery {
   }
   /** The unit's owner hears of a unit attention, whoever's command has met it. */
   noteUnitAttention(lun: Buffer, sense: Sense): void {
-    for (const member of this.#members) if (member.address.equals(lun)) member.onUnitAttention(sense);
+    for (const member of this.#members) if (isSameLun(member.address, lun)) member.onUnitAttention(sense);
   }
   /** The target's address has refused a connection. */
   noteRefused(): void {

@@ -46,6 +46,11 @@ export function decodeLun(b: Buffer, at = 0): number {
   }
 }
 
+/** Whether both address one unit, each in its encoding. */
+export function isSameLun(a: Buffer, b: Buffer): boolean {
+  return a.equals(b) || (decodeLun(a) === decodeLun(b) && decodeLun(a) !== NOT_A_LUN);
+}
+
 /** A LUN for logs: its number, or the 8 bytes in hex. */
 export function lunToText(b: Buffer, at = 0): string {
   const n = decodeLun(b, at);

@@ -1,6 +1,7 @@
 // Drives one session for its whole life: its connection, and after a loss the next one. RFC 7143 §6.3.5, §7.
 import type { InitiatorEnvironment } from '../initiator/options.js';
 import { InitiatorSession, type SessionOutput } from '../initiator/session.js';
+import { lunToText } from '../scsi/lun.js';
 import type { Sense } from '../scsi/sense.js';
 import { senseToText } from '../scsi/sense-text.js';
 import { now } from '../transport/clock.js';
@@ -186,7 +187,7 @@ export class SessionDriver {
         this.#recovered(output.tookMs, output.replayed);
         return;
       case 'unit-attention':
-        this.#log.info(`LUN ${output.lun.toString('hex')}: ${senseToText(output.sense)}`);
+        this.#log.info(`LUN ${lunToText(output.lun)}: ${senseToText(output.sense)}`);
         this.onUnitAttention?.(output.sense);
         return;
       case 'log':

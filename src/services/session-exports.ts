@@ -158,6 +158,6 @@ export function deviceInfo(entry: ExportedLun, socket: string): DeviceInfo {
     readOnly: lun.readOnly || secondPath !== null,
     writeCache: lun.writeCache,
     partitions: entry.partitions.map(({ info }) => ({ ...info, nbd: nbdUri(socket, info.exportName) })),
-    note: secondPath ?? note,
+    note: lun.problem === null ? (secondPath ?? note) : `the unit ${lun.problem}`,
   };
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BlockOp, BlockStatus } from '../../src/block/block-device.js';
+import type { Lun } from '../../src/initiator/lun.js';
 import { AsyncEvent, emitAsyncMessage } from '../../src/iscsi/wire/async-message.js';
 import { NO_TAG, Opcode, itt as tagOf } from '../../src/iscsi/wire/bhs.js';
 import { parseLogoutRequest } from '../../src/iscsi/wire/logout.js';
@@ -37,7 +38,10 @@ function send(target: FakeTarget, message: Message): void {
 }
 
 /** A large write of which one burst has come when the message is sent; what comes after is dropped if `stops`. */
-function midWrite(message: Message, { stops }: { readonly stops: boolean }): { pair: FakePair; write: Probe } {
+function midWrite(
+  message: Message,
+  { stops }: { readonly stops: boolean },
+): { pair: FakePair & { lun: Lun }; write: Probe } {
   let bursts = 0;
   const pair = fakePair(
     {
@@ -51,9 +55,10 @@ function midWrite(message: Message, { stops }: { readonly stops: boolean }): { p
     },
     WAITS,
   );
-  const write = start(fakeLun(pair), BlockOp.Write, 0, PAYLOAD.length, { payload: PAYLOAD });
+  const lun = fakeLun(pair);
+  const write = start(lun, BlockOp.Write, 0, PAYLOAD.length, { payload: PAYLOAD });
   pair.rig.pump();
-  return { pair, write };
+  return { pair: { ...pair, lun }, write };
 }
 function opcodes(target: FakeTarget): number[] {
   return target.seen.map(({ opcode }) => opcode);
@@ -66,6 +71,21 @@ test('F09 event 0: sense of a unit attention makes the unit be examined; nothing
   assert.equal(pair.rig.all('unit-attention').length, 1);
   const ops = pair.target.all(Opcode.ScsiCommand).map(({ bhs }) => bhs[CDB_AT]);
   assert.ok(ops.includes(ScsiOp.Inquiry) && ops.includes(ScsiOp.ServiceActionIn16));
+});
+
+test('F09 event 0: a deferred error that comes out of turn fails the next flush', async () => {
+  const { pair, write } = midWrite(
+    { event: AsyncEvent.ScsiAsync, sense: { ...Senses.WriteError, deferred: true } },
+    { stops: false },
+  );
+  await pair.rig.settle();
+  assert.equal(write.status, BlockStatus.Ok);
+  const flushes = [0, 1].map(() => {
+    const flush = start(pair.lun, BlockOp.Flush, 0, 0);
+    pair.rig.pump();
+    return flush.status;
+  });
+  assert.deepEqual(flushes, [BlockStatus.Eio, BlockStatus.Ok]);
 });
 
 test('F09 event 1: no new command, what is under way ends, then Logout; the next session goes on', async () => {

@@ -95,6 +95,21 @@ test('many commands of one unit that get no answer cost one reset, not one each'
   assert.equal(functions(pair.target).filter((one) => one === LogicalUnitReset).length, 1);
 });
 
+test('a unit that is not there has no commands: no reset of the target for its sake', async () => {
+  let deaf = true;
+  const answers = { [AbortTask]: FunctionNotSupported, [LogicalUnitReset]: TaskResponse.LunDoesNotExist };
+  const pair = fakePair(
+    deafTarget(() => deaf, answers),
+    WAITS,
+  );
+  const read = start(fakeLun(pair), BlockOp.Read, 0, 512);
+  await pair.rig.advance(29_999);
+  deaf = false;
+  await pair.rig.advance(1);
+  assert.deepEqual(functions(pair.target), [AbortTask, LogicalUnitReset]);
+  assert.equal(read.status, BlockStatus.Ok);
+});
+
 test('TARGET WARM RESET comes where LOGICAL UNIT RESET is refused', async () => {
   let deaf = true;
   const answers = {
