@@ -10,7 +10,9 @@ import { parseNopOut } from '../../src/iscsi/wire/nop-out.js';
 import { parseTaskManagementRequest, TaskFunction } from '../../src/iscsi/wire/task-management.js';
 import { AppError } from '../../src/util/errors.js';
 import { fakeLun, fakePair, start } from '../helpers/fake-pair.js';
-import type { FakeTarget } from '../helpers/fake-target.js';
+import { FakeTarget } from '../helpers/fake-target.js';
+import { MemorySink } from '../helpers/memory-link.js';
+import { InitiatorRig } from '../helpers/pair.js';
 
 const QUIET = { timers: { noopIntervalMs: 0 } };
 
@@ -46,6 +48,29 @@ test('while a question is out, a full socket that empties is life, at the pace o
   for (let now = 61_000; now < 65_000; now += 1000) assert.equal(keepalive.handleTimeout(now), 'none');
   assert.equal(keepalive.deadline, 65_000);
   assert.equal(keepalive.handleTimeout(65_000), 'lost', 'as long after the last sign as after a question');
+});
+
+test('a session on a line that takes data slowly lives; once it takes nothing it is lost', async () => {
+  class SlowSink extends MemorySink {
+    taken = 0;
+  }
+  const rig = new InitiatorRig({ timers: { commandTimeoutMs: 600_000 } });
+  const sink = new SlowSink();
+  const target = new FakeTarget();
+  const out = { held: false };
+  rig.open({ consumer: target, sink: target.sink }, sink, { out });
+  rig.pump();
+  const lun = fakeLun({ rig, target });
+  start(lun, BlockOp.Write, 0, 2 ** 20, { payload: Buffer.alloc(2 ** 20) });
+  rig.pump();
+  out.held = true;
+  for (let second = 0; second < 60; second++) {
+    sink.taken += 10;
+    await rig.advance(1000);
+  }
+  assert.equal(rig.session.state, 'LOGGED_IN');
+  await rig.advance(6000);
+  assert.equal(rig.session.state, 'FAILED');
 });
 
 test('an idle session sends NOP-Out every interval and lives by the answers', async () => {
