@@ -1,0 +1,67 @@
+// An unknown user and a wrong secret take a target the same time: 200 refusals of each, in turn, compared by rank.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ChapChallenges, ChapTarget, type ChapTargetOptions } from '../../src/iscsi/chap.js';
+import type { TextPair } from '../../src/iscsi/wire/text.js';
+
+const TRIES = 200;
+const USER = 'username';
+const challenges = new ChapChallenges();
+
+/** Microseconds from an answer to its refusal. */
+function refusal(user: string, find: ChapTargetOptions['find']): number {
+  const target = new ChapTarget({ challenges, find });
+  target.receive([['CHAP_A', '5']]);
+  const answer: TextPair[] = [
+    ['CHAP_N', user],
+    ['CHAP_R', `0x${'00'.repeat(16)}`],
+  ];
+  const began = process.hrtime.bigint();
+  const verdict = target.receive(answer);
+  const took = Number(process.hrtime.bigint() - began) / 1000;
+  assert.equal(verdict.kind, 'refuse');
+  target.close();
+  return took;
+}
+
+/** The Mann-Whitney statistic in standard deviations: 0 for two samples of one kind, beyond ±4 once in 16,000 times. */
+function difference(a: readonly number[], b: readonly number[]): number {
+  const all = [...a.map((value) => ({ value, ours: true })), ...b.map((value) => ({ value, ours: false }))];
+  all.sort((x, y) => x.value - y.value);
+  const ranks = all.reduce((sum, { ours }, i) => sum + (ours ? i + 1 : 0), 0);
+  const u = ranks - (a.length * (a.length + 1)) / 2;
+  const spread = Math.sqrt((a.length * b.length * (a.length + b.length + 1)) / 12);
+  return (u - (a.length * b.length) / 2) / spread;
+}
+
+function compare(find: ChapTargetOptions['find']): number {
+  for (let i = 0; i < 2 * TRIES; i++) refusal(i % 2 === 0 ? USER : 'nobody', find);
+  const [known, unknown]: [number[], number[]] = [[], []];
+  // The order within each pair alternates, so that what comes first in a pair favours nobody.
+  for (let i = 0; i < TRIES; i++) {
+    const pair: [number[], string][] = [
+      [known, USER],
+      [unknown, 'nobody'],
+    ];
+    for (const [times, user] of i % 2 === 0 ? pair : pair.reverse()) times.push(refusal(user, find));
+  }
+  return difference(known, unknown);
+}
+
+describe('CHAP timing', () => {
+  const find = (user: string) => (user === USER ? { secret: 'password1234' } : undefined);
+  it('tells nobody whether the user exists', (t) => {
+    const z = compare(find);
+    t.diagnostic(`z = ${z.toFixed(2)}`);
+    assert.ok(Math.abs(z) < 4, `${z} standard deviations apart`);
+  });
+  it('would be noticed: a look-up that is slower for a known user', (t) => {
+    const z = compare((user) => {
+      const end = process.hrtime.bigint() + (user === USER ? 30_000n : 0n);
+      while (process.hrtime.bigint() < end);
+      return find(user);
+    });
+    t.diagnostic(`z = ${z.toFixed(2)}`);
+    assert.ok(z > 4, `${z} standard deviations apart`);
+  });
+});
