@@ -9,6 +9,14 @@ import { OWN_TARGET, startOwn } from './own-target.js';
 
 const SETS = MATRIX_SETS[process.env.LUNCTL_TEST_MATRIX ?? 'short'] ?? [];
 
+const GENEROUS = [
+  ['InitialR2T', 'No'],
+  ['MaxOutstandingR2T', '8'],
+  ['FirstBurstLength', '262144'],
+  ['MaxBurstLength', '16776192'],
+  ['MaxRecvDataSegmentLength', '16384'],
+] as const;
+
 async function check(t: TestContext, target: Omit<MatrixTarget, 'address'>): Promise<void> {
   assert.ok(SETS.length >= 6);
   const failures: string[] = [];
@@ -23,6 +31,10 @@ describe('parameter matrix', { concurrency: true }, () => {
   it('tgt', { skip: tgtMissing() }, async (t) => {
     const tgt = await startTgt(16 * 2 ** 20);
     try {
+      // tgt insists on R2Ts unless it is told otherwise. Segments below FirstBurstLength make unsolicited Data-Out PDUs.
+      for (const [name, value] of GENEROUS) {
+        tgt.adm('--op', 'update', '--mode', 'target', '--tid', '1', '-n', name, '-v', value);
+      }
       await check(t, { port: tgt.port, targetName: TGT_TARGET, image: tgt.image });
     } finally {
       await tgt.stop();
