@@ -36,6 +36,8 @@ initiator_config() { # USER PASSWORD
 session_field() { lunctl session show --json | node -e '
   const s = JSON.parse(require("fs").readFileSync(0, "utf8")).sessions[0];
   console.log(s.devices[0][process.argv[1]]);' "$1"; }
+# What the worker of session 1 has to say, one line per event.
+show_log() { cut -c1-400 /run/lunctl/s/1/log; }
 no_leftovers() {
   local left
   left=$(pgrep -af 'worker-main|nbd-client|nbdfuse' || :)

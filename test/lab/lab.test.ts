@@ -7,7 +7,7 @@ import { test } from 'node:test';
 const LAB = 'test/lab/kernel-lab';
 const MINUTES = 60_000;
 /** How much the scripts do; each has a short form of its own. */
-const COUNTS = ['LAB_LOGINS', 'LAB_SETS', 'LAB_KILLS', 'LAB_ROUNDS'];
+const COUNTS = ['LAB_LOGINS', 'LAB_SETS', 'LAB_KILLS', 'LAB_ROUNDS', 'LAB_STALE'];
 
 function lab(script: string): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
@@ -32,6 +32,7 @@ for (const [title, script] of [
   ['our client mounts a LUN of LIO, set up by targetcli', 'lio-client.sh'],
   ['every parameter set and digest against LIO', 'lio-matrix.sh'],
   ['CHAP against LIO', 'lio-chap.sh'],
+  ['LIO and the network end the connection under load, and no request fails', 'lio-recovery.sh'],
   ['a worker killed under a mounted file system (F12)', 'worker-killed.sh'],
   ["open-iscsi mounts a LUN of our target, by the guide's own commands", 'open-iscsi-serve.sh'],
 ] as const) {

@@ -51,3 +51,18 @@ exit
 END
   test -d "${TPG/$TARGET/$1}" || { cat /tmp/targetcli.out; exit 1; }
 }
+# lio_network: a network namespace for the initiator, in which LIO is 10.9.0.1. $LIO_CUT takes the network away without a
+# word to either side, $LIO_MEND brings it back.
+LIO_CUT='nsenter --net=/proc/1/ns/net ip link set lab0 down'
+LIO_MEND='nsenter --net=/proc/1/ns/net ip link set lab0 up'
+lio_network() {
+  ip netns add initiator
+  ip link add lab0 type veth peer name lab1 netns initiator
+  ip addr add 10.9.0.1/24 dev lab0
+  ip link set lab0 up
+  ip -n initiator addr add 10.9.0.2/24 dev lab1
+  ip -n initiator link set lab1 up
+  ip -n initiator link set lo up
+}
+# Not ip-netns(8): that hides configfs.
+in_initiator() { nsenter --net=/run/netns/initiator "$@"; }
