@@ -1,5 +1,5 @@
 // Why a login failed, in one line with its exit code's error code. Status classes and details of RFC 7143 §11.13.5.
-import { UnprovenTarget } from '../iscsi/chap.js';
+import { ChapAlgorithm, UnprovenTarget } from '../iscsi/chap.js';
 import { loginStatusHex, loginStatusText } from '../iscsi/login-status.js';
 import { AppError, type AppErrorOptions, type ErrorCode } from '../util/errors.js';
 import { printable } from '../util/printable.js';
@@ -41,8 +41,6 @@ export function refusedByStatus(options: LoginOptions, status: number, chap: Cha
 
 type Refusal = readonly [code: ErrorCode, reason: string, hint?: string];
 
-/** CHAP_A number of SHA256. */
-const SEVEN = 7;
 const SEVEN_HINT = 'some targets take CHAP algorithm 7 (SHA256) for SHA1: set node.session.auth.chap_algs to MD5';
 
 const STATUS: Record<number, (options: LoginOptions, chap: ChapProgress) => Refusal | undefined> = {
@@ -62,7 +60,7 @@ const STATUS: Record<number, (options: LoginOptions, chap: ChapProgress) => Refu
 function chapRefusal({ credentials }: LoginOptions, { answered }: ChapProgress): Refusal {
   if (answered === undefined) return ['ERR_LOGIN_AUTH', 'refused: the target did not accept our CHAP offer'];
   const refusal = ['ERR_LOGIN_AUTH', `refused: wrong CHAP user or secret (user ${credentials?.user})`] as const;
-  return answered === SEVEN ? [...refusal, SEVEN_HINT] : refusal;
+  return answered === ChapAlgorithm.SHA256 ? [...refusal, SEVEN_HINT] : refusal;
 }
 
 /** Credentials are configured, and the target would go on without any. */

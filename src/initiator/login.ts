@@ -1,5 +1,5 @@
 // The login phase as text in, text out: security stage with CHAP, operational stage, redirection (RFC 7143 §6, §11.12–11.13).
-import { ChapChallenges, ChapInitiator } from '../iscsi/chap.js';
+import { ChapAlgorithm, ChapChallenges, ChapInitiator } from '../iscsi/chap.js';
 import { Negotiator, type OperationalParams } from '../iscsi/negotiation.js';
 import { readPortal } from '../iscsi/portal.js';
 import { LoginStage } from '../iscsi/wire/login-request.js';
@@ -33,8 +33,6 @@ export type LoginStep =
 const CHALLENGES = new ChapChallenges();
 /** Requests of one login: a target that never comes to the point is given up. */
 const MOST_ROUNDS = 64;
-const MD5 = 5;
-const SHA256 = 7;
 
 type Phase = 'method' | 'chap' | 'operational';
 
@@ -108,9 +106,14 @@ export class LoginExchange {
    */
   get retryWithMd5(): boolean {
     const algorithms = this.#options.credentials?.algorithms;
-    if (algorithms === undefined || !algorithms.includes(MD5) || algorithms.every((a) => a === MD5)) return false;
+    if (
+      algorithms === undefined ||
+      !algorithms.includes(ChapAlgorithm.MD5) ||
+      algorithms.every((a) => a === ChapAlgorithm.MD5)
+    )
+      return false;
     if (!this.#offered || this.#phase === 'operational') return false;
-    return this.#chap?.answered ? this.#chap.algorithm === SHA256 : true;
+    return this.#chap?.answered ? this.#chap.algorithm === ChapAlgorithm.SHA256 : true;
   }
 
   /** Forgets what CHAP holds. Idempotent. */

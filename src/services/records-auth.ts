@@ -1,11 +1,12 @@
 // CHAP settings of records and of iscsid.conf, as credentials and back.
+import { CHAP_ALGORITHMS, ChapAlgorithm } from '../iscsi/chap.js';
 import { newSendTargetsValues } from '../records/new-record.js';
 import type { RecordValues } from '../records/values.js';
 import { type CredentialPair, sameSecret } from './secret-rules.js';
 import type { Credentials } from './session-info.js';
 
-/** CHAP_A numbers, RFC 7143 §12.1 and the IANA registry. */
-const ALGORITHMS: Readonly<Record<string, number>> = { MD5: 5, SHA1: 6, SHA256: 7, 'SHA3-256': 8 };
+/** CHAP_A numbers by the names that records have. */
+const ALGORITHMS = new Map<string, number>(CHAP_ALGORITHMS.map(({ name, number }) => [name, number]));
 
 const NODE = 'node.session.auth.';
 const DISCOVERY = 'discovery.sendtargets.auth.';
@@ -58,8 +59,8 @@ function pairOf(source: Lookup, prefix: string): CredentialPair | null {
 
 /** Names to numbers in their order. Without a list: MD5, the only one that every target has. */
 function algorithms(list: string | undefined): number[] {
-  const numbers = (list ?? '').split(',').flatMap((name) => ALGORITHMS[name.trim().toUpperCase()] ?? []);
-  return numbers.length === 0 ? [5] : [...new Set(numbers)];
+  const numbers = (list ?? '').split(',').flatMap((name) => ALGORITHMS.get(name.trim().toUpperCase()) ?? []);
+  return numbers.length === 0 ? [ChapAlgorithm.MD5] : [...new Set(numbers)];
 }
 
 export function setNodeCredentials(values: RecordValues, pair: CredentialPair): void {

@@ -1,10 +1,10 @@
 // What a login may try beyond its first attempt: redirections (RFC 7143 §11.13.5, class 01h) and one MD5-only CHAP offer.
+import { ChapAlgorithm } from '../iscsi/chap.js';
 import { AppError } from '../util/errors.js';
 import type { Credentials } from './session-info.js';
 
 /** A chain of redirections longer than this is a loop. */
 const MOST_REDIRECTS = 3;
-const CHAP_MD5 = 5;
 
 export interface Endpoint {
   readonly address: string;
@@ -60,6 +60,6 @@ export function formatPortal({ address, port }: Endpoint): string {
 
 /** Null where MD5 alone has been offered already, or was never allowed. */
 function withMd5Alone(credentials: Credentials | null): Credentials | null {
-  if (credentials === null || !credentials.algorithms.includes(CHAP_MD5)) return null;
-  return credentials.algorithms.length === 1 ? null : { ...credentials, algorithms: [CHAP_MD5] };
+  if (credentials === null || !credentials.algorithms.includes(ChapAlgorithm.MD5)) return null;
+  return credentials.algorithms.length === 1 ? null : { ...credentials, algorithms: [ChapAlgorithm.MD5] };
 }
