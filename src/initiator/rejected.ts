@@ -9,7 +9,7 @@ export interface Rejected {
   /**
    * `task`: the command ends here, no status will come. `function`: a task management function is refused. `none`: refused
    * data ends its command by a status or by the command's deadline, a refused ping shows life all the same. `connection`:
-   * an exchange of ours would wait forever.
+   * an exchange of ours would wait forever, or all commands would.
    */
   readonly fate: 'task' | 'function' | 'none' | 'connection';
 }
@@ -29,8 +29,9 @@ export function rejectedPdu(pdu: Reject, data: Buffer): Rejected {
 function fateOf(opcode: number, reason: number): Rejected['fate'] {
   switch (opcode) {
     case Opcode.ScsiCommand:
-      // Only the immediate data was bad: the command lives, and its status is still to come (§7.8).
-      return reason === RejectReason.DataDigestError ? 'none' : 'task';
+      // With its immediate data the command itself was thrown away, and its CmdSN is missing: nothing that follows would be
+      // executed. To send it again under the same number is for higher recovery levels (§7.8, §7.2.1).
+      return reason === RejectReason.DataDigestError ? 'connection' : 'task';
     case Opcode.TaskManagementRequest:
       return 'function';
     case Opcode.NopOut:

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { BlockOp, BlockStatus } from '../../src/block/block-device.js';
 import { NO_TAG, Opcode, itt as tagOf } from '../../src/iscsi/wire/bhs.js';
 import { DataInFlag } from '../../src/iscsi/wire/data-in.js';
-import { emitReject } from '../../src/iscsi/wire/reject.js';
+import { emitReject, RejectReason } from '../../src/iscsi/wire/reject.js';
 import { ProtocolError } from '../../src/util/errors.js';
 import { fakeLun, fakePair, start } from '../helpers/fake-pair.js';
 import type { FakeTarget, SeenPdu } from '../helpers/fake-target.js';
@@ -190,6 +190,23 @@ test('a rejected command is sent again twice, a rejected data PDU is left to the
   logout.rig.session.logout().catch(() => undefined);
   logout.rig.pump();
   assert.equal(logout.rig.all('lost').length, 1);
+});
+
+test('a command rejected for its data digest costs the connection: its CmdSN is missing, so no later one is executed', () => {
+  const pair = fakePair({
+    onPdu: (pdu, target) => {
+      if (pdu.opcode !== Opcode.ScsiCommand) return false;
+      const { expCmdSn, maxCmdSn } = target;
+      const reason = RejectReason.DataDigestError;
+      const reject = { reason, statSn: target.takeStatSn(), expCmdSn, maxCmdSn, dataSn: 0 };
+      target.writer.send((b, at) => emitReject(reject, b, at), pdu.bhs);
+      return true;
+    },
+  });
+  start(fakeLun(pair), BlockOp.Write, 0, 512, { payload: bytes(512) });
+  pair.rig.pump();
+  assert.equal(pair.rig.all('lost').length, 1);
+  assert.equal(pair.rig.session.state, 'FAILED');
 });
 
 test('a corrupted byte anywhere after the login is seen with digests on', () => {

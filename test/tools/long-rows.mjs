@@ -16,6 +16,7 @@ export const ROWS = [
   { file: 'faults/f13-cli-killed.test.ts', env: { F13_KILLS: '50' }, minutes: 10 },
   { file: 'faults/f34-late-target.test.ts', env: { F34_LATE_MS: '20000' }, minutes: 3 },
   { file: 'faults/f39-out-of-time.test.ts', env: { F39_TIMEOUT_MS: '10000', F39_LONGER_MS: '10000' }, minutes: 3 },
+  { file: 'faults/f17-bit-flips.test.ts', env: { F17_FLIPS: '10000' }, minutes: 120 },
   { file: 'faults/f19-slow-login.test.ts', env: { F19_ATTACKERS: '1000' }, minutes: 2 },
   { file: 'faults/f31-lun-swapped.test.ts', env: { F31_SWAPS: '100' }, minutes: 15 },
   {
