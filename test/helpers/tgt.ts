@@ -36,6 +36,8 @@ export interface TgtOptions {
   readonly iscsi?: string;
   /** The address to listen on. */
   readonly host?: string;
+  /** Parameters of the target, as in { HeaderDigest: 'CRC32C,None' }. */
+  readonly params?: Readonly<Record<string, string>>;
   /** Runs tgtd and tgtadm in this network namespace. */
   readonly netns?: string;
 }
@@ -58,6 +60,9 @@ export async function startTgt(sizeBytes = 64 * 2 ** 20, options: TgtOptions = {
     await accepts(port, child, host);
     adm('--op', 'new', '--mode', 'target', '--tid', '1', '-T', TGT_TARGET);
     adm('--op', 'new', '--mode', 'logicalunit', '--tid', '1', '--lun', '1', '-b', image);
+    for (const [name, value] of Object.entries(options.params ?? {})) {
+      adm('--op', 'update', '--mode', 'target', '--tid', '1', '-n', name, '-v', value);
+    }
     adm('--op', 'bind', '--mode', 'target', '--tid', '1', '-I', 'ALL');
   };
   const adm = (...args: string[]) =>
