@@ -2,7 +2,7 @@
 import { CHAP_ALGORITHMS, ChapAlgorithm } from '../iscsi/chap.js';
 import { newSendTargetsValues } from '../records/new-record.js';
 import type { RecordValues } from '../records/values.js';
-import { type CredentialPair, sameSecret } from './secret-rules.js';
+import type { CredentialPair } from './secret-rules.js';
 import type { Credentials } from './session-info.js';
 
 /** CHAP_A numbers by the names that records have. */
@@ -17,7 +17,6 @@ type Lookup = Pick<ReadonlyMap<string, string>, 'get'>;
 /**
  * The credentials for a login: those given, else the record's, else iscsid.conf's, else none. The record's list of
  * algorithms is obeyed in every case.
- * @throws AppError ERR_USAGE for one secret in both directions
  */
 export function nodeCredentials(given: CredentialPair | null, record: Lookup, config: Lookup): Credentials | null {
   return choose(given, record, config, NODE);
@@ -40,7 +39,6 @@ function fresh(config: Lookup): Lookup {
 function choose(given: CredentialPair | null, record: Lookup, config: Lookup, prefix: string): Credentials | null {
   const pair = given ?? pairOf(record, prefix) ?? pairOf(config, prefix);
   if (pair === null) return null;
-  if (pair.mutual?.secret === pair.secret) throw sameSecret();
   return { ...pair, algorithms: algorithms(record.get(`${NODE}chap_algs`) ?? config.get(`${NODE}chap_algs`)) };
 }
 

@@ -1,6 +1,7 @@
 // What a login may try beyond its first attempt: redirections (RFC 7143 §11.13.5, class 01h) and one MD5-only CHAP offer.
 import { ChapAlgorithm } from '../iscsi/chap.js';
 import { AppError } from '../util/errors.js';
+import { sameSecret } from './secret-rules.js';
 import type { Credentials } from './session-info.js';
 
 /** A chain of redirections longer than this is a loop. */
@@ -27,6 +28,8 @@ export async function attemptLogin<T>(
   credentials: Credentials | null,
   attempt: (portal: Endpoint, credentials: Credentials | null) => Promise<Attempt<T>>,
 ): Promise<T> {
+  // Before anybody is called: see `sameSecret`.
+  if (credentials !== null && credentials.mutual?.secret === credentials.secret) throw sameSecret();
   let at = portal;
   let offered = credentials;
   for (let redirects = 0; ; ) {
