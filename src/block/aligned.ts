@@ -96,9 +96,12 @@ export class AlignedDevice extends ForwardingDevice {
     const step = this.#largestStep();
     for (let at = start; at < end; at += step) {
       const operation = { op: BlockOp.Read, offset: at, length: Math.min(step, end - at) };
-      await perform(this.device, operation, (piece, within, owner) => {
-        forwardPart(request, piece, at + within - offset, owner);
-      });
+      await perform(
+        this.device,
+        operation,
+        (piece, within, owner) => forwardPart(request, piece, at + within - offset, owner),
+        (within) => request.onRewind?.(Math.max(0, at + within - offset)) ?? false,
+      );
     }
   }
 

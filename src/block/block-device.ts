@@ -46,6 +46,12 @@ export interface BlockRequest {
    * `piece` is valid until the call returns unless `owner` is retained; with no owner it must be copied.
    */
   onData(piece: Buffer, at: number, owner: RefBuffer | null): void;
+  /**
+   * READ: what has been delivered from `at` on may be wrong and would come again: real targets send bytes that mean nothing
+   * with a command that they then do not execute. True: it has been forgotten, and the next piece may begin at `at`. False,
+   * or no such method: it has been passed on already.
+   */
+  onRewind?(at: number): boolean;
   /** Exactly once, maybe within `submit`. With Ok, a READ has delivered `length` bytes. An error may come after data. */
   onDone(status: BlockStatus): void;
 }

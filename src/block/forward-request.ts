@@ -34,6 +34,9 @@ export class ForwardRequest implements BlockRequest {
   onData(piece: Buffer, at: number, owner: RefBuffer | null): void {
     this.origin?.onData(piece, at, owner);
   }
+  onRewind(at: number): boolean {
+    return this.origin?.onRewind?.(at) ?? false;
+  }
   onDone(status: BlockStatus): void {
     this.leave().onDone(status);
   }

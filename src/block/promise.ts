@@ -21,7 +21,8 @@ const ERROR_CODE: Partial<Record<BlockStatus, ErrorCode>> = {
 /** The `length` bytes from `offset`, in memory of their own. Both are multiples of the block size. Rejects with BlockError. */
 export async function readBytes(device: BlockDevice, offset: number, length: number): Promise<Buffer> {
   const bytes = Buffer.alloc(length);
-  await perform(device, { op: BlockOp.Read, offset, length }, (piece, at) => piece.copy(bytes, at));
+  const copy: BlockRequest['onData'] = (piece, at) => piece.copy(bytes, at);
+  await perform(device, { op: BlockOp.Read, offset, length }, copy, () => true);
   return bytes;
 }
 
@@ -53,6 +54,7 @@ export function perform(
   device: BlockDevice,
   operation: BlockOperation,
   onData: BlockRequest['onData'] = () => {},
+  onRewind: (at: number) => boolean = () => false,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     device.submit({
@@ -61,6 +63,7 @@ export function perform(
       payloadOwner: null,
       ...operation,
       onData: (piece: Buffer, at: number, owner: RefBuffer | null) => onData(piece, at, owner),
+      onRewind,
       onDone: (status) => (status === BlockStatus.Ok ? resolve() : reject(failure(operation, status))),
     });
   });

@@ -93,6 +93,8 @@ export class CommandRunner implements TaskOwner {
     if (task.failure === TaskFailure.None && busy) {
       const delayMs = call.trouble.nextTry('later', this.#session.environment.now(), PATIENCE_MS, task.itt);
       if (delayMs !== null) {
+        // What has come with the refusal means nothing, and is overwritten.
+        task.delivered = 0;
         this.#session.startLater(task, delayMs);
         return;
       }

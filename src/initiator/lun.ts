@@ -147,6 +147,9 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
   onTaskData(task: Task, piece: Buffer, at: number, owner: RefBuffer | null): void {
     task.request?.onData(piece, task.progress + at, owner);
   }
+  onTaskReplay(task: Task): void {
+    this.#takeBack(task);
+  }
   onTaskDone(task: Task): void {
     const request = task.request;
     if (request === null) throw new Error('a task of no request');
@@ -234,9 +237,16 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     }
     if (verdict.kind === 'no-such-lun' || verdict.kind === 'out-of-range') this.#guard.doubt();
     const delayMs = this.#nextTry(task, verdict);
+    // With a status that is no success the data may be anything: what cannot be taken back must not be taken for a success.
     if (delayMs === null) this.#failed(task, request, verdict);
+    else if (!this.#takeBack(task) && isTold) this.#end(task, request, BlockStatus.Eio);
     else if (delayMs === 0) this.#session.start(task);
     else this.#session.startLater(task, delayMs);
+  }
+  /** Whether nothing has been delivered by this command, or whoever reads has forgotten it again. */
+  #takeBack(task: Task): boolean {
+    if (task.delivered > 0 && task.request?.onRewind?.(task.progress) === true) task.delivered = 0;
+    return task.delivered === 0;
   }
   #nextTry(task: Task, { retry }: Verdict): number | null {
     const now = this.#session.environment.now();

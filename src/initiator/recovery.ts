@@ -143,6 +143,7 @@ export class Recovery {
     else if (task.drops > MOST_DROPS) this.#fail(task, TaskFailure.TimedOut);
     else {
       if (task.state === TaskState.Active || task.state === TaskState.Aborting) this.#replayed++;
+      if (task.delivered > 0) task.owner.onTaskReplay?.(task);
       this.#tasks.park(task);
     }
   }

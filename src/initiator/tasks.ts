@@ -28,6 +28,8 @@ export type TaskFailure = (typeof TaskFailure)[keyof typeof TaskFailure];
 export interface TaskOwner {
   /** A part of a read, in ascending order without gap or repetition, `at` bytes after the start of the command's data. */
   onTaskData(task: Task, piece: Buffer, at: number, owner: RefBuffer | null): void;
+  /** The task will be sent again, on another connection: what it has delivered has never been confirmed by a status. */
+  onTaskReplay?(task: Task): void;
   /** The task ended: `failure`, else `status`. The owner now releases or starts it again. `sense` is valid until return. */
   onTaskDone(task: Task): void;
 }

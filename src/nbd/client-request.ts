@@ -31,8 +31,9 @@ export class ClientRequest implements BlockRequest {
   /** Whether a READ must be answered in one piece. */
   whole = false;
   readonly #owner: RequestOwner;
-  /** Bytes of a READ that have arrived. */
+  /** Bytes of a READ that have arrived, and that have been sent. */
   #arrived = 0;
+  #sent = 0;
   /** The piece held back, where it belongs, and its memory. */
   #held: Buffer | null = null;
   #heldAt = 0;
@@ -63,7 +64,15 @@ export class ClientRequest implements BlockRequest {
       piece.copy(this.#collected.buffer, at);
     } else {
       this.#owner.replies.data(this, piece, at, owner, false);
+      this.#sent = this.#arrived;
     }
+  }
+  onRewind(at: number): boolean {
+    if (this.#owner.ended || this.#sent > at) return this.#owner.ended;
+    this.#heldOwner?.release();
+    this.#held = this.#heldOwner = null;
+    this.#arrived = at;
+    return true;
   }
 
   onDone(outcome: BlockStatus): void {
@@ -73,7 +82,7 @@ export class ClientRequest implements BlockRequest {
     this.#collected?.release();
     this.payloadOwner?.release();
     this.#held = this.#heldOwner = this.#collected = this.payload = this.payloadOwner = null;
-    this.#arrived = 0;
+    this.#arrived = this.#sent = 0;
     this.#owner.onAnswered(this, status);
   }
 

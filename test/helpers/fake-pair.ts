@@ -76,6 +76,8 @@ export class Probe implements BlockRequest {
   payloadOwner: RefBuffer | null = null;
   status: BlockStatus | null = null;
   received = 0;
+  /** Whether it forgets what it is told to; one that has passed its data on cannot. */
+  forgets = false;
   readonly bytes: Buffer;
 
   constructor(
@@ -92,6 +94,10 @@ export class Probe implements BlockRequest {
     piece.copy(this.bytes, at);
     this.received += piece.length;
   }
+  onRewind(at: number): boolean {
+    if (this.forgets) this.received = at;
+    return this.forgets;
+  }
   onDone(status: BlockStatus): void {
     if (this.status !== null) throw new Error('a request ended twice');
     this.status = status;
@@ -104,10 +110,16 @@ export function start(
   op: BlockOp,
   offset: number,
   length: number,
-  more: { readonly payload?: Buffer; readonly flags?: number; readonly owner?: RefBuffer } = {},
+  more: {
+    readonly payload?: Buffer;
+    readonly flags?: number;
+    readonly owner?: RefBuffer;
+    readonly forgets?: boolean;
+  } = {},
 ): Probe {
   const probe = new Probe(op, offset, length);
   probe.flags = more.flags ?? 0;
+  probe.forgets = more.forgets ?? false;
   probe.payload = more.payload ?? null;
   probe.payloadOwner = more.owner ?? null;
   device.submit(probe);

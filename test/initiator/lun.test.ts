@@ -9,7 +9,7 @@ import { emitReject } from '../../src/iscsi/wire/reject.js';
 import { commandEdtl } from '../../src/iscsi/wire/scsi-command.js';
 import { ResidualFlag } from '../../src/iscsi/wire/scsi-response.js';
 import { ScsiOp } from '../../src/scsi/opcodes.js';
-import { buildDescriptorSense, buildFixedSense, type Sense } from '../../src/scsi/sense.js';
+import { buildFixedSense, type Sense } from '../../src/scsi/sense.js';
 import { type FakePair, fakeLun, fakePair, start } from '../helpers/fake-pair.js';
 import type { FakeTarget, SeenPdu } from '../helpers/fake-target.js';
 import { pattern } from '../helpers/stream-core.js';
@@ -212,27 +212,39 @@ test('unit attentions are reported and the command sent again', async () => {
   );
 });
 
-test('a read that is sent again delivers only what the reader has not seen', () => {
-  let first = true;
-  const pair = fakePair(
-    {
-      onPdu: (pdu, target) => {
-        if (pdu.opcode !== Opcode.ScsiCommand || !first) return false;
-        first = false;
-        const itt = tagOf(pdu.bhs);
-        target.dataIn(itt, { flags: 0, dataSn: 0, offset: 0, data: target.disk.subarray(0, 3000) });
-        target.response(itt, 0x02, { sense: buildDescriptorSense(sense(11, 0x47, 0x05)) });
-        return true;
-      },
-    },
-    QUIET,
-  );
-  pattern(65_536).copy(pair.target.disk);
-  const read = start(fakeLun(pair), BlockOp.Read, 0, 65_536);
-  pair.rig.pump();
-  assert.equal(read.status, BlockStatus.Ok);
-  assert.ok(read.bytes.equals(pattern(65_536)));
-});
+/** As tgt answers a read with a unit attention: with bytes that mean nothing, and then with the status. */
+function rubbishFirst(answer: Sense | number): (pdu: SeenPdu, target: FakeTarget) => boolean {
+  let times = 2;
+  return (pdu, target) => {
+    if (pdu.opcode !== Opcode.ScsiCommand || pdu.bhs[32] !== ScsiOp.Read16 || times-- <= 0) return false;
+    const itt = tagOf(pdu.bhs);
+    for (const at of [0, 8192]) {
+      target.dataIn(itt, { flags: 0, dataSn: at / 8192, offset: at, data: Buffer.alloc(8192, 0xee) });
+    }
+    if (typeof answer === 'number') target.response(itt, answer);
+    else target.response(itt, 0x02, { sense: buildFixedSense(answer) });
+    return true;
+  };
+}
+for (const [name, answer] of [
+  ['a unit attention', RESET],
+  ['ABORTED COMMAND', sense(11, 0x47, 0x05)],
+  ['BUSY', 0x08],
+  ['TASK ABORTED', 0x40],
+] as const) {
+  test(`bytes that come with ${name} are not data: they are taken back, or the read fails`, async () => {
+    for (const forgets of [true, false]) {
+      const pair = fakePair({ onPdu: rubbishFirst(answer) }, QUIET);
+      pattern(65_536).copy(pair.target.disk);
+      const lun = fakeLun(pair, { maxTransfer: 32_768 });
+      const read = start(lun, BlockOp.Read, 0, 65_536, { forgets });
+      await pair.rig.advance(1000);
+      assert.equal(read.status, forgets ? BlockStatus.Ok : BlockStatus.Eio);
+      if (forgets) assert.ok(read.bytes.equals(pattern(65_536)));
+      assert.equal(pair.rig.session.tasksInUse, 0);
+    }
+  });
+}
 
 const ENDINGS: [string, Sense | number, BlockStatus][] = [
   ['a medium error', sense(3, 0x11, 0), BlockStatus.Eio],

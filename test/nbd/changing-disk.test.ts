@@ -8,8 +8,9 @@ import { MemoryDevice } from '../../src/block/memory-device.js';
 import { SliceDevice } from '../../src/block/slice-device.js';
 import type { NbdExport } from '../../src/nbd/exports.js';
 import { Command } from '../../src/nbd/wire/constants.js';
+import { RefBuffer } from '../../src/util/ref-buffer.js';
 import { NbdDriver } from '../helpers/nbd-driver.js';
-import { type Answer, readAnswers, request } from '../helpers/nbd-wire.js';
+import { type Answer, assemble, readAnswers, request } from '../helpers/nbd-wire.js';
 
 const MIB = 2 ** 20;
 
@@ -49,6 +50,29 @@ class ForgetfulDevice extends ForwardingDevice {
   }
   override submit(r: BlockRequest): void {
     this.device.submit(r);
+  }
+}
+
+/** Delivers rubbish in pieces, then asks for it back and does the read. */
+class WaveringDevice extends ForwardingDevice {
+  readonly owners: RefBuffer[] = [];
+  constructor(
+    device: BlockDevice,
+    readonly pieces: readonly number[],
+  ) {
+    super(device);
+  }
+  override submit(r: BlockRequest): void {
+    let at = 0;
+    for (const length of this.pieces) {
+      const owner = new RefBuffer(Buffer.alloc(length, 0xee));
+      this.owners.push(owner);
+      r.onData(owner.buffer, at, owner);
+      owner.release();
+      at += length;
+    }
+    if (r.onRewind?.(0) === true) this.device.submit(r);
+    else r.onDone(BlockStatus.Eio);
   }
 }
 
@@ -113,5 +137,23 @@ describe('NBD and a disk that changes', () => {
       answer(driver, request({ type: Command.Read, offset: MIB, length: 512 }), 512).error,
       BlockStatus.Einval,
     );
+  });
+
+  it('takes back what has not been sent, and fails a read of which too much has', () => {
+    for (const [structured, pieces, error] of [
+      [true, [4096], 0],
+      [true, [2048, 2048], BlockStatus.Eio],
+      [false, [4096], 0],
+      [false, [2048, 2048], 0],
+      [false, [1024], 0],
+    ] as const) {
+      const device = new WaveringDevice(memory(), pieces);
+      const driver = new NbdDriver([exportOf(device)]).open('lun0', { structured });
+      const got = answer(driver, request({ type: Command.Read, length: 4096 }), 4096);
+      assert.equal(got.error, error, `${structured} ${pieces}`);
+      if (error === 0) assert.ok(assemble(got, 0, 4096).equals(Buffer.alloc(4096)));
+      assert.ok(device.owners.every(({ references }) => references === 0));
+      assert.equal(driver.held, 0);
+    }
   });
 });
