@@ -52,8 +52,8 @@ describe('F06 redirections', () => {
       assert.equal(run.code, 8, run.stderr);
       assert.match(run.stderr, new RegExp(`127\\.0\\.0\\.1[:,]${one.port}.*redirects more than 3 times`));
       assert.equal(run.stderr.match(/redirects more than/g)?.length, 1);
-      // Two seconds of a command, with its worker, on a machine that others use too.
-      assert.ok(run.ms < 4000, `${run.ms} ms`);
+      // Mostly the start of two processes, on a machine that others use too: the two seconds are held above.
+      assert.ok(run.ms < 10_000, `${run.ms} ms`);
       assert.deepEqual(box.leftovers(), []);
     } finally {
       await box.stop();

@@ -73,11 +73,11 @@ describe('F37 SIGTERM', { concurrency: true }, () => {
     assert.deepEqual(server.faults, []);
   };
 
-  it('with an idle client that keeps its socket open: flushed, logged out, gone within seconds', () =>
+  it('with an idle client that keeps its socket open: flushed, logged out, gone within 10 s', () =>
     bench(async ({ client, terminate, tail }) => {
       await client.write(0, pattern(BLOCK));
       const took = await terminate();
-      assert.ok(took < 5000, `${took} ms`);
+      assert.ok(took < 10_000, `${took} ms`);
       const flushed = tail().lastIndexOf(`cdb ${ScsiOp.SynchronizeCache16.toString(16)}`);
       const written = tail().lastIndexOf(`cdb ${ScsiOp.Write16.toString(16)}`);
       const loggedOut = tail().indexOf(`opcode ${Opcode.LogoutRequest}`);
