@@ -125,7 +125,8 @@ export class LunCommands {
       this.#putWriteSame(task, lba, left, CdbFlag.Unmap);
       return;
     }
-    const blocks = Math.min(left, thin.maxUnmapBlocks || MOST_BLOCKS_UNMAP, MOST_BLOCKS_UNMAP);
+    const most = Math.min(left, thin.maxUnmapBlocks || MOST_BLOCKS_UNMAP, MOST_BLOCKS_UNMAP);
+    const blocks = most < left ? this.#wholeGranules(lba, most) : most;
     const list = Buffer.alloc(unmapListLength(1));
     putUnmapRange(list, 0, lba, blocks);
     task.step = blocks * blockSize;
@@ -148,9 +149,17 @@ export class LunCommands {
   }
   #putWriteSame(task: Task, lba: number, left: number, flags: number): void {
     const { blockSize, thin } = this.disk;
-    const blocks = Math.min(left, thin.maxWriteSameBlocks || MOST_BLOCKS_SAME, MOST_BLOCKS_SAME);
+    const most = Math.min(left, thin.maxWriteSameBlocks || MOST_BLOCKS_SAME, MOST_BLOCKS_SAME);
+    const blocks = most < left && (flags & CdbFlag.Unmap) !== 0 ? this.#wholeGranules(lba, most) : most;
     task.step = blocks * blockSize;
     this.#session.setPayload(task, ZEROS.subarray(0, blockSize), null);
     putWriteSame16(task.cdb, 0, lba, blocks, flags);
+  }
+  /** So many of `blocks` blocks that the next command begins with a granule: one that two commands share stays mapped. */
+  #wholeGranules(lba: number, blocks: number): number {
+    const { granule } = this.disk.thin;
+    if (granule === undefined) return blocks;
+    const over = (lba + blocks - granule.alignment) % granule.blocks;
+    return over > 0 && over < blocks ? blocks - over : blocks;
   }
 }

@@ -57,6 +57,8 @@ export interface DiskInfo {
     readonly maxUnmapBlocks: number;
     /** Blocks of one WRITE SAME, 0 where no limit is stated. */
     readonly maxWriteSameBlocks: number;
+    /** Blocks that are given back together, and the first of such a group; nothing where none is stated. */
+    readonly granule?: { readonly blocks: number; readonly alignment: number };
   };
   /** VPD 86h NV_SUP: the cache keeps its contents without power. */
   readonly nonVolatileCache: boolean;
@@ -198,9 +200,15 @@ async function readDisk(unit: Questioner, pages: Pages): Promise<DiskInfo> {
       readsZeros: capacity.unmappedReadsZero || (provisioning?.readsZero ?? false),
       maxUnmapBlocks: limits?.maxUnmapBlocks ?? 0,
       maxWriteSameBlocks: Math.max(0, limits?.maxWriteSame ?? 0),
+      ...granuleOf(limits),
     },
     nonVolatileCache: pages.nonVolatileCache,
   };
+}
+
+function granuleOf(limits: BlockLimits | null): Pick<DiskInfo['thin'], 'granule'> {
+  const blocks = limits?.optimalUnmapGranularity ?? 0;
+  return blocks > 1 ? { granule: { blocks, alignment: limits?.unmapAlignment ?? 0 } } : {};
 }
 
 /** (16) first, because it alone tells the physical block size; units that do not know it are small. */

@@ -150,7 +150,10 @@ function refusal(name: string, change: ReservationChange, result: ScsiResult): A
       hint: 'lunctl lun reservations shows who is registered and what is held',
     });
   }
-  const { kind } = classifySense(result.sense === null ? null : parseSense(result.sense));
-  const code = kind === 'unsupported' ? 'ERR_NOT_SUPPORTED' : kind === 'invalid-field' ? 'ERR_USAGE' : 'ERR_UNKNOWN';
+  const sense = result.sense === null ? null : parseSense(result.sense);
+  const { kind } = classifySense(sense);
+  // A field of the CDB can only be the service action, or the type: both are the unit's choice to know.
+  const unknown = kind === 'unsupported' || (kind === 'invalid-field' && sense?.asc === 0x24);
+  const code = unknown ? 'ERR_NOT_SUPPORTED' : kind === 'invalid-field' ? 'ERR_USAGE' : 'ERR_UNKNOWN';
   return new AppError(code, `${name}: ${refusalText(result)}`);
 }

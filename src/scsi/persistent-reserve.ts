@@ -1,7 +1,7 @@
 // PERSISTENT RESERVE IN parameter data and the PERSISTENT RESERVE OUT parameter list, SPC-4 §6.15 and §6.16, both ways.
 // Reservation keys are 64-bit numbers that are only compared and printed: bigint.
 import { ProtocolError } from '../util/errors.js';
-import { invalidFieldInParameterList, parameterListLengthError } from './check-condition.js';
+import { CheckCondition, invalidFieldInParameterList, parameterListLengthError } from './check-condition.js';
 import { buildTransportId, parseTransportId, type TransportId } from './transport-id.js';
 
 /** Persistent reservation types, SPC-4 table 64. */
@@ -165,7 +165,7 @@ export function buildFullStatus(generation: number, registrations: readonly Regi
   return buildPrIn(generation, Buffer.concat(parts));
 }
 
-/** READ FULL STATUS data: the whole descriptors at hand. One whose TransportID is not iSCSI's is left out. */
+/** READ FULL STATUS data: the whole descriptors at hand. The name is empty where the TransportID is not iSCSI's. */
 export function parseFullStatus(data: Buffer): { generation: number; registrations: Registration[] } {
   const { generation, list } = listOf(data);
   const registrations: Registration[] = [];
@@ -173,28 +173,28 @@ export function parseFullStatus(data: Buffer): { generation: number; registratio
   while (at + 24 <= list.length) {
     const idLength = list.readUInt32BE(at + 20);
     if (at + 24 + idLength > list.length) break;
-    const transportId = idOrNull(list.subarray(at + 24, at + 24 + idLength));
-    if (transportId !== null) {
-      const flags = list.readUInt8(at + 12);
-      registrations.push({
-        key: list.readBigUInt64BE(at),
-        allTargetPorts: (flags & 2) !== 0,
-        holds: (flags & 1) === 0 ? null : list.readUInt8(at + 13) & 0x0f,
-        relativePort: list.readUInt16BE(at + 18),
-        transportId,
-      });
-    }
+    const flags = list.readUInt8(at + 12);
+    registrations.push({
+      key: list.readBigUInt64BE(at),
+      allTargetPorts: (flags & 2) !== 0,
+      holds: (flags & 1) === 0 ? null : list.readUInt8(at + 13) & 0x0f,
+      relativePort: list.readUInt16BE(at + 18),
+      transportId: idOf(list.subarray(at + 24, at + 24 + idLength)),
+    });
     at += 24 + idLength;
   }
   return { generation, registrations };
 }
 
-function idOrNull(b: Buffer): TransportId | null {
+function idOf(b: Buffer): TransportId {
   try {
     return parseTransportId(b).id;
   } catch (error) {
-    if (error instanceof ProtocolError) return null;
-    throw error;
+    if (!(error instanceof CheckCondition)) throw error;
+    // istgt leaves the header of the TransportID out.
+    const [, name, isid] =
+      /^((?:iqn|eui|naa)\.[^,\0]{1,219})(?:,i,0x([0-9a-f]{12}))?\0*$/i.exec(b.toString('utf8')) ?? [];
+    return { name: name?.toLowerCase() ?? '', isid: isid?.toLowerCase() ?? null };
   }
 }
 

@@ -125,6 +125,35 @@ test('TRIM is UNMAP with a list of one range, cut at the limits of the unit', ()
   assert.deepEqual(ops(pair.target), [ScsiOp.Unmap, ScsiOp.Unmap, ScsiOp.Unmap]);
 });
 
+test('TRIM in several commands is cut where a granule of the unit ends', () => {
+  const granule = { blocks: 8, alignment: 3 };
+  const thin = { ...THIN, maxUnmapBlocks: 20, granule };
+  const ranges = ({ pair }: { pair: FakePair }) =>
+    pair.target.all(Opcode.ScsiCommand).map(({ data }) => [data.readUInt32BE(12), data.readUInt32BE(16)]);
+  // Granules begin at 3, 11, 19, 27 …
+  assert.deepEqual(ranges(run({ thin }, BlockOp.Trim, 5 * 512, 50 * 512)), [
+    [5, 14],
+    [19, 16],
+    [35, 20],
+  ]);
+  const small = { ...THIN, maxUnmapBlocks: 4, granule };
+  assert.deepEqual(ranges(run({ thin: small }, BlockOp.Trim, 0, 10 * 512)), [
+    [0, 3],
+    [3, 4],
+    [7, 3],
+  ]);
+  const same = { ...THIN, unmap: false, maxWriteSameBlocks: 20, granule };
+  const { pair } = run({ thin: same }, BlockOp.Trim, 5 * 512, 50 * 512);
+  assert.deepEqual(
+    cdbs(pair.target).map((cdb) => [cdb.readUInt32BE(6), cdb.readUInt32BE(10)]),
+    [
+      [5, 14],
+      [19, 16],
+      [35, 20],
+    ],
+  );
+});
+
 test('TRIM by WRITE SAME where that is all the unit has, and ENOTSUP where it has nothing', () => {
   const same = run({ thin: { ...THIN, unmap: false } }, BlockOp.Trim, 0, 4096);
   assert.equal(cdbs(same.pair.target)[0]?.toString('hex'), '93080000000000000000000000080000');

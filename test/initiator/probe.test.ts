@@ -160,7 +160,14 @@ test('a modern thin disk', async () => {
       writeCache: true,
       dpofua: true,
       use10: false,
-      thin: { unmap: true, writeSameUnmap: true, readsZeros: true, maxUnmapBlocks: 4096, maxWriteSameBlocks: 8192 },
+      thin: {
+        unmap: true,
+        writeSameUnmap: true,
+        readsZeros: true,
+        maxUnmapBlocks: 4096,
+        maxWriteSameBlocks: 8192,
+        granule: { blocks: 8, alignment: 0 },
+      },
       nonVolatileCache: true,
     },
   });

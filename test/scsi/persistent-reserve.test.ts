@@ -90,7 +90,23 @@ test('READ FULL STATUS, both ways, and cut off', () => {
   assert.deepEqual(parseFullStatus(b.subarray(0, b.length - 1)).registrations, registrations.slice(0, 1));
   const foreign = Buffer.from(b);
   foreign[32] = 0x06; // the first TransportID becomes one of another protocol
-  assert.deepEqual(parseFullStatus(foreign).registrations, registrations.slice(1));
+  const [first, ...rest] = registrations;
+  const nameless = { ...first, transportId: { name: '', isid: null } };
+  assert.deepEqual(parseFullStatus(foreign).registrations, [nameless, ...rest]);
+});
+
+test('READ FULL STATUS of istgt, whose TransportIDs have no header', () => {
+  const id = Buffer.from('iqn.2022-08.com.test:node01.initiator01,i,0x800000123456');
+  const head = hex('00000001 00000050 000000000000000a 00000000 01 01 00000000 0001 00000038');
+  assert.deepEqual(parseFullStatus(Buffer.concat([head, id])).registrations, [
+    {
+      key: 10n,
+      allTargetPorts: false,
+      holds: 1,
+      relativePort: 1,
+      transportId: { name: 'iqn.2022-08.com.test:node01.initiator01', isid: '800000123456' },
+    },
+  ]);
 });
 
 const BASIC = '00000000000000aa 00000000000000bb 00000000 05 00 0000';

@@ -18,7 +18,6 @@ import {
   devicePath,
   document,
   flag,
-  initiatorName,
   list,
   sid,
   targetName,
@@ -60,7 +59,7 @@ const provisioning = v.strictObject({
 
 const registration = v.strictObject({
   key,
-  initiatorName,
+  initiatorName: text('iSCSI name of the initiator, RFC 7143 §4.2.7; empty if it is none of iSCSI.'),
   isid: textOrNull('ISID of the session, 12 hexadecimal digits; null: every session of that initiator.'),
   ours: flag('It is the session that was asked.'),
   holds: typeOrNull,
