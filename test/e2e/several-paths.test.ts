@@ -1,6 +1,6 @@
 // Several portals, interfaces and sessions at once: none waits for another, each comes from where it should, and there is one device.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
@@ -17,6 +17,12 @@ import { freePort } from '../helpers/tgt.js';
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
 const INITIATOR = 'iqn.2022-08.com.test:node01.initiator01';
 const BY_IFACE = 'iqn.2022-08.com.test:by-iface';
+
+/** Why a test cannot have an /etc/hosts of its own. */
+const noNamespace = (() => {
+  const { status } = spawnSync('unshare', ['--mount', 'true'], { stdio: 'ignore' });
+  return status === 0 ? false : 'no mount namespace of its own: needs root';
+})();
 
 interface Shown {
   readonly sid: number;
@@ -113,6 +119,36 @@ describe('several paths', () => {
     await box.ok('logout', '-p', `[::1]:${port}`);
     await box.ok('login', TARGET, '-p', `[::1]:${port}`, '--attach', 'none');
     assert.equal((await sessions()).length, all.length);
+  });
+
+  it('of a name every address is tried, a dead one first; the record keeps the name', {
+    skip: noNamespace,
+  }, async () => {
+    const hosts = join(box.folder, 'hosts');
+    const only = await freePort();
+    const live = await box.serve(
+      '--portal',
+      `[::1]:${only}`,
+      join(box.folder, 'v6.img=1M'),
+      '--target',
+      TARGET,
+      '--allow',
+      INITIATOR,
+    );
+    await writeFile(hosts, '127.0.0.1 localhost\n127.0.0.3 several.test\n::1 several.test\n');
+    const inNamespace = async (...args: string[]) => {
+      const script = 'mount --bind "$0" /etc/hosts && exec "$@"';
+      const command = ['--mount', 'sh', '-c', script, hosts, process.execPath, BIN, ...args];
+      const child = spawn('unshare', command, { env: box.env, stdio: ['ignore', 'ignore', 'inherit'] });
+      assert.deepEqual(await once(child, 'close'), [0, null]);
+    };
+    await inNamespace('discovery', 'sendtargets', '-p', `several.test:${only}`);
+    await inNamespace('login', TARGET, '-p', `several.test:${only}`, '--attach', 'none');
+    const [session] = await sessions();
+    assert.deepEqual([session?.portal.address, session?.localAddress], ['several.test', '::1']);
+    await box.ok('logout', '--all');
+    live.child.kill('SIGINT');
+    await once(live.child, 'close');
   });
 
   it('a dead portal holds no other up, and the first failure of the records gives the code', async () => {
