@@ -48,7 +48,7 @@ describe('F38: the clock of day jumps', { skip: tgtMissing() || libraryMissing()
 });
 
 function jumper(offsets: string): Promise<Outcome> {
-  const script = join(import.meta.dirname, 'clock-jump.ts');
+  const script = new URL('./clock-jump.ts', import.meta.url).pathname;
   const child = spawn(process.execPath, ['--import', 'tsx', script, offsets], {
     env: {
       ...process.env,
