@@ -1,14 +1,14 @@
 // LUNs that appear, vanish, grow, shrink and are exchanged while a session to tgt is up.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { login } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
-import { rescanSession } from '../../src/services/lun-control.js';
+import { compareAndWriteLun, rescanSession } from '../../src/services/lun-control.js';
 import type { LunChange } from '../../src/services/lun-info.js';
 import type { SessionInfo } from '../../src/services/session-info.js';
 import { DEFAULT_TIMERS } from '../../src/services/session-info.js';
@@ -16,6 +16,7 @@ import { getSession } from '../../src/services/session-registry.js';
 import { AppError } from '../../src/util/errors.js';
 import { NbdClient } from '../faults/nbd-client.js';
 import { FaultProxy } from '../faults/proxy.js';
+import { whyNoLoopDisks } from '../helpers/disk.js';
 import { loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
 
@@ -150,6 +151,50 @@ describe('a rescan of a session to tgt', { skip: tgtMissing() }, () => {
     );
     for (let lun = 100; lun < 160; lun++) remove(lun);
     assert.equal((await rescan()).changes.filter(({ change }) => change === 'vanished').length, 60);
+  });
+});
+
+describe('a rescan of a session that attaches', { skip: tgtMissing() || (whyNoLoopDisks() ?? false) }, () => {
+  it('makes a device of what appears, keeps a device of what vanishes, and compares and writes only beside no user', async () => {
+    const folder = makeRunFolder();
+    const tgt = await startTgt(16 * MIB);
+    const mount = join(tgt.folder, 'mnt');
+    mkdirSync(mount);
+    try {
+      const session = await login(loginRequest(TGT_TARGET, tgt.port, { attach: 'fuse' }), { paths: folder.paths });
+      const image = join(tgt.folder, 'second.img');
+      writeFileSync(image, '');
+      truncateSync(image, 16 * MIB);
+      const unit = ['--mode', 'logicalunit', '--tid', '1', '--lun', '2'];
+      tgt.adm('--op', 'new', ...unit, '-b', image);
+      const [appeared] = (await rescanSession(folder.paths, session.sid, {})).changes;
+      assert.equal(appeared?.change, 'appeared');
+      assert.match(appeared?.path ?? '', /^\/dev\/loop\d+$/);
+      const device = appeared?.path ?? '';
+      await run('mkfs.ext4', '-q', device);
+      await run('mount', device, mount);
+      const swap = { lba: 1, compare: Buffer.alloc(512), write: Buffer.alloc(512, 1) };
+      const place = { sid: session.sid, lun: 2 };
+      await assert.rejects(compareAndWriteLun(folder.paths, place, swap, {}), (error) => {
+        assert.ok(error instanceof AppError);
+        assert.equal(error.code, 'ERR_BUSY');
+        assert.match(error.message, /is mounted on .*nothing was written/);
+        return true;
+      });
+      await run('umount', mount);
+      // tgt does not know it; that it is asked shows that nothing else stands against it.
+      await assert.rejects(compareAndWriteLun(folder.paths, place, swap, {}), { code: 'ERR_NOT_SUPPORTED' });
+      // Gone while its session was attached to it: tgt deletes only what no command is in.
+      tgt.adm('--op', 'delete', ...unit);
+      const [vanished] = (await rescanSession(folder.paths, session.sid, {})).changes;
+      assert.deepEqual([vanished?.change, vanished?.path], ['vanished', device]);
+      assert.match(vanished?.note ?? '', /still there because it is attached as \/dev\/loop/);
+    } finally {
+      await run('umount', mount).catch(() => {});
+      await logout(folder.sids().map(Number), { paths: folder.paths });
+      await tgt.stop();
+      folder.remove();
+    }
   });
 });
 
