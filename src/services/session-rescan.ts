@@ -6,6 +6,7 @@ import type { InitiatorSession } from '../initiator/session.js';
 import type { ReportedLun } from '../scsi/lun.js';
 import type { Sense } from '../scsi/sense.js';
 import { classifySense, type UnitAttentionReason } from '../scsi/sense-class.js';
+import { now } from '../transport/clock.js';
 import { bounded, delay } from '../transport/timers.js';
 import { AppError, messageOf } from '../util/errors.js';
 import type { LunChange, RescanReport } from './lun-info.js';
@@ -18,14 +19,15 @@ import type { SessionLog } from './session-log.js';
 /** Bound of one command, and of all questions of one rescan, whatever the target does: milliseconds. */
 const COMMAND_MS = 15_000;
 const RESCAN_MS = 30_000;
-/** Reading a partition table. */
-const TABLE_MS = 10_000;
-/** For a LUN to take up what its unit has just said. */
+/** For LUNs to take up what their units have just said; then for all partition tables. */
 const SETTLE_MS = 3000;
+const TABLES_MS = 15_000;
 const LOOK_MS = 20;
 /** A change is told by every LUN in turn: the first wait, and the longest where a target never stops telling. */
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 60_000;
+
+const UNLISTED = 'the target does not list it any more';
 
 const CHANGES: ReadonlySet<UnitAttentionReason | undefined> = new Set<UnitAttentionReason>([
   'luns-changed',
@@ -53,6 +55,7 @@ export class SessionRescan {
   #running: Promise<RescanReport> | null = null;
   #watching = false;
   #again = false;
+  #tablesBy = 0;
 
   constructor(options: SessionRescanOptions) {
     this.#options = options;
@@ -88,7 +91,12 @@ export class SessionRescan {
       for (let pauseMs = FIRST_PAUSE_MS; this.#again; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
         await delay(pauseMs, this.#stopped.signal);
         this.#again = false;
-        await this.run().catch((error: unknown) => this.#options.log.warn(`rescan: ${messageOf(error)}`));
+        const { changes } = await this.run().catch((error: unknown) => {
+          this.#options.log.warn(`rescan: ${messageOf(error)}`);
+          return NOTHING;
+        });
+        // A target that is just being set up lists some of its LUNs later, and not each of them says so.
+        if (changes.some(isWithdrawn)) this.#again = true;
       }
     } catch {
       // Stopped.
@@ -120,10 +128,15 @@ export class SessionRescan {
 
   async #apply({ units }: Found): Promise<LunChange[]> {
     if (this.#stopped.signal.aborted) throw new AppError('ERR_NOT_CONNECTED', 'the session is ending');
+    const before = this.#options.exports.luns;
+    for (const { lun } of before) if (isAmiss(lun, units)) lun.recheck();
+    const settledBy = now() + SETTLE_MS;
+    this.#tablesBy = settledBy + TABLES_MS;
     const changes: LunChange[] = [];
     const add = (change: LunChange | null) => change !== null && changes.push(change);
-    for (const entry of this.#options.exports.luns) {
+    for (const entry of before) {
       const unit = units.get(entry.lun.info.lun);
+      if (unit !== undefined) await this.#settled(entry, unit, settledBy);
       add(unit === undefined ? await this.#vanished(entry) : await this.#compared(entry, unit));
     }
     for (const unit of units.values()) {
@@ -155,22 +168,18 @@ export class SessionRescan {
       await this.#withdraw(entry);
       return change(entry, 'vanished', before, null);
     }
-    entry.lun.recheck();
     const note = `still there because ${user}: its I/O ends with errors; free it and rescan again`;
-    entry.note = `the target does not list it any more: ${note}`;
+    entry.note = `${UNLISTED}: ${note}`;
     return change(entry, 'vanished', before, note);
   }
 
   /** Still listed. The LUN itself makes sure that it is the same unit, before anything more is sent to it. */
   async #compared(entry: ExportedLun, unit: LunInfo): Promise<LunChange | null> {
     const { lun } = entry;
-    if (differs(lun, unit)) {
-      lun.recheck();
-      await this.#settled(entry, unit);
-    }
     const before = entry.toldBytes;
     const { problem } = lun;
     if (problem !== null) return this.#unusable(entry, unit, problem);
+    if (entry.note?.startsWith(UNLISTED)) entry.note = null;
     entry.toldBytes = lun.sizeBytes;
     if (lun.sizeBytes === before) return null;
     await this.#readTable(entry.name, this.#options.exports.rescan(entry));
@@ -198,10 +207,8 @@ export class SessionRescan {
   }
 
   /** Until the LUN says of itself what its unit has told us, for a while. */
-  async #settled({ lun }: ExportedLun, unit: LunInfo): Promise<void> {
-    for (let waited = 0; waited < SETTLE_MS && lun.problem === null && differs(lun, unit); waited += LOOK_MS) {
-      await delay(LOOK_MS, this.#stopped.signal);
-    }
+  async #settled({ lun }: ExportedLun, unit: LunInfo, end: number): Promise<void> {
+    while (now() < end && lun.problem === null && differs(lun, unit)) await delay(LOOK_MS, this.#stopped.signal);
   }
 
   async #withdraw(entry: ExportedLun): Promise<void> {
@@ -213,9 +220,9 @@ export class SessionRescan {
 
   /** A unit that is slow to be read must not keep others waiting: its partitions come with the next rescan. */
   async #readTable(name: string, work: Promise<unknown>): Promise<void> {
-    const onTimeout = () =>
-      new AppError('ERR_TIMEOUT', `${name}: partition table not read within ${TABLE_MS / 1000} s`);
-    await bounded(work, { timeoutMs: TABLE_MS, signal: this.#stopped.signal, onTimeout }).catch((error: unknown) => {
+    const onTimeout = () => new AppError('ERR_TIMEOUT', `${name}: partition table not read in time`);
+    const timeoutMs = this.#tablesBy - now();
+    await bounded(work, { timeoutMs, signal: this.#stopped.signal, onTimeout }).catch((error: unknown) => {
       this.#options.log.warn(messageOf(error));
     });
   }
@@ -227,9 +234,20 @@ export class SessionRescan {
   }
 }
 
+const NOTHING: RescanReport = { changes: [], devices: [] };
+
+function isWithdrawn({ change: what, note }: LunChange): boolean {
+  return what === 'vanished' && note === null;
+}
+
 interface Found {
   /** By LUN number. */
   readonly units: ReadonlyMap<number, LunInfo>;
+}
+
+function isAmiss(lun: Lun, units: Found['units']): boolean {
+  const unit = units.get(lun.info.lun);
+  return unit === undefined || differs(lun, unit);
 }
 
 function differs(lun: Lun, unit: LunInfo): boolean {
