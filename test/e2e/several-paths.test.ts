@@ -11,6 +11,8 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newNodeValues } from '../../src/records/new-record.js';
 import { writeNode } from '../../src/records/node-store.js';
+import type { SessionInfo } from '../../src/services/session-info.js';
+import { listSessions } from '../../src/services/session-registry.js';
 import { BIN, type Run, Sandbox } from '../helpers/sandbox.js';
 import { freePort } from '../helpers/tgt.js';
 
@@ -23,18 +25,6 @@ const noNamespace = (() => {
   const { status } = spawnSync('unshare', ['--mount', 'true'], { stdio: 'ignore' });
   return status === 0 ? false : 'no mount namespace of its own: needs root';
 })();
-
-interface Shown {
-  readonly sid: number;
-  readonly portal: { readonly address: string };
-  readonly iface: string;
-  readonly index: number;
-  readonly isid: string;
-  readonly initiatorName: string;
-  readonly localAddress: string;
-  readonly readOnly: boolean;
-  readonly devices: { readonly path: string | null; readonly readOnly: boolean; readonly note: string | null }[];
-}
 
 describe('several paths', () => {
   let box: Sandbox;
@@ -86,10 +76,9 @@ describe('several paths', () => {
       await rm(join(String(box.env.LUNCTL_DB_DIR), name), { recursive: true, force: true });
     }
   };
-  const sessions = async (): Promise<Shown[]> => {
-    const { stdout } = await box.run('session', 'show', '--json');
-    return (JSON.parse(stdout) as { sessions?: Shown[] }).sessions ?? [];
-  };
+  /** As `session show` would list them, without starting it each time. */
+  const sessions = async (): Promise<readonly SessionInfo[]> =>
+    (await listSessions({ runDir: String(box.env.LUNCTL_RUN_DIR) })).sessions;
   const untilSessions = async (count: number) => {
     const end = performance.now() + 15_000;
     while ((await sessions()).length !== count) {
@@ -296,7 +285,7 @@ describe('several paths', () => {
   it('--read-only: no export can be written to, and the session says so', async () => {
     await record('127.0.0.1', port);
     const { stdout } = await box.ok('login', '--attach', 'none', '--read-only', '--json');
-    const [session] = (JSON.parse(stdout) as { sessions: Shown[] }).sessions;
+    const [session] = (JSON.parse(stdout) as { sessions: SessionInfo[] }).sessions;
     assert.deepEqual([session?.readOnly, session?.devices[0]?.readOnly], [true, true]);
     const nbd = join(box.folder, 'run/s', String(session?.sid), 'nbd.sock');
     const child = spawn('nbdinfo', ['--is', 'readonly', `nbd+unix:///lun0?socket=${nbd}`], { stdio: 'ignore' });
