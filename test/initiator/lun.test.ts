@@ -524,3 +524,63 @@ test('what a read-only LUN, a bad range and a full table are told', () => {
   assert.ok(waiting.every(({ status }) => status === BlockStatus.Eio));
   assert.equal(pair.rig.session.tasksInUse, 0);
 });
+
+test('a cache that cannot be emptied: the flush fails, and others who have written hear of it too', () => {
+  for (const [op, flags, disk] of [
+    [BlockOp.Flush, 0, {}],
+    [BlockOp.Write, BlockFlag.Fua, { dpofua: false }],
+  ] as const) {
+    const failing = op === BlockOp.Flush ? [0, sense(3, 0x0c, 0)] : [0, 0, sense(4, 0x44, 0)];
+    const pair = fakePair({ onPdu: trouble(...failing) }, QUIET);
+    const lun = fakeLun(pair, disk);
+    const run = (what: BlockOp, more = 0): BlockStatus | null => {
+      const isWrite = what === BlockOp.Write;
+      const payload = isWrite ? { payload: pattern(512), flags: more } : {};
+      const request = start(lun, what, 0, isWrite ? 512 : 0, payload);
+      pair.rig.pump();
+      return request.status;
+    };
+    assert.equal(run(BlockOp.Write), BlockStatus.Ok);
+    assert.equal(run(op, flags), BlockStatus.Eio);
+    assert.equal(lun.writeLosses, 1);
+    assert.equal(lun.unflushed, true, 'nobody knows what has become of it');
+    assert.equal(run(BlockOp.Flush), BlockStatus.Ok, 'who asked has been told');
+    assert.equal(lun.writeLosses, 1);
+  }
+});
+
+test('a flush that is lost says nothing about the cache', () => {
+  const pair = fakePair({ onPdu: (pdu) => pdu.opcode === Opcode.ScsiCommand }, QUIET);
+  const lun = fakeLun(pair);
+  const flush = start(lun, BlockOp.Flush, 0, 0);
+  pair.rig.pump();
+  pair.rig.link.close('cut');
+  assert.equal(flush.status, BlockStatus.Eio);
+  assert.equal(lun.writeLosses, 0);
+});
+
+test('execute does not keep bytes that came with BUSY', async () => {
+  let busy = true;
+  const pair = fakePair(
+    {
+      onPdu: (pdu, target) => {
+        if (pdu.opcode !== Opcode.ScsiCommand) return false;
+        const itt = tagOf(pdu.bhs);
+        const flags = busy ? 0 : DataInFlag.Final | DataInFlag.Status;
+        target.dataIn(itt, { flags, dataSn: 0, offset: 0, data: Buffer.alloc(96, busy ? 0xee : 0x11) });
+        if (busy) target.response(itt, 0x08);
+        busy = false;
+        return true;
+      },
+    },
+    QUIET,
+  );
+  const asked = pair.rig.session.execute({
+    lun: Buffer.alloc(8),
+    cdb: Buffer.from([ScsiOp.Inquiry]),
+    dataInLength: 96,
+    timeoutMs: 1000,
+  });
+  await pair.rig.advance(100);
+  assert.deepEqual((await asked).data, Buffer.alloc(96, 0x11));
+});

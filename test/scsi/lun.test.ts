@@ -5,6 +5,7 @@ import {
   buildReportLuns,
   decodeLun,
   encodeLun,
+  isSameLun,
   LUN_LARGEST,
   lunToText,
   NOT_A_LUN,
@@ -120,4 +121,13 @@ test('any list of LUNs round trips', () => {
 test('any bytes give LUNs or a ProtocolError', () => {
   hammer(parseReportLuns, [buildReportLuns([0, 1, 256, 70_000])]);
   hammer((data) => decodeLun(data), []);
+});
+
+test('two encodings of one number address one unit; what is no LUN equals only itself', () => {
+  const lun = (hex: string) => Buffer.from(hex, 'hex');
+  assert.ok(isSameLun(lun('0005000000000000'), lun('0005000000000000')));
+  assert.ok(isSameLun(lun('0005000000000000'), lun('4005000000000000')));
+  assert.ok(!isSameLun(lun('0005000000000000'), lun('0006000000000000')));
+  assert.ok(isSameLun(lun('8005000000000000'), lun('8005000000000000')));
+  assert.ok(!isSameLun(lun('8005000000000000'), lun('8006000000000000')));
 });
