@@ -28,6 +28,8 @@ export interface RecoveryRigOptions {
   readonly device: BlockDevice;
   readonly negotiate?: LoginOptions['negotiate'];
   readonly replacementTimeoutMs?: number;
+  /** Now and then nobody answers for up to so long, milliseconds. */
+  readonly outageMs?: number;
 }
 
 export class RecoveryRig {
@@ -43,8 +45,11 @@ export class RecoveryRig {
   /** Connections that only the target still knows, with bytes on their way. */
   readonly #ghosts = new Set<Net>();
   #connectAt = 0;
+  readonly #outageMs: number;
 
-  constructor({ seed, device, negotiate = {}, replacementTimeoutMs = Number.POSITIVE_INFINITY }: RecoveryRigOptions) {
+  constructor(options: RecoveryRigOptions) {
+    const { seed, device, negotiate = {}, replacementTimeoutMs = Number.POSITIVE_INFINITY, outageMs = 0 } = options;
+    this.#outageMs = outageMs;
     this.#random = generator(seed);
     this.#target = new TargetRig(this.clock, { devices: [device] });
     const isid = makeIsid(0x123456, 1);
@@ -68,7 +73,7 @@ export class RecoveryRig {
     if (net !== null && this.faults && this.random(60) === 0) net.out.faults.held = true;
     if (net !== null) for (let turns = 1 + this.random(8); turns > 0 && !net.dropped; turns--) this.#move(net);
     for (const ghost of this.#ghosts) if (this.random(80) === 0) this.#haunt(ghost);
-    this.clock.ms += this.#net?.out.faults.held ? 500 : this.random(20);
+    this.clock.ms += this.#net === null || this.#net.out.faults.held ? this.random(500) : this.random(20);
     this.session.handleTimeout(this.clock.ms);
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -113,7 +118,8 @@ export class RecoveryRig {
     if (net.dropped) return;
     net.dropped = true;
     if (this.#net === net) this.#net = null;
-    this.#connectAt = this.clock.ms + this.random(50);
+    const isLong = this.faults && this.random(4) === 0;
+    this.#connectAt = this.clock.ms + this.random(isLong ? Math.max(50, this.#outageMs) : 50);
     this.#ghosts.add(net);
   }
   /** Bytes of a connection that the initiator has given up reach the target, unless that has ended it; then it ends. */

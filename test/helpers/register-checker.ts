@@ -4,8 +4,10 @@ import assert from 'node:assert/strict';
 interface Write {
   readonly id: number;
   readonly began: number;
-  /** Infinite until it is acknowledged, and for ever if it failed: its data may or may not get there. */
+  /** Infinite until it has ended. */
   ended: number;
+  /** Whether its data must be there. One that failed may have got there, but not after its end. */
+  done: boolean;
 }
 
 /** Time is the order of the calls. Write number 0 is the disk as it was: zeros. */
@@ -16,13 +18,13 @@ export class RegisterChecker {
 
   constructor(blocks: number, blockSize = 512) {
     this.#blockSize = blockSize;
-    this.#blocks = Array.from({ length: blocks }, () => [{ id: 0, began: 0, ended: 0 }]);
+    this.#blocks = Array.from({ length: blocks }, () => [{ id: 0, began: 0, ended: 0, done: true }]);
   }
-  /** The bytes that write `id` puts into `count` blocks, and that it has begun. Call the result when it is acknowledged. */
-  write(id: number, at: number, count: number): { readonly payload: Buffer; acknowledged(): void } {
+  /** The bytes that write `id` puts into `count` blocks, and that it has begun. */
+  write(id: number, at: number, count: number): { readonly payload: Buffer; ended(done: boolean): void } {
     const began = this.#time++;
     const writes = Array.from({ length: count }, (_, i) => {
-      const write = { id, began, ended: Number.POSITIVE_INFINITY };
+      const write: Write = { id, began, ended: Number.POSITIVE_INFINITY, done: false };
       this.#blocks[at + i]?.push(write);
       return write;
     });
@@ -30,9 +32,9 @@ export class RegisterChecker {
     for (let i = 0; i < payload.length; i += 4) payload.writeUInt32LE(id, i);
     return {
       payload,
-      acknowledged: () => {
+      ended: (done) => {
         const ended = this.#time++;
-        for (const write of writes) write.ended = ended;
+        for (const write of writes) Object.assign(write, { ended, done });
       },
     };
   }
@@ -53,7 +55,7 @@ export class RegisterChecker {
     const writes = this.#blocks[block] ?? [];
     const seen = writes.find((write) => write.id === id);
     assert.ok(seen, `${what}: block ${block} has the data of write ${id}, which was never made there`);
-    const newer = writes.find((write) => write.began > seen.ended && write.ended < began);
+    const newer = writes.find((write) => write.done && write.began > seen.ended && write.ended < began);
     assert.ok(!newer, `${what}: block ${block} has write ${id}; write ${newer?.id} had replaced it for good`);
   }
 }
