@@ -73,3 +73,27 @@ test('a held gate lets what has been sent finish, and keeps the rest', () => {
   pair.rig.pump();
   assert.equal(kept.status, BlockStatus.Ok);
 });
+
+test('what is sent again goes by what the new login has agreed on', async () => {
+  const narrow = { maxRecvDataSegmentLength: 512, maxBurstLength: 1024, firstBurstLength: 512 } as const;
+  for (const [before, after] of [
+    [{}, { ...narrow, initialR2T: true }],
+    [
+      { ...narrow, immediateData: false },
+      { headerDigest: 'CRC32C', dataDigest: 'CRC32C' },
+    ],
+  ] as const) {
+    const negotiate = { headerDigest: ['CRC32C', 'None'], dataDigest: ['CRC32C', 'None'] } as const;
+    const pair = fakePair({ wishes: before }, { ...WAITS, login: { negotiate }, back: { cutAt: 3000 } });
+    const lun = fakeLun(pair);
+    const write = start(lun, BlockOp.Write, 512, 65_536, { payload: pattern(65_536) });
+    const read = start(lun, BlockOp.Read, 0, 65_536);
+    pair.rig.pump();
+    if (pair.rig.session.state !== 'FAILED') pair.rig.link.close('cut');
+    const target = reopen(pair.rig, { disk: pair.target.disk, wishes: after });
+    await pair.rig.settle();
+    assert.equal(pair.rig.session.params?.headerDigest, 'headerDigest' in after ? 'CRC32C' : 'None');
+    assert.deepEqual([write.status, read.status], [0, 0]);
+    assert.ok(target.disk.subarray(512, 512 + 65_536).equals(pattern(65_536)));
+  }
+});
