@@ -20,10 +20,6 @@ const REFUSED_EXPIRED = 5000;
 const UNPROVEN_GAP = 5000;
 /** A session that was up for less than this had not really come back. */
 const SETTLED_MS = 1000;
-/** Bound of one TCP connect; every fifth may take longer, for networks that are slow. */
-const CONNECT_MS = 1000;
-const CONNECT_SLOW_MS = 5000;
-const SLOW_EVERY = 5;
 
 export class RecoveryPace {
   #lostAt = 0;
@@ -54,11 +50,10 @@ export class RecoveryPace {
   delay(now: number): number {
     return Math.max(0, this.#notBefore - now, this.#triedAt + this.#gap - now);
   }
-  /** A try begins; returns the bound of its TCP connect. */
-  begin(now: number): number {
+  /** A try begins. */
+  begin(now: number): void {
     this.#triedAt = now;
     this.#tries++;
-    return this.#tries % SLOW_EVERY === 0 ? CONNECT_SLOW_MS : CONNECT_MS;
   }
   /** The try has failed. `expired`: no command waits for the session any more. */
   failed(error: unknown, now: number, expired: boolean): void {

@@ -6,6 +6,7 @@ import type { Sense } from '../scsi/sense.js';
 import { senseToText } from '../scsi/sense-text.js';
 import { now } from '../transport/clock.js';
 import { connectTcp } from '../transport/connect.js';
+import { connectStaggered } from '../transport/connect-staggered.js';
 import { Alarm, bounded, delay } from '../transport/timers.js';
 import { runTurn } from '../transport/turn.js';
 import type { Wire } from '../transport/wire.js';
@@ -19,6 +20,10 @@ import type { SessionLog } from './session-log.js';
 
 /** Readers that are slow to take data hold this many receive buffers before data for them is copied. */
 const RECEIVE_BUFFERS = 64;
+/** Bound of one TCP connect while recovering. */
+const CONNECT_MS = 5000;
+/** Different lines about one recovery; a target that sends us elsewhere each time must not fill memory. */
+const MOST_SAID = 100;
 
 export interface DriverOptions {
   readonly login: LoginRequest;
@@ -35,6 +40,8 @@ export interface Bounds {
   readonly connectMs: number;
   readonly loginMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** The network may come back at any moment: see connectStaggered. */
+  readonly eager?: boolean;
 }
 
 export class SessionDriver {
@@ -91,10 +98,11 @@ export class SessionDriver {
   }
 
   /** Connects to `portal` and logs in. Throws when there is no connection; how the login ended is told. */
-  async connect(portal: Endpoint, { connectMs, loginMs, signal }: Bounds): Promise<Attempt<void>> {
+  async connect(portal: Endpoint, { connectMs, loginMs, signal, eager = false }: Bounds): Promise<Attempt<void>> {
     const to = { host: portal.address, port: portal.port };
     const { source } = this.#login;
-    const wire = await connectTcp(to, { timeoutMs: connectMs, signal, receiveBuffers: RECEIVE_BUFFERS, source });
+    const dial = eager ? connectStaggered : connectTcp;
+    const wire = await dial(to, { timeoutMs: connectMs, signal, receiveBuffers: RECEIVE_BUFFERS, source });
     try {
       const onTimeout = () => new AppError('ERR_CONNECT', `no answer to the login within ${seconds(loginMs)}`);
       const outcome = await bounded(this.#logIn(wire), { timeoutMs: loginMs, signal, onTimeout });
@@ -231,11 +239,11 @@ export class SessionDriver {
     this.#recovering = false;
   }
   async #tryAgain(signal: AbortSignal): Promise<void> {
-    const connectMs = this.#pace.begin(now());
-    const loginMs = this.#login.timers.loginTimeoutMs;
+    this.#pace.begin(now());
+    const bounds = { connectMs: CONNECT_MS, loginMs: this.#login.timers.loginTimeoutMs, signal, eager: true };
     // The credentials are the session's own: another list of algorithms is not tried.
     await attemptLogin(this.#home, null, async (portal) => {
-      const outcome = await this.connect(portal, { connectMs, loginMs, signal });
+      const outcome = await this.connect(portal, bounds);
       this.#home = homeAfter(outcome, portal, this.#home);
       if (outcome.kind === 'redirect') this.#say('info', `redirected to ${formatPortal(outcome.to)}`);
       return outcome;
@@ -255,7 +263,7 @@ export class SessionDriver {
   }
   /** Once for each recovery, however often it is tried. */
   #say(level: 'info' | 'warn', message: string): void {
-    if (this.#said.has(message)) return;
+    if (this.#said.has(message) || this.#said.size >= MOST_SAID) return;
     this.#said.add(message);
     this.#log[level](message);
   }

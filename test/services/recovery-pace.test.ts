@@ -47,12 +47,6 @@ describe('the pace of recovery', () => {
     assert.deepEqual(waits(lost(0), 7, away, { tookMs: 150 }).list, [0, 0, 0, 50, 250, 350, 350]);
   });
 
-  it('lets every fifth connect take longer', () => {
-    const pace = lost(0);
-    const bounds = Array.from({ length: 10 }, (_, i) => pace.begin(i));
-    assert.deepEqual(bounds, [1000, 1000, 1000, 1000, 5000, 1000, 1000, 1000, 1000, 5000]);
-  });
-
   it('does not begin again for a session that was up for less than a second', () => {
     const pace = lost(0);
     const { now } = waits(pace, 5, away);
