@@ -111,8 +111,9 @@ describe('a worker as a unit', () => {
       login(request(), { paths: folder.paths, systemd: true, signal: giveUp.signal, undoMs: 200 }),
       { code: 'ERR_INTERRUPTED' },
     );
-    await until(() => folder.sids().length === 1, 'the session has a folder');
-    const own = sessionFolder(folder.paths.runDir, Number(folder.sids()[0]));
+    // Before it has its number it is a draft.
+    await until(() => folder.sids().includes('1'), 'the session has a folder');
+    const own = sessionFolder(folder.paths.runDir, 1);
     const state = await readState(own);
     assert.ok(state !== null && bystander.pid !== undefined);
     // As if the worker had taken over and died, and its number had been given again.
