@@ -1,9 +1,11 @@
-// A process that takes the lock of the folder in its argument, says so, and never lets go.
+// A process that says so, takes the lock of the folder in its argument, says that too, and lets go when it is told to end.
 import { withDatabaseLock } from '../../src/records/lock.js';
 
 const [folder = ''] = process.argv.slice(2);
 const { signal } = new AbortController();
+process.stdout.write('waiting\n');
 void withDatabaseLock(folder, { linkDir: null, signal }, () => {
   process.stdout.write('held\n');
-  return new Promise(() => setInterval(() => {}, 1000));
+  const alive = setInterval(() => {}, 1000);
+  return new Promise<void>((resolve) => process.once('SIGTERM', () => resolve(clearInterval(alive))));
 });
