@@ -11,7 +11,7 @@ import { discoverSendTargets } from '../../src/services/discover.js';
 import { login, loginForeground } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
 import { rescanPartitions, verifyBlock } from '../../src/services/session-control.js';
-import type { SessionInfo } from '../../src/services/session-info.js';
+import { DEFAULT_TIMERS, type SessionInfo } from '../../src/services/session-info.js';
 import { getSession, listSessions } from '../../src/services/session-registry.js';
 import {
   chap,
@@ -274,7 +274,8 @@ describe('the initiator against tgt', { skip: tgtMissing() }, () => {
 
   it('fails I/O when the target dies, says FAILED, and still logs out cleanly', async () => {
     const mortal = await startTgt(2 ** 24);
-    const session = await login(loginRequest(TGT_TARGET, mortal.port), { paths: folder.paths });
+    const timers = { ...DEFAULT_TIMERS, replacementTimeoutMs: 1000 };
+    const session = await login(loginRequest(TGT_TARGET, mortal.port, { timers }), { paths: folder.paths });
     await mortal.kill();
     const read = run('qemu-io', '-f', 'raw', '-c', 'read 0 4k', `nbd+unix:///lun1?socket=${session.socket}`);
     await assert.rejects(read);
