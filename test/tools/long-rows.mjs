@@ -31,5 +31,5 @@ export const ROWS = [
   { file: 'faults/f32-chap.test.ts', env: { F32_TRIES: '200' }, minutes: 3, alone: true },
   { file: 'interop/parameter-matrix.test.ts', env: { LUNCTL_TEST_MATRIX: 'all' }, minutes: 20 },
   { file: 'interop/chap-matrix.test.ts', env: { LUNCTL_TEST_MATRIX: 'all' }, minutes: 5 },
-  { file: 'initiator/recovery-random.test.ts', env: { LUNCTL_RECOVERY_SEEDS: '10000' }, minutes: 15 },
+  { file: 'initiator/recovery-random.test.ts', env: { LUNCTL_RECOVERY_SEEDS: '4000' }, minutes: 30 },
 ];
