@@ -13,6 +13,9 @@ export const TRANSITIONS: Record<State, Partial<Record<Event, State>>> = {
 /** What the connection has to do when a keepalive's time has come. */
 export type KeepaliveAction = 'none' | 'send-nop-out' | 'lost';
 
+/** So much of the interval, at most, is left out: a peer that is gone is told by interval + timeout although timers are late. */
+const EARLY_MS = 100;
+const EARLY_PART = 0.02;
 /** How often to look whether a full socket is being emptied, milliseconds. */
 const LOOK_MS = 1000;
 
@@ -25,7 +28,8 @@ export interface KeepaliveOptions {
 }
 
 export class Keepalive {
-  readonly #intervalMs: number;
+  /** Silence before a question. */
+  readonly #askAfterMs: number;
   readonly #timeoutMs: number;
   readonly #taken: (() => number) | undefined;
   #state: State = 'idle';
@@ -35,10 +39,10 @@ export class Keepalive {
   #seen = 0;
 
   constructor(options: KeepaliveOptions, now: number) {
-    this.#intervalMs = options.intervalMs;
+    this.#askAfterMs = options.intervalMs - Math.min(EARLY_MS, options.intervalMs * EARLY_PART);
     this.#timeoutMs = options.timeoutMs;
     this.#taken = options.taken;
-    this.#due = now + options.intervalMs;
+    this.#due = now + this.#askAfterMs;
     if (options.intervalMs <= 0) this.#go('stop');
   }
   get state(): State {
@@ -68,7 +72,7 @@ export class Keepalive {
   handleReceived(now: number): void {
     if (this.#state === 'dead') return;
     if (this.#state !== 'idle') this.#go('life');
-    this.#due = now + this.#intervalMs;
+    this.#due = now + this.#askAfterMs;
   }
   stop(): void {
     this.#go('stop');

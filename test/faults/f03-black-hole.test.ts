@@ -11,7 +11,8 @@ const NOP_MS = count('F03_NOP_MS', 600);
 const DOWN_MS = count('F03_DOWN_MS', 2500);
 const timers = { noopIntervalMs: NOP_MS, noopTimeoutMs: NOP_MS };
 /** Timers, a busy machine and the new login. */
-const SLACK_MS = 500;
+/** At the default times the bound of interval + timeout is exact; at short ones a loaded machine is late by more than they spare. */
+const SLACK_MS = NOP_MS >= 5000 ? 0 : 500;
 
 describe('F03: black holes', { skip: tgtMissing() }, () => {
   for (const load of [true, false]) {
