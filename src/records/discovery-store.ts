@@ -1,9 +1,8 @@
 // Discovery records: send_targets/ADDRESS,PORT/st_config, with a link to each node record found through it.
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../util/errors.js';
 import { printable } from '../util/printable.js';
-import { fileError, isMissing, readTextFile, removeFile, writeLink, writeTextFile } from './files.js';
+import { namesIn, readTextFile, removeFile, writeLink, writeTextFile } from './files.js';
 import { parseRecordText, recordFileText } from './format.js';
 import { type IfaceRecord, readIface } from './iface-store.js';
 import { keysOf, SENDTARGETS_KEYS } from './keys.js';
@@ -39,7 +38,7 @@ const ST_CONFIG = 'st_config';
 export async function listSendTargets(root: string): Promise<Listing<DiscoveryRecord>> {
   const items: DiscoveryRecord[] = [];
   const warnings: string[] = [];
-  for (const name of await names(join(root, 'send_targets'))) {
+  for (const name of await namesIn(join(root, 'send_targets'))) {
     const portal = parsePortalName(name);
     if (portal === undefined || portal.tpgt !== undefined) {
       warnings.push(`send_targets/${printable(name)}: not named ADDRESS,PORT; skipped`);
@@ -77,7 +76,7 @@ export async function writeSendTargets(root: string, { portal, values }: Discove
 /** The node records that were found through a portal, by its links. */
 export async function linkedNodes(root: string, portal: PortalRef): Promise<NodeRef[]> {
   const refs = [];
-  for (const name of await names(sendTargetsFolder(root, portal))) {
+  for (const name of await namesIn(sendTargetsFolder(root, portal))) {
     const ref = name === ST_CONFIG ? undefined : parseLinkName(name);
     if (ref !== undefined) refs.push(ref);
   }
@@ -206,13 +205,4 @@ function uniqueRefs(found: readonly Found[], ifaces: readonly string[]): NodeRef
     }
   }
   return [...refs.values()];
-}
-
-async function names(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).sort();
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw fileError(`cannot list ${folder}`, error);
-  }
 }

@@ -1,7 +1,7 @@
 // Files of the record database: read with limits, replaced as a whole, private from the moment they exist.
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, readlink, rename, symlink, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readlink, rename, symlink, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError, messageOf } from '../util/errors.js';
 import { FILE_LARGEST } from './format.js';
@@ -92,6 +92,16 @@ export async function syncFolder(path: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+/** The names in a folder, sorted; none where there is no folder. @throws AppError ERR_ACCESS, ERR_DATABASE */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort();
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw fileError(`cannot list ${folder}`, error);
   }
 }
 

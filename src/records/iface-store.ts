@@ -1,8 +1,7 @@
 // Interface records, ifaces/NAME: from which address and under which initiator name a session is made.
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../util/errors.js';
-import { fileError, isMissing, readTextFile } from './files.js';
+import { namesIn, readTextFile } from './files.js';
 import { parseRecordText } from './format.js';
 import { IFACE_KEYS, keysOf } from './keys.js';
 import { checkIfaceName, DEFAULT_IFACE } from './node-ref.js';
@@ -28,7 +27,7 @@ export async function readIface(root: string, name: string): Promise<IfaceRecord
   const builtIn = BUILT_IN.get(name);
   const text = builtIn === undefined ? await readTextFile(path) : `iface.transport_name = ${builtIn}`;
   if (text === undefined) {
-    const known = [...BUILT_IN.keys(), ...(await names(join(root, 'ifaces')))];
+    const known = [...BUILT_IN.keys(), ...(await namesIn(join(root, 'ifaces')))];
     throw new AppError('ERR_USAGE', `Could not read iface info for ${name}.`, {
       hint: `the interfaces are ${known.join(', ')}; each but the first two is a file in ${join(root, 'ifaces')}`,
     });
@@ -37,13 +36,4 @@ export async function readIface(root: string, name: string): Promise<IfaceRecord
   for (const [key, value] of parseRecordText(text, path).pairs) if (key.startsWith('iface.')) values.set(key, value);
   values.set('iface.iscsi_ifacename', name);
   return { name, values };
-}
-
-async function names(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).sort();
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw fileError(`cannot list ${folder}`, error);
-  }
 }

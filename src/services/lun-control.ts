@@ -9,6 +9,9 @@ const CHANGE_MS = 35_000;
 /** A worker's own bound of a rescan, then the attaching of what has appeared. */
 const RESCAN_MS = 90_000;
 
+/** Runs of a block map that are held at most; a disk with more is read in parts. */
+const MOST_RUNS = 1_000_000;
+
 /** Bytes of either file of a comparison: what a request of the control socket has room for. */
 export const LARGEST_COMPARISON = 16_384;
 
@@ -34,15 +37,41 @@ export async function lunReservations(
   return (await callSession(paths, sid, 'reservations', { lun }, QUESTION_MS, options)) as ReservationInfo;
 }
 
-/** The runs from `lba` on that one answer of the unit has told, and the number of its blocks. */
+/**
+ * The runs from block `lba` to before `end`, or to the last block: without gap, adjacent ones of different states.
+ * @throws AppError ERR_NOT_SUPPORTED where the unit does not tell, or there are more than a million
+ */
 export async function lunBlockMap(
   paths: Where,
-  { sid, lun }: LunPlace,
-  lba: number,
+  place: LunPlace,
+  { lba, end: wanted }: { readonly lba: number; readonly end: number },
   options: SessionCallOptions,
-): Promise<{ runs: BlockRun[]; end: number }> {
+): Promise<BlockRun[]> {
+  const runs: BlockRun[] = [];
+  let end = wanted;
+  for (let next = lba; next < end; ) {
+    const part = await someOfBlockMap(paths, place, next, options);
+    end = Math.min(wanted, part.end);
+    for (const run of part.runs) {
+      const blocks = Math.min(run.blocks, end - run.lba);
+      next = run.lba + run.blocks;
+      const last = runs.at(-1);
+      if (last?.state === run.state) runs[runs.length - 1] = { ...last, blocks: last.blocks + blocks };
+      else if (blocks > 0) runs.push({ ...run, blocks });
+    }
+    if (runs.length > MOST_RUNS) {
+      throw new AppError('ERR_NOT_SUPPORTED', `more than ${MOST_RUNS} runs`, {
+        hint: 'ask for parts, with --lba and --blocks',
+      });
+    }
+  }
+  return runs;
+}
+
+/** What one answer of the unit has told, at least one run from `lba` on, and the number of the unit's blocks. */
+async function someOfBlockMap(paths: Where, { sid, lun }: LunPlace, lba: number, options: SessionCallOptions) {
   const answer = await callSession(paths, sid, 'block-map', { lun, lba }, CHANGE_MS, options);
-  return answer as { runs: BlockRun[]; end: number };
+  return answer as { readonly runs: readonly BlockRun[]; readonly end: number };
 }
 
 /** A change of reservations: `action` and what it takes, keys as hexadecimal text. */

@@ -202,8 +202,8 @@ export class SessionRescan {
     }
     await this.#withdraw(entry);
     const { note } = await this.#appeared(unit);
-    const now = this.#options.exports.find(unit.lun) ?? entry;
-    return change(now, 'replaced', before, note);
+    const successor = this.#options.exports.find(unit.lun) ?? entry;
+    return change(successor, 'replaced', before, note);
   }
 
   /** Until the LUN says of itself what its unit has told us, for a while. */

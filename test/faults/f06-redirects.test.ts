@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Sandbox } from '../helpers/sandbox.js';
-import { chap } from '../helpers/session.js';
+import { chap, INITIATOR } from '../helpers/session.js';
 import { FAKE_TARGET, FakeServer } from './fake-server.js';
 import { connect } from './initiator.js';
 
-const INITIATOR = 'iqn.2022-08.com.test:node01.initiator01';
 const CREDENTIALS = chap('username', 'password1234');
 
 describe('F06 redirections', () => {

@@ -7,12 +7,11 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BIN, Sandbox } from '../helpers/sandbox.js';
-import { processes, readProc } from '../helpers/session.js';
+import { INITIATOR, processes, readProc } from '../helpers/session.js';
 import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
 import { count, figure } from './rig.js';
 
 const KILLS = count('F13_KILLS', 4);
-const INITIATOR = 'iqn.2022-08.com.test:node01.initiator01';
 
 describe('F13: the command line is killed during a login', { skip: tgtMissing() }, () => {
   let box: Sandbox;

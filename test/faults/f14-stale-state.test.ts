@@ -7,9 +7,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { processStartTime } from '../../src/services/session-folder.js';
 import { Sandbox } from '../helpers/sandbox.js';
+import { INITIATOR } from '../helpers/session.js';
 import { isAlive } from './rig.js';
-
-const INITIATOR = 'iqn.2022-08.com.test:node01.initiator01';
 
 describe('F14: a state file that names another process', () => {
   let box: Sandbox;

@@ -15,7 +15,7 @@ const WIDTH = count('F28_WIDTH', 6);
 const ROUNDS = count('F28_ROUNDS', 1);
 /** Portals, each with a target of its own behind it. */
 const PORTALS = 3;
-const HOLDER = join(import.meta.dirname, 'lock-holder.ts');
+const HOLDER = new URL('./lock-holder.ts', import.meta.url).pathname;
 
 interface SessionJson {
   readonly sid: number;

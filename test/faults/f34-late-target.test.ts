@@ -5,11 +5,11 @@ import { spawn } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BIN, Sandbox } from '../helpers/sandbox.js';
+import { INITIATOR } from '../helpers/session.js';
 import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
 import { count, figure, within } from './rig.js';
 
 const LATE_MS = count('F34_LATE_MS', 3000);
-const INITIATOR = 'iqn.2022-08.com.test:node01.initiator01';
 
 describe('F34: the target comes up late', { skip: tgtMissing() }, () => {
   let box: Sandbox;

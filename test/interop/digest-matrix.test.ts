@@ -1,24 +1,14 @@
 // The four combinations of header and data digest against three targets: agreed as asked, data read back another way.
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { loginForeground } from '../../src/services/login.js';
 import { ISTGT_TARGET, istgtMissing, startIstgt } from '../helpers/istgt.js';
 import { loginRequest, makeRunFolder } from '../helpers/session.js';
 import { startTgt, TGT_TARGET, tgtMissing } from '../helpers/tgt.js';
-import { MATRIX_SETS, type MatrixTarget, runMatrix } from './matrix.js';
+import { checkMatrix, MATRIX_SETS } from './matrix.js';
 import { OWN_TARGET, startOwn } from './own-target.js';
 
 const SETS = MATRIX_SETS.digests ?? [];
-
-async function check(t: TestContext, target: Omit<MatrixTarget, 'address'>): Promise<void> {
-  assert.equal(SETS.length, 4);
-  const failures: string[] = [];
-  const say = (line: string) => {
-    t.diagnostic(line);
-    if (line.startsWith('FAIL')) failures.push(line);
-  };
-  assert.equal(await runMatrix({ address: '127.0.0.1', ...target }, SETS, say), 0, failures.join('\n'));
-}
 
 describe('digest matrix', { concurrency: true }, () => {
   it('tgt', { skip: tgtMissing() }, async (t) => {
@@ -28,7 +18,7 @@ describe('digest matrix', { concurrency: true }, () => {
       for (const digest of ['HeaderDigest', 'DataDigest']) {
         tgt.adm('--op', 'update', '--mode', 'target', '--tid', '1', '-n', digest, '-v', 'CRC32C,None');
       }
-      await check(t, { port: tgt.port, targetName: TGT_TARGET, image: tgt.image });
+      await checkMatrix(t, { port: tgt.port, targetName: TGT_TARGET, image: tgt.image }, SETS);
     } finally {
       await tgt.stop();
     }
@@ -37,7 +27,7 @@ describe('digest matrix', { concurrency: true }, () => {
   it('istgt', { skip: istgtMissing() }, async (t) => {
     const istgt = await startIstgt(16, null);
     try {
-      await check(t, { port: istgt.port, targetName: ISTGT_TARGET, image: istgt.image });
+      await checkMatrix(t, { port: istgt.port, targetName: ISTGT_TARGET, image: istgt.image }, SETS);
     } finally {
       await istgt.stop();
     }
@@ -46,7 +36,7 @@ describe('digest matrix', { concurrency: true }, () => {
   it('our own target', async (t) => {
     const own = await startOwn();
     try {
-      await check(t, { port: own.port, targetName: OWN_TARGET, image: own.image });
+      await checkMatrix(t, { port: own.port, targetName: OWN_TARGET, image: own.image }, SETS);
     } finally {
       await own.stop();
     }

@@ -4,11 +4,13 @@
 // IMAGE is the file behind the first LUN; without it the other way is qemu-img's own initiator (libiscsi). Environment:
 // MATRIX_INITIATOR (name), MATRIX_USER and MATRIX_SECRET_FILE (one-way CHAP). The first 16 MiB of the LUN are overwritten.
 // One line per set; exit 1 when one failed.
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import type { DigestName, OperationalParams } from '../../src/iscsi/params.js';
 import { parsePortal } from '../../src/iscsi/portal.js';
@@ -117,6 +119,21 @@ export async function runMatrix(
     rmSync(folder, { recursive: true, force: true });
   }
   return failed;
+}
+
+/** The same for a test: each set's line is a diagnostic, and no set may fail. */
+export async function checkMatrix(
+  t: TestContext,
+  target: Omit<MatrixTarget, 'address'>,
+  sets: readonly MatrixSet[],
+): Promise<void> {
+  assert.ok(sets.length > 0, 'no sets of that name');
+  const failures: string[] = [];
+  const say = (line: string) => {
+    t.diagnostic(line);
+    if (line.startsWith('FAIL')) failures.push(line);
+  };
+  assert.equal(await runMatrix({ address: '127.0.0.1', ...target }, sets, say), 0, failures.join('\n'));
 }
 
 function describe(set: MatrixSet): string {

@@ -1,10 +1,9 @@
 // Every combination of InitialR2T, ImmediateData, FirstBurstLength, MaxBurstLength and MaxRecvDataSegmentLength, against
 // three targets: data read back another way, and the wire held to RFC 7143. LUNCTL_TEST_MATRIX=all goes through 88 sets each.
-import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { ISTGT_TARGET, istgtMissing, startIstgt } from '../helpers/istgt.js';
 import { startTgt, TGT_TARGET, tgtMissing } from '../helpers/tgt.js';
-import { MATRIX_SETS, type MatrixTarget, runMatrix } from './matrix.js';
+import { checkMatrix, MATRIX_SETS } from './matrix.js';
 import { OWN_TARGET, startOwn } from './own-target.js';
 
 const SETS = MATRIX_SETS[process.env.LUNCTL_TEST_MATRIX ?? 'short'] ?? [];
@@ -17,16 +16,6 @@ const GENEROUS = [
   ['MaxRecvDataSegmentLength', '16384'],
 ] as const;
 
-async function check(t: TestContext, target: Omit<MatrixTarget, 'address'>): Promise<void> {
-  assert.ok(SETS.length >= 6);
-  const failures: string[] = [];
-  const say = (line: string) => {
-    t.diagnostic(line);
-    if (line.startsWith('FAIL')) failures.push(line);
-  };
-  assert.equal(await runMatrix({ address: '127.0.0.1', ...target }, SETS, say), 0, failures.join('\n'));
-}
-
 describe('parameter matrix', { concurrency: true }, () => {
   it('tgt', { skip: tgtMissing() }, async (t) => {
     const tgt = await startTgt(16 * 2 ** 20);
@@ -35,7 +24,7 @@ describe('parameter matrix', { concurrency: true }, () => {
       for (const [name, value] of GENEROUS) {
         tgt.adm('--op', 'update', '--mode', 'target', '--tid', '1', '-n', name, '-v', value);
       }
-      await check(t, { port: tgt.port, targetName: TGT_TARGET, image: tgt.image });
+      await checkMatrix(t, { port: tgt.port, targetName: TGT_TARGET, image: tgt.image }, SETS);
     } finally {
       await tgt.stop();
     }
@@ -44,7 +33,7 @@ describe('parameter matrix', { concurrency: true }, () => {
   it('istgt', { skip: istgtMissing() }, async (t) => {
     const istgt = await startIstgt(16, null);
     try {
-      await check(t, { port: istgt.port, targetName: ISTGT_TARGET, image: istgt.image });
+      await checkMatrix(t, { port: istgt.port, targetName: ISTGT_TARGET, image: istgt.image }, SETS);
     } finally {
       await istgt.stop();
     }
@@ -53,7 +42,7 @@ describe('parameter matrix', { concurrency: true }, () => {
   it('our own target', async (t) => {
     const own = await startOwn();
     try {
-      await check(t, { port: own.port, targetName: OWN_TARGET, image: own.image });
+      await checkMatrix(t, { port: own.port, targetName: OWN_TARGET, image: own.image }, SETS);
     } finally {
       await own.stop();
     }

@@ -12,6 +12,7 @@ import {
   document,
   flag,
   list,
+  lun,
   nbd,
   sid,
   targetName,
@@ -20,7 +21,6 @@ import {
 } from './parts.js';
 import { sessionState } from './session.js';
 
-const lun = count('Logical unit number.');
 const size = bytes('Its size.');
 const number = count('Number of the partition.', 1);
 const directory = text('Directory on which it is mounted.');

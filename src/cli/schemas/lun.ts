@@ -19,6 +19,7 @@ import {
   document,
   flag,
   list,
+  lun,
   sid,
   targetName,
   text,
@@ -26,7 +27,6 @@ import {
 } from './parts.js';
 import { device, sessionState } from './session.js';
 
-const lun = count('Logical unit number.');
 const place = { sid, targetName, lun };
 const key = v.pipe(v.string(), v.regex(/^0x[0-9a-f]{16}$/), v.description('Reservation key, 64 bits.'));
 const words = Object.keys(RESERVATION_TYPE_WORDS).join(', ');

@@ -75,6 +75,7 @@ export const targetName = text('iSCSI name of the target, RFC 7143 §4.2.7.');
 export const initiatorName = text('iSCSI name of the initiator, RFC 7143 §4.2.7.');
 export const iface = text('Name of the iface record that the login uses.');
 export const sid = count('Number of the session.', 1);
+export const lun = count('Logical unit number.');
 
 const address = text('IPv4 or IPv6 address, without brackets, or a host name.');
 const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535), v.description('TCP port.'));

@@ -12,6 +12,7 @@ import {
   flag,
   initiatorName,
   list,
+  lun,
   moment,
   targetName,
   text,
@@ -19,7 +20,7 @@ import {
 } from './parts.js';
 
 const disk = v.strictObject({
-  lun: count('Logical unit number.'),
+  lun,
   kind: choice(['fileio', 'block', 'ramdisk'], 'What is behind it: a file, a block device or memory.'),
   name: text('Name of the backing store.'),
   path: textOrNull('The file or device; null for memory.'),

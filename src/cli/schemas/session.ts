@@ -14,6 +14,7 @@ import {
   iface,
   initiatorName,
   list,
+  lun,
   moment,
   momentOrNull,
   nbd,
@@ -59,7 +60,7 @@ const partition = v.strictObject({
 }) satisfies Describes<PartitionInfo>;
 
 export const device = v.strictObject({
-  lun: count('Logical unit number.'),
+  lun,
   exportName,
   nbd,
   path: devicePath,

@@ -4,12 +4,6 @@ import { LunCommand, lunArgument, sessionFlag } from '../../cli/lun-command.js';
 import { blockMapTable } from '../../cli/render/lun.js';
 import type { lunMap } from '../../cli/schemas/lun.js';
 import type { Result } from '../../cli/schemas/parts.js';
-import type { LunPlace } from '../../services/lun-control.js';
-import type { BlockRun } from '../../services/lun-info.js';
-import { AppError } from '../../util/errors.js';
-
-/** Runs that are held at most; a disk with more is read in parts. */
-const MOST_RUNS = 1_000_000;
 
 export default class LunMap extends LunCommand {
   static override summary = 'Show which blocks of a LUN have storage behind them (GET LBA STATUS)';
@@ -29,34 +23,14 @@ export default class LunMap extends LunCommand {
     const { args, flags } = await this.parse(LunMap);
     const { session, device, fullName, place } = await this.lun(args.lun, flags.sid);
     const { blockSize, lun } = device;
+    const { lunBlockMap } = await import('../../services/lun-control.js');
     const end = flags.blocks === undefined ? Number.POSITIVE_INFINITY : flags.lba + flags.blocks;
-    const runs = await this.waiting(`asking ${fullName}`, () => this.#read(place, flags.lba, end));
+    const runs = await this.waiting(`asking ${fullName}`, () =>
+      lunBlockMap(this.paths, place, { lba: flags.lba, end }, { signal: this.abortSignal }),
+    );
     this.render(blockMapTable(runs, blockSize));
     const mapped = runs.filter(({ state }) => state !== 'deallocated');
     const mappedBytes = mapped.reduce((sum, { blocks }) => sum + blocks * blockSize, 0);
     return { sid: session.sid, targetName: session.targetName, lun, blockSize, mappedBytes, runs };
-  }
-
-  async #read(place: LunPlace, from: number, wanted: number): Promise<BlockRun[]> {
-    const { lunBlockMap } = await import('../../services/lun-control.js');
-    const runs: BlockRun[] = [];
-    let end = wanted;
-    for (let next = from; next < end; ) {
-      const part = await lunBlockMap(this.paths, place, next, { signal: this.abortSignal });
-      end = Math.min(wanted, part.end);
-      for (const run of part.runs) {
-        const blocks = Math.min(run.blocks, end - run.lba);
-        next = run.lba + run.blocks;
-        const last = runs.at(-1);
-        if (last?.state === run.state) runs[runs.length - 1] = { ...last, blocks: last.blocks + blocks };
-        else if (blocks > 0) runs.push({ ...run, blocks });
-      }
-      if (runs.length > MOST_RUNS) {
-        throw new AppError('ERR_NOT_SUPPORTED', `more than ${MOST_RUNS} runs`, {
-          hint: 'ask for parts, with --lba and --blocks',
-        });
-      }
-    }
-    return runs;
   }
 }

@@ -25,6 +25,7 @@ export default class NodeLogin extends NodeCommand {
   static override summary = 'Log in to a target and get its disks';
   static override description =
     'Returns when the session is up, every LUN has been found and its device can be used. Without a name the only known target is meant. The session goes on in the background until it is logged out.';
+  static override usage = '<%= command.id %> [TARGET] [FLAGS]';
   static override aliases = ['login'];
   static override examples = [
     '<%= config.bin %> login iqn.2022-08.com.test:dlp.target01',
