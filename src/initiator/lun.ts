@@ -24,6 +24,8 @@ const Phase = {
   Stabilize: 1,
 } as const;
 
+/** A request of several commands begins so often anew because the cache that had the first ones was lost. */
+const MOST_RESTARTS = 8;
 /** A unit that is waited for although the session does not wait for lost connections: milliseconds. */
 const LEAST_PATIENCE_MS = 5000;
 
@@ -204,6 +206,10 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
   /** A command of a request has succeeded: the next one, the cache, or the end. */
   #advance(task: Task, request: BlockRequest): void {
     this.#busySince = null;
+    if (this.#isUndone(task, request)) {
+      this.#beginAnew(task, request);
+      return;
+    }
     if (task.phase === Phase.Stabilize || request.op === BlockOp.Flush) {
       this.#end(task, request, BlockStatus.Ok);
       return;
@@ -221,6 +227,22 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     } else {
       this.#end(task, request, BlockStatus.Ok);
     }
+  }
+  /** Whether the cache has been lost since the request's first command: it had what nobody has acknowledged yet. */
+  #isUndone(task: Task, { op }: BlockRequest): boolean {
+    if (op === BlockOp.Read || op === BlockOp.Flush) return false;
+    if (task.progress === 0) task.cacheLosses = this.#ledger.cacheLosses;
+    return task.cacheLosses !== this.#ledger.cacheLosses;
+  }
+  #beginAnew(task: Task, request: BlockRequest): void {
+    if (task.restarts++ === MOST_RESTARTS) {
+      this.#end(task, request, BlockStatus.Eio);
+      return;
+    }
+    task.progress = 0;
+    task.phase = Phase.Main;
+    this.#commands.put(task, request);
+    this.#session.start(task);
   }
   /** WRITE has a FUA bit where the unit says so; UNMAP and WRITE SAME have none. Without a cache there is nothing to do. */
   #mustStabilize(request: BlockRequest): boolean {

@@ -101,7 +101,9 @@ export class Task {
   /** Bytes of the request that the command in hand covers. */
   step = 0;
   phase = 0;
-  retries = 0;
+  /** How often the unit's cache had been lost when the request's first command was done, and how often it began anew for it. */
+  cacheLosses = 0;
+  restarts = 0;
 
   /** Neighbours in the queue. */
   next: Task | null = null;
@@ -192,7 +194,7 @@ export class TaskTable {
     task.progress = 0;
     task.step = 0;
     task.phase = 0;
-    task.retries = 0;
+    task.restarts = 0;
     task.state = TaskState.Free;
     this.inUse--;
     this.#free.push(task);

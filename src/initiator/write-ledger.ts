@@ -5,6 +5,8 @@ import type { Task } from './tasks.js';
 export class WriteLedger {
   /** As BlockDevice.writeLosses. */
   losses = 0;
+  /** How often what the cache held may have been lost, acknowledged or not. */
+  cacheLosses = 0;
   /** Changes acknowledged so far, how many of them a FLUSH has covered, and what each FLUSH under way will cover. */
   #changes = 0;
   #stable = 0;
@@ -38,15 +40,18 @@ export class WriteLedger {
   }
   /** The unit could not empty its cache: what was in it may be gone, and a later success would not bring it back. */
   syncFailed(): void {
+    this.cacheLosses++;
     this.losses++;
   }
   /** An acknowledged change has failed later (a deferred error). */
   failedLater(): void {
+    this.cacheLosses++;
     this.losses++;
     this.#untold = true;
   }
   /** What a volatile cache held is gone. Whether anything was in it that had been acknowledged. */
   cacheLost(): boolean {
+    this.cacheLosses++;
     if (this.#changes === this.#stable) return false;
     this.#stable = this.#changes;
     this.failedLater();
