@@ -65,19 +65,19 @@ test('ending what was started goes by the order of the starts, and takes what ow
   const owner: TaskOwner = {
     onTaskData() {},
     onTaskDone(task) {
-      order.push(task.retries);
-      const again = task.retries < 100;
+      order.push(task.restarts);
+      const again = task.restarts < 100;
       table.release(task);
       if (again) {
         const other = table.take(owner) as Task;
-        other.retries = 1000;
+        other.restarts = 1000;
         table.enqueue(other);
       }
     },
   };
   for (let i = 0; i < 6; i++) {
     const task = table.take(owner) as Task;
-    task.retries = i;
+    task.restarts = i;
     if (i % 3 === 2) table.rest(task, 5);
     else table.enqueue(task);
     if (i % 3 === 1) {
