@@ -14,12 +14,16 @@ export interface EscalationHost {
   note(level: 'info' | 'warn', message: string): void;
 }
 
-/** Responses after which the target does nothing more with a command (§11.6.1): a unit that is not there has none. */
-const GONE: ReadonlySet<number> = new Set([
-  TaskResponse.Complete,
-  TaskResponse.TaskDoesNotExist,
-  TaskResponse.LunDoesNotExist,
-]);
+/**
+ * Whether the target does nothing more with the commands that the function was for (§11.6.1): a unit that is not there has
+ * none. Anything else than Complete to a reset of the target says that there was no reset, so its commands are still alive.
+ */
+function isGone(taskFunction: number, response: number): boolean {
+  if (response === TaskResponse.Complete) return true;
+  if (taskFunction === TaskFunction.TargetWarmReset) return false;
+  if (response === TaskResponse.LunDoesNotExist) return true;
+  return taskFunction === TaskFunction.AbortTask && response === TaskResponse.TaskDoesNotExist;
+}
 
 /** A reset that is under way, or that has been refused. */
 class Reset {
@@ -57,7 +61,7 @@ export class Escalation {
     task.deadline = now + this.#timers.abortTimeoutMs;
     this.#host.connection?.manageTasks(TaskFunction.AbortTask, task.lun, task, (response) => {
       if (response === null || this.#tasks.find(itt) !== task) return;
-      if (GONE.has(response)) this.#end(task);
+      if (isGone(TaskFunction.AbortTask, response)) this.#end(task);
       else this.climb(task, this.#host.environment.now());
     });
   }
@@ -110,7 +114,7 @@ export class Escalation {
     this.#host.connection?.manageTasks(taskFunction, lun, null, (response) => {
       if (response === null) {
         this.#forget();
-      } else if (GONE.has(response)) {
+      } else if (isGone(taskFunction, response)) {
         done();
         for (const [covered, tag] of reset.covers) if (this.#tasks.find(tag) === covered) this.#end(covered);
       } else {

@@ -53,7 +53,7 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
   readonly #idle: (() => void)[] = [];
   /** The most that the unit has ever had: its users may know of so many bytes. */
   #mostBytes: number;
-  /** Since when the unit has been too busy for every command that it has ended. */
+  /** Since when the unit has been too busy for every command that it has ended in this connection. */
   #busySince: number | null = null;
   #inFlight = 0;
   #closed = false;
@@ -165,6 +165,7 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     this.#guard.doubt();
   }
   onReconnected({ refused }: RestartEvidence): void {
+    this.#busySince = null;
     if (refused) this.#restarted('its address refused connections for a while');
     this.#guard.reconnected();
   }
@@ -253,6 +254,7 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
   #stumble(task: Task, request: BlockRequest, verdict: Verdict): void {
     const isTold = task.failure === TaskFailure.None;
     if (isTold && task.status === ScsiStatus.TaskSetFull) this.#depth.full();
+    if (isTold && verdict.retry !== 'later') this.#busySince = null;
     if (verdict.kind === 'deferred') this.#ledger.failedLater();
     if (verdict.kind === 'unit-attention' && verdict.sense !== null) {
       this.#session.noteUnitAttention(this.info.address, verdict.sense);

@@ -68,8 +68,11 @@ export class Recovery {
   join(member: SessionMember): void {
     this.#members.add(member);
     if (this.#expired) member.gate.state = GateState.Expired;
-    else if (this.#lostAt !== null) this.#close(member.gate);
-    else if (!this.#connected) member.gate.state = GateState.Closed;
+    else if (this.#lostAt !== null) {
+      this.#close(member.gate);
+      // What is known of its unit may be older than this login.
+      if (this.#connected) member.onReconnected({ refused: false });
+    } else if (!this.#connected) member.gate.state = GateState.Closed;
   }
   /** What waits at the member's gate ends. */
   leave(member: SessionMember): void {

@@ -7,8 +7,10 @@ import { QueueDepth } from '../../src/initiator/queue-depth.js';
 import { Trouble } from '../../src/initiator/retry.js';
 import { type Task, type TaskOwner, TaskTable } from '../../src/initiator/tasks.js';
 import { Opcode, itt as tagOf } from '../../src/iscsi/wire/bhs.js';
+import { CDB_AT } from '../../src/iscsi/wire/scsi-command.js';
+import { ScsiOp } from '../../src/scsi/opcodes.js';
 import { ScsiStatus } from '../../src/scsi/status.js';
-import { fakeLun, fakePair, start } from '../helpers/fake-pair.js';
+import { fakeLun, fakePair, reopen, start } from '../helpers/fake-pair.js';
 import type { FakeTarget, SeenPdu } from '../helpers/fake-target.js';
 import { pattern } from '../helpers/stream-core.js';
 
@@ -51,6 +53,41 @@ for (const status of [ScsiStatus.Busy, ScsiStatus.TaskSetFull]) {
     assert.equal(pair.rig.session.tasksInUse, 0);
   });
 }
+
+test('F11: how long a unit was busy before the connection was lost does not count in the next session', async () => {
+  const pair = fakePair({ onPdu: answering(ScsiStatus.Busy, () => true) }, WAITS);
+  const lun = fakeLun(pair);
+  start(lun, BlockOp.Write, 0, 4096, { payload: pattern(4096) });
+  await pair.rig.advance(PATIENCE_MS - 5000);
+  pair.rig.link.close('cut');
+  const write = start(lun, BlockOp.Write, 4096, 4096, { payload: pattern(4096) });
+  await pair.rig.advance(PATIENCE_MS - 2000);
+  let left = 2;
+  const onlyWrites = (pdu: SeenPdu, target: FakeTarget) =>
+    pdu.bhs[CDB_AT] === ScsiOp.Write16 && answering(ScsiStatus.Busy, () => left-- > 0)(pdu, target);
+  reopen(pair.rig, { onPdu: onlyWrites });
+  await pair.rig.advance(1000);
+  assert.equal(write.status, BlockStatus.Ok);
+});
+
+test('F11: a unit that was busy once and has ended a command since is not given up at its next BUSY', async () => {
+  const answers: number[] = [ScsiStatus.Busy, ScsiStatus.ReservationConflict];
+  const onPdu = (pdu: SeenPdu, target: FakeTarget): boolean => {
+    const status = pdu.opcode === Opcode.ScsiCommand ? answers.shift() : undefined;
+    if (status !== undefined) target.refuse(tagOf(pdu.bhs), status);
+    return status !== undefined;
+  };
+  const pair = fakePair({ onPdu }, WAITS);
+  const lun = fakeLun(pair);
+  const first = start(lun, BlockOp.Read, 0, 512);
+  await pair.rig.advance(1000);
+  assert.equal(first.status, BlockStatus.Eio);
+  await pair.rig.advance(10 * PATIENCE_MS);
+  answers.push(ScsiStatus.Busy);
+  const later = start(lun, BlockOp.Read, 0, 512);
+  await pair.rig.advance(1000);
+  assert.equal(later.status, BlockStatus.Ok);
+});
 
 test('F11: RESERVATION CONFLICT ends in EIO at once and is not tried again', () => {
   const pair = fakePair({ onPdu: answering(ScsiStatus.ReservationConflict, () => true) }, WAITS);

@@ -108,6 +108,26 @@ test('a unit that is not there has no commands: no reset of the target for its s
   assert.equal(read.status, BlockStatus.Ok);
 });
 
+for (const response of [TaskDoesNotExist, TaskResponse.LunDoesNotExist]) {
+  test(`a reset that is answered with ${response} has not been carried out: nothing is sent again beside the old command`, async () => {
+    const answers = {
+      [AbortTask]: FunctionNotSupported,
+      [LogicalUnitReset]: TaskDoesNotExist,
+      [TargetWarmReset]: response,
+    };
+    const pair = fakePair(
+      deafTarget(() => true, answers),
+      WAITS,
+    );
+    const read = start(fakeLun(pair), BlockOp.Read, 0, 512);
+    await pair.rig.advance(30_000);
+    assert.deepEqual(functions(pair.target), [AbortTask, LogicalUnitReset, TargetWarmReset]);
+    assert.equal(pair.rig.session.state, 'FAILED');
+    assert.equal(reads(pair), 1);
+    assert.equal(read.status, null);
+  });
+}
+
 test('TARGET WARM RESET comes where LOGICAL UNIT RESET is refused', async () => {
   let deaf = true;
   const answers = {

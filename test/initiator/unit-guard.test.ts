@@ -452,3 +452,18 @@ test('units are told apart by name, serial number, maker and block size; a new r
   assert.equal(kind({ ...known, disk: { ...disk, blocks: disk.blocks + 1 } }), 'grown');
   assert.equal(kind({ ...known, disk: { ...disk, blocks: disk.blocks - 1 } }), 'shrunk');
 });
+
+test('a unit that is opened while others are still being examined is examined too, and then served', async () => {
+  const rig = new Rig();
+  const first = fakeLun(rig.pair);
+  rig.answers.push(...Array.from({ length: 5 }, () => Senses.BecomingReady));
+  await rig.replace(rig.unit);
+  assert.equal(first.gate.state, GateState.Closed);
+  assert.equal(rig.pair.rig.session.recovery, 'checking');
+  const later = fakeLun(rig.pair);
+  const read = start(later, BlockOp.Read, 0, 512);
+  assert.equal(read.status, null);
+  await rig.pair.rig.advance(25_000);
+  assert.equal(read.status, BlockStatus.Ok);
+  assert.equal(later.gate.state, GateState.Open);
+});
