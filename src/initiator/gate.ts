@@ -42,4 +42,9 @@ export interface SessionMember {
   onReconnected(evidence: RestartEvidence): void;
   /** The unit has reported a unit attention in place of some command's answer, whoever sent that, or any sense out of turn. */
   onUnitAttention(sense: Sense): void;
+  /**
+   * Some unit of the session has reported that the target's logical units have changed, and the gate is closed: the member
+   * asks its unit who it is before anything more is sent, as after `onReconnected`.
+   */
+  onUnitsChanged(): void;
 }

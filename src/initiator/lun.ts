@@ -174,6 +174,9 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     if (showsRestart(sense)) this.#restarted('it reports a power on or reset');
     if (putsIdentityInDoubt(sense)) this.#guard.doubt();
   }
+  onUnitsChanged(): void {
+    this.#guard.hearsay();
+  }
 
   get #disk(): DiskInfo {
     return this.#commands.disk;

@@ -42,8 +42,9 @@ export class UnitGuard {
   #round = 0;
   #running = false;
   #stopped = false;
-  /** How often the identity has come into doubt. */
+  /** How often the identity has come into doubt, and how often by what the unit itself has said. */
   #doubts = 0;
+  #ownDoubts = 0;
   #problem: string | null = null;
 
   constructor(session: InitiatorSession, gate: Gate, known: LunInfo, patienceMs: number, host: GuardHost) {
@@ -70,6 +71,11 @@ export class UnitGuard {
   }
   /** Something says that the unit may be another one. What is sent goes on, what is not waits for the answer. */
   doubt(): void {
+    this.#ownDoubts++;
+    this.hearsay();
+  }
+  /** The same, said by another unit. A target tells one change at each of its units: however many they are, this one is not mad. */
+  hearsay(): void {
     this.#doubts++;
     if (this.#session.state !== 'LOGGED_IN') return;
     if (this.#stopped) {
@@ -89,15 +95,18 @@ export class UnitGuard {
     try {
       for (let pauseMs = 0, again = 0; pauseMs !== DONE; ) {
         let doubts = this.#doubts;
+        let own = this.#ownDoubts;
         const unit = new Questioner(this.#session, this.#known.address, COMMAND_MS, pauseMs);
         const finding = await examine(unit, this.#known, () => {
           doubts = this.#doubts;
+          own = this.#ownDoubts;
         });
         if (round !== this.#round) return;
         // What came before the unit was ready is what is being looked into; a later unit attention is news.
         const isAnswer = finding.kind !== 'not-ready' && finding.kind !== 'mad';
         if (!isAnswer || this.#doubts === doubts) pauseMs = this.#act(finding, now() - since, now() < graceUntil);
-        else pauseMs = ++again < MOST_AGAIN ? 0 : this.#act(RESTLESS, 0, false);
+        else if (this.#ownDoubts === own || ++again < MOST_AGAIN) pauseMs = 0;
+        else pauseMs = this.#act(RESTLESS, 0, false);
       }
     } catch (error) {
       if (round === this.#round)

@@ -173,6 +173,14 @@ export function showsRestart(sense: Sense): boolean {
   return sense.key === SenseKey.UnitAttention && sense.asc === 0x29 && sense.ascq >= 0x01 && sense.ascq <= 0x04;
 }
 
+/**
+ * Whether the unit attention of one unit is about all of the target's: REPORTED LUNS DATA HAS CHANGED (3Fh/0Eh). Where another
+ * unit takes over a LUN, that LUN itself need not report it: LIO tells it at the others only.
+ */
+export function concernsAllUnits(sense: Sense): boolean {
+  return sense.key === SenseKey.UnitAttention && sense.asc === 0x3f && sense.ascq === 0x0e;
+}
+
 export interface StatusClass {
   readonly errno: Errno;
   readonly retry: 'now' | 'later' | 'no';

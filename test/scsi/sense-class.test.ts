@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BlockStatus } from '../../src/block/block-device.js';
 import { Senses } from '../../src/scsi/check-condition.js';
-import { classifySense, classifyStatus, Errno, type SenseClass, showsRestart } from '../../src/scsi/sense-class.js';
+import {
+  classifySense,
+  classifyStatus,
+  concernsAllUnits,
+  Errno,
+  type SenseClass,
+  showsRestart,
+} from '../../src/scsi/sense-class.js';
 import { ScsiStatus, statusName } from '../../src/scsi/status.js';
 
 const ua = (reason: NonNullable<SenseClass['reason']>): SenseClass => ({
@@ -110,6 +117,9 @@ test('only 29h/01h to 04h shows that the unit restarted', () => {
   }
   assert.equal(showsRestart({ key: 6, asc: 0x2a, ascq: 1 }), false);
   assert.equal(showsRestart({ key: 5, asc: 0x29, ascq: 1 }), false);
+  assert.equal(concernsAllUnits({ key: 6, asc: 0x3f, ascq: 0x0e }), true);
+  assert.equal(concernsAllUnits({ key: 6, asc: 0x3f, ascq: 0x03 }), false);
+  assert.equal(concernsAllUnits({ key: 5, asc: 0x3f, ascq: 0x0e }), false);
 });
 
 test('statuses other than CHECK CONDITION', () => {
