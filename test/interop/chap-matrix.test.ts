@@ -67,8 +67,8 @@ describe('CHAP names and secrets that are hard to carry', () => {
       }
     });
     // tgtadm reads commas and equals signs itself.
-    const carried = !/[,=]/.test(account.user);
-    it(`tgt: ${label}`, { skip: tgtMissing() || !carried }, async () => {
+    if (/[,=]/.test(account.user)) continue;
+    it(`tgt: ${label}`, { skip: tgtMissing() }, async () => {
       const tgt = await startTgt(2 ** 20);
       try {
         tgt.requireChap(account.user, account.secret);
