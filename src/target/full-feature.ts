@@ -84,11 +84,15 @@ export class FullFeature {
     }
   }
 
-  /** The header can be trusted, the data cannot: RFC 7143 §7.8. */
+  /**
+   * The header can be trusted, the data cannot (RFC 7143 §7.8). A command whose data this was ends with CHECK CONDITION. A
+   * numbered PDU is lost with its CmdSN: whatever follows would wait for it, and at ErrorRecoveryLevel 0 nobody sends it again.
+   */
   onDataDigestError(b: Buffer, at: number): void {
     if (this.session.over) return;
     this.#reject(RejectReason.DataDigestError, b, at);
     if (opcodeOf(b, at) === Opcode.DataOut) this.session.tasks.get(ittOf(b, at))?.dataOut(b, at, null, null);
+    else if (!isImmediate(b, at)) this.session.end(`${opcodeName(opcodeOf(b, at))} with a wrong data digest`);
   }
 
   /** Puts commands in order. An immediate one is taken at once, whatever is missing before it (§4.2.2.1). */

@@ -540,3 +540,63 @@ describe('the session', () => {
     assert.deepEqual(ask(normal, 'All'), [['SendTargets', 'Reject']]);
   });
 });
+
+describe('a wrong data digest', () => {
+  const digests: [string, string][] = [['DataDigest', 'CRC32C']];
+  const rejectOf = (pdu: Pdu | undefined) => {
+    assert.equal(pdu?.opcode, Opcode.Reject);
+    assert.deepEqual(parseReject((pdu as Pdu).header).reason, RejectReason.DataDigestError);
+  };
+
+  test('of a command: a Reject, and the connection ends, because its CmdSN would never be filled', async () => {
+    const { initiator, device } = ready(digests);
+    initiator.spoilNext = true;
+    initiator.command('2a 00 00000008 00 0008 00', { write: 4096, data: pattern(4096) });
+    rejectOf(initiator.one());
+    assert.equal(initiator.closed, true);
+    assert.match(JSON.stringify(initiator.events.at(-1)), /ScsiCommand with a wrong data digest/);
+    initiator.command('28 00 00000008 00 0008 00', { read: 4096 });
+    assert.deepEqual(await initiator.settle(), [], 'nothing is served after that');
+    assert.deepEqual(await readBytes(device, 4096, 4096), Buffer.alloc(4096));
+  });
+
+  test('of a Text Request: the same', () => {
+    const { initiator } = ready(digests);
+    initiator.spoilNext = true;
+    const lun = Buffer.alloc(8);
+    const numbers = { itt: initiator.nextItt(), ttt: NO_TAG, cmdSn: initiator.cmdSn++, expStatSn: 0 };
+    const request = { immediate: false, final: true, continues: false, lun, ...numbers };
+    initiator.send((b, at) => emitTextRequest(request, b, at), emitText([['SendTargets', '']]));
+    rejectOf(initiator.one());
+    assert.equal(initiator.closed, true);
+  });
+
+  test('of an immediate ping: a Reject, and the session goes on', () => {
+    const { initiator } = ready(digests);
+    initiator.spoilNext = true;
+    const numbers = { itt: initiator.nextItt(), ttt: NO_TAG, cmdSn: initiator.cmdSn, expStatSn: 0 };
+    initiator.send((b, at) => emitNopOut({ immediate: true, lun: Buffer.alloc(8), ...numbers }, b, at), pattern(16));
+    rejectOf(initiator.one());
+    assert.equal(initiator.closed, false);
+    initiator.command('00');
+    assert.equal(responseOf(initiator.one()).status, 0);
+  });
+
+  for (const solicited of [false, true]) {
+    test(`of a Data-Out PDU ${solicited ? 'that was asked for' : 'that came unasked'}: a Reject, and CHECK CONDITION after the rest`, async () => {
+      const { initiator, device } = ready(digests);
+      const data = pattern(12_288);
+      const itt = initiator.command('2a 00 00000000 00 0018 00', { write: data.length, final: solicited });
+      const ttt = solicited ? parseR2T(initiator.one().header).ttt : NO_TAG;
+      initiator.spoilNext = true;
+      initiator.dataOut(itt, ttt, 0, 0, data.subarray(0, 8192), false);
+      rejectOf(initiator.one());
+      initiator.dataOut(itt, ttt, 1, 8192, data.subarray(8192), true);
+      assert.equal(senseOf(initiator.one()), '0b/47/05');
+      assert.equal(initiator.closed, false);
+      assert.deepEqual(await readBytes(device, 0, 4096), Buffer.alloc(4096));
+      initiator.command('2a 00 00000008 00 0008 00', { write: 4096, data: pattern(4096) });
+      assert.equal(responseOf(initiator.one()).status, 0);
+    });
+  }
+});

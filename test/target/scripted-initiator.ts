@@ -1,7 +1,7 @@
 // A target connection without a socket, and an initiator that sends exactly what a test says.
 import type { BlockDevice } from '../../src/block/block-device.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
-import { opcodeOf } from '../../src/iscsi/wire/bhs.js';
+import { BHS_LENGTH, opcodeOf } from '../../src/iscsi/wire/bhs.js';
 import { emitDataOut } from '../../src/iscsi/wire/data-out.js';
 import { PduFramer } from '../../src/iscsi/wire/framer.js';
 import { emitLoginRequest, LoginStage } from '../../src/iscsi/wire/login-request.js';
@@ -72,6 +72,8 @@ export class ScriptedInitiator {
   closed = false;
   now = 1000;
   cmdSn = 7;
+  /** The data of the next PDU that has some is changed after its digest was made. */
+  spoilNext = false;
   #itt = 100;
   readonly #out = new MemorySink();
   readonly #writer = new PduWriter(this.#out);
@@ -109,7 +111,12 @@ export class ScriptedInitiator {
   /** Sends one PDU. */
   send(emit: (b: Buffer, at: number) => void, data: Buffer | null = null): void {
     this.#writer.send(emit, data);
-    this.raw(this.#out.take());
+    const bytes = Buffer.from(this.#out.take());
+    if (this.spoilNext && data !== null) {
+      bytes.writeUInt8(bytes.readUInt8(BHS_LENGTH) ^ 1, BHS_LENGTH);
+      this.spoilNext = false;
+    }
+    this.raw(bytes);
   }
   /** Sends bytes as they are. */
   raw(bytes: Buffer): void {
@@ -161,6 +168,9 @@ export class ScriptedInitiator {
   logIn(keys: readonly TextPair[] = []): Map<string, string> {
     const { response, pairs } = this.login([...this.names(), ...keys]);
     if (response.statusClass !== 0) throw new Error(`login status ${response.statusClass} ${response.statusDetail}`);
+    const hasDigest = pairs.get('DataDigest') === 'CRC32C';
+    this.#writer.setDigests(false, hasDigest);
+    this.#framer.setDigests(false, hasDigest);
     return pairs;
   }
 
