@@ -17,9 +17,13 @@ function ssKill(port: number): boolean {
   return out.trim() !== '';
 }
 
-for (const how of ['the proxy', 'ss -K'] as const) {
-  describe(`F02: RST by ${how}`, { skip: tgtMissing() || fioMissing() }, () => {
-    it('under fio --verify and stamped blocks', async (t) => {
+// Side by side: each has a target of its own.
+describe('F02: RST under fio --verify and stamped blocks', {
+  concurrency: true,
+  skip: tgtMissing() || fioMissing(),
+}, () => {
+  for (const how of ['the proxy', 'ss -K'] as const) {
+    it(`by ${how}`, async (t) => {
       const rig = await Rig.start({ proxy: how === 'the proxy', sizeBytes: 2 * HALF });
       const end = new AbortController();
       try {
@@ -52,5 +56,5 @@ for (const how of ['the proxy', 'ss -K'] as const) {
         await rig.stop();
       }
     });
-  });
-}
+  }
+});

@@ -10,7 +10,6 @@ import { count, figure, Rig, tgtMissing, within } from './rig.js';
 const NOP_MS = count('F03_NOP_MS', 600);
 const DOWN_MS = count('F03_DOWN_MS', 2500);
 const timers = { noopIntervalMs: NOP_MS, noopTimeoutMs: NOP_MS };
-/** Timers, a busy machine and the new login. */
 /** At the default times the bound of interval + timeout is exact; at short ones a loaded machine is late by more than they spare. */
 const SLACK_MS = NOP_MS >= 5000 ? 0 : 500;
 

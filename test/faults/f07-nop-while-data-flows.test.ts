@@ -11,7 +11,8 @@ const DELAYED_MS = count('F07_DELAYED_MS', 3000);
 const STALL_MS = 3000;
 const Opcode = { NopOut: 0x00, NopIn: 0x20 } as const;
 
-describe('F07: no false alarm', { skip: tgtMissing() }, () => {
+// Side by side: they mostly wait.
+describe('F07: no false alarm', { concurrency: true, skip: tgtMissing() }, () => {
   it('pings that are lost, or answered late, while data flows', async () => {
     const rig = await Rig.start({ timers: { noopIntervalMs: 400, noopTimeoutMs: 400 } });
     try {
@@ -80,7 +81,9 @@ describe('F07: no false alarm', { skip: tgtMissing() }, () => {
       }
     });
   }
+});
 
+describe('F07: no false alarm in the same process', { skip: tgtMissing() }, () => {
   it(`an event loop that is busy for ${STALL_MS / 1000} s`, async () => {
     // The proxy would stand still with us: straight to tgt, which gives each session a TSIH of its own.
     const rig = await Rig.start({
