@@ -5,7 +5,7 @@ import { classifySense } from '../scsi/sense-class.js';
 import { ScsiStatus } from '../scsi/status.js';
 import { AppError } from '../util/errors.js';
 import type { ScsiResult } from './execute.js';
-import { executeOnce } from './once.js';
+import { executeOnce, type OnceUnit } from './once.js';
 import { refusalText } from './questioner.js';
 import type { InitiatorSession } from './session.js';
 
@@ -29,7 +29,7 @@ export interface CompareAndWrite {
  */
 export async function compareAndWrite(
   session: InitiatorSession,
-  lun: Buffer,
+  { address: lun, gate }: OnceUnit,
   { lba, compare, write, blockSize, fua }: CompareAndWrite,
   timeoutMs: number,
 ): Promise<void> {
@@ -41,6 +41,7 @@ export async function compareAndWrite(
   putCompareAndWrite(cdb, 0, lba, blocks, fua ? CdbFlag.Fua : 0);
   const result = await executeOnce(session, {
     lun,
+    gate,
     cdb,
     dataOut: Buffer.concat([compare, write]),
     timeoutMs,

@@ -4,6 +4,7 @@ import { parseSense, type Sense, SenseKey } from '../scsi/sense.js';
 import { ScsiStatus } from '../scsi/status.js';
 import { AppError } from '../util/errors.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
+import type { Gate } from './gate.js';
 import type { InitiatorEnvironment } from './options.js';
 import { Trouble } from './retry.js';
 import { type Task, TaskFailure, type TaskOwner } from './tasks.js';
@@ -21,6 +22,8 @@ export interface ScsiCommand {
   readonly dataInLength?: number;
   /** Bound of one try. BUSY and TASK SET FULL are tried again, for 15 s. */
   readonly timeoutMs: number;
+  /** The unit's: the command is only sent while it is open, and ends otherwise. Without one it is sent in any case. */
+  readonly gate?: Gate;
   /** How long to wait before it is sent; default 0. */
   readonly delayMs?: number;
 }
@@ -73,6 +76,8 @@ export class CommandRunner implements TaskOwner {
       if (task === null) return reject(new AppError('ERR_BUSY', 'too many commands in flight', { retriable: true }));
       task.context = new Call(command, Buffer.alloc(length), resolve, reject);
       task.lun = command.lun;
+      task.gate = command.gate ?? null;
+      task.waits = false;
       task.cdb.fill(0);
       command.cdb.copy(task.cdb);
       task.timeoutMs = command.timeoutMs;

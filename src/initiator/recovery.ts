@@ -2,7 +2,6 @@
 // gates that their units' owners open, or ends them when the replacement timeout is over. No sockets, no timers.
 import { isSameLun } from '../scsi/lun.js';
 import type { Sense } from '../scsi/sense.js';
-import { concernsAllUnits } from '../scsi/sense-class.js';
 import { type Gate, GateState, type SessionMember } from './gate.js';
 import { type Task, TaskFailure, TaskState, type TaskTable } from './tasks.js';
 
@@ -81,15 +80,9 @@ export class Recovery {
     this.#shut(member.gate, GateState.Condemned);
     this.#settle();
   }
-  /** The unit's owner hears of a unit attention, whoever's command has met it; and every owner of one that is about all units. */
+  /** The unit's owner hears of a unit attention, whoever's command has met it. */
   noteUnitAttention(lun: Buffer, sense: Sense): void {
-    const isForAll = this.#connected && concernsAllUnits(sense);
-    // All gates first: the questions of the first member would send what others have queued.
-    if (isForAll) for (const { gate } of this.#members) this.hold(gate);
-    for (const member of [...this.#members]) {
-      if (isSameLun(member.address, lun)) member.onUnitAttention(sense);
-      else if (isForAll) member.onUnitsChanged();
-    }
+    for (const member of this.#members) if (isSameLun(member.address, lun)) member.onUnitAttention(sense);
   }
   /** The target's address has refused a connection. */
   noteRefused(): void {
@@ -101,7 +94,9 @@ export class Recovery {
     if (gate.state !== GateState.Closed) return;
     for (const task of this.#tasks.slots) {
       const unsent = task.state === TaskState.Queued || task.state === TaskState.Backoff;
-      if (unsent && task.gate === gate) this.#tasks.park(task);
+      if (!unsent || task.gate !== gate) continue;
+      if (task.waits) this.#tasks.park(task);
+      else this.#fail(task, TaskFailure.Lost);
     }
   }
   /** Opens the gate: what waits there is queued in its order. Void without a connection: the next login asks again. */
@@ -127,7 +122,7 @@ export class Recovery {
   /** A task that may not be sent now: it waits at its gate, or ends. */
   refuse(task: Task): void {
     const wanted = this.#connected || this.#lostAt !== null;
-    if (wanted && task.gate?.state === GateState.Closed) this.#tasks.park(task);
+    if (wanted && task.waits && task.gate?.state === GateState.Closed) this.#tasks.park(task);
     else this.#fail(task, TaskFailure.Lost);
   }
 
@@ -149,7 +144,7 @@ export class Recovery {
   }
   #displace(task: Task): void {
     const { gate } = task;
-    if (gate?.state !== GateState.Closed) this.#fail(task, TaskFailure.Lost);
+    if (gate?.state !== GateState.Closed || !task.waits) this.#fail(task, TaskFailure.Lost);
     else if (task.drops > MOST_DROPS) this.#fail(task, TaskFailure.TimedOut);
     else {
       if (task.state === TaskState.Active || task.state === TaskState.Aborting) this.#replayed++;

@@ -18,7 +18,7 @@ import { classifySense } from '../scsi/sense-class.js';
 import { ScsiStatus } from '../scsi/status.js';
 import { AppError } from '../util/errors.js';
 import type { ScsiResult } from './execute.js';
-import { executeOnce } from './once.js';
+import { executeOnce, type OnceUnit } from './once.js';
 import { Questioner, Refusal, refusalText } from './questioner.js';
 import type { InitiatorSession } from './session.js';
 
@@ -117,13 +117,13 @@ const CONFLICT: Readonly<Record<ReservationChange['action'], string>> = {
  */
 export async function changeReservation(
   session: InitiatorSession,
-  lun: Buffer,
+  { address: lun, gate }: OnceUnit,
   change: ReservationChange,
   timeoutMs: number,
 ): Promise<void> {
   const name = `PERSISTENT RESERVE OUT (${change.action.toUpperCase().replaceAll('-', ' ')})`;
   const howToCheck = 'lunctl lun reservations shows whether it was';
-  const command = { ...reserveOut(change), lun, timeoutMs, name, howToCheck };
+  const command = { ...reserveOut(change), lun, gate, timeoutMs, name, howToCheck };
   const result = await executeOnce(session, command);
   if (result.status !== ScsiStatus.Good) throw refusal(name, change, result);
 }

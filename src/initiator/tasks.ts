@@ -55,6 +55,8 @@ export class Task {
   lun: Buffer = NO_LUN;
   /** Where the task waits while it may not be sent; null: it ends instead. */
   gate: Gate | null = null;
+  /** False: where others wait at a closed gate this one ends, and it is never sent again on another connection. */
+  waits = true;
   reads = false;
   /** Bytes to write, or null. */
   payload: Buffer | null = null;
@@ -185,6 +187,7 @@ export class TaskTable {
     task.owner = NOBODY;
     task.lun = NO_LUN;
     task.gate = null;
+    task.waits = true;
     task.drops = 0;
     task.reads = false;
     task.length = 0;

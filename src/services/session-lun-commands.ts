@@ -42,12 +42,11 @@ export interface LunCommandParts {
 /** The operations of the control socket, by name. */
 export function lunCommands(parts: LunCommandParts): Readonly<Record<string, ControlHandler>> {
   const { session, entry } = parts;
-  const address = (params: Params) => entry(params).lun.info.address;
   return {
     'lun-details': (params) => describe(parts, entry(params)),
     reservations: (params) => reservationsOf(parts, entry(params)),
     'reserve-out': async (params) => {
-      await changeReservation(session, address(params), reservationChange(params), COMMAND_MS);
+      await changeReservation(session, entry(params).lun, reservationChange(params), COMMAND_MS);
       return {};
     },
     'block-map': async (params) => {
@@ -125,7 +124,7 @@ async function swap(parts: LunCommandParts, { lun }: ExportedLun, params: Params
   const { blockSize } = lun;
   const job = { lba, compare: base64(params, 'compare'), write: base64(params, 'write'), blockSize };
   const fua = lun.info.disk?.dpofua ?? false;
-  await compareAndWrite(parts.session, lun.info.address, { ...job, fua }, COMMAND_MS);
+  await compareAndWrite(parts.session, lun, { ...job, fua }, COMMAND_MS);
   if (lun.writeCache && !fua) await flush(lun);
   return { blocks: job.write.length / blockSize };
 }

@@ -143,7 +143,8 @@ describe('endings', () => {
       ]);
       assert.deepEqual([login.code, discovery.code, logout.code], [8, 11, 10], login.stderr + discovery.stderr);
       assert.match(logout.stderr, /last writes may be lost: flush lun0/);
-      for (const { ms } of [login, discovery, logout]) assert.ok(ms < 17_000, `${ms} ms`);
+      // 15 s, and the start of three processes on a busy machine.
+      for (const { ms } of [login, discovery, logout]) assert.ok(ms < 25_000, `${ms} ms`);
       nothingLeft();
       assert.deepEqual(other.leftovers(), []);
     } finally {
