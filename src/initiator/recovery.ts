@@ -2,6 +2,7 @@
 // gates that their units' owners open, or ends them when the replacement timeout is over. No sockets, no timers.
 import { isSameLun } from '../scsi/lun.js';
 import type { Sense } from '../scsi/sense.js';
+import { concernsAllUnits } from '../scsi/sense-class.js';
 import { type Gate, GateState, type SessionMember } from './gate.js';
 import { type Task, TaskFailure, TaskState, type TaskTable } from './tasks.js';
 
@@ -80,9 +81,15 @@ export class Recovery {
     this.#shut(member.gate, GateState.Condemned);
     this.#settle();
   }
-  /** The unit's owner hears of a unit attention, whoever's command has met it. */
+  /** The unit's owner hears of a unit attention, whoever's command has met it; and every owner of one that is about all units. */
   noteUnitAttention(lun: Buffer, sense: Sense): void {
-    for (const member of this.#members) if (isSameLun(member.address, lun)) member.onUnitAttention(sense);
+    const isForAll = this.#connected && concernsAllUnits(sense);
+    // All gates first: the questions of the first member would send what others have queued.
+    if (isForAll) for (const { gate } of this.#members) this.hold(gate);
+    for (const member of [...this.#members]) {
+      if (isSameLun(member.address, lun)) member.onUnitAttention(sense);
+      else if (isForAll) member.onUnitsChanged();
+    }
   }
   /** The target's address has refused a connection. */
   noteRefused(): void {
