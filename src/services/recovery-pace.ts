@@ -20,6 +20,8 @@ const REFUSED_EXPIRED = 5000;
 const UNPROVEN_GAP = 5000;
 /** A session that was up for less than this had not really come back. */
 const SETTLED_MS = 1000;
+/** Between the losses that a try follows at once: a target that accepts and drops logins in a loop gets no more of them. */
+const AT_ONCE_GAP = 100;
 
 export class RecoveryPace {
   #lostAt = 0;
@@ -28,19 +30,24 @@ export class RecoveryPace {
   #refusals = 0;
   #triedAt = 0;
   #gap = 0;
+  /** The last loss that was followed by a try at once. */
+  #atOnceFor = Number.NEGATIVE_INFINITY;
   /** The target's own wish. */
   #notBefore = 0;
 
-  /** The connection is gone; the target wants no login for `waitMs` (Time2Wait). */
+  /**
+   * The connection is gone; the target wants no login for `waitMs` (Time2Wait). The first try comes at once even for a session
+   * that had hardly come back: that the address refuses it is often the only sign of a target that restarts quickly.
+   */
   lost(now: number, waitMs: number): void {
     if (now - this.#upSince >= SETTLED_MS) {
       this.#tries = 0;
       this.#refusals = 0;
-      this.#gap = 0;
       this.#lostAt = now;
-    } else {
-      this.#gap = this.#step(now);
     }
+    const isAtOnce = now - this.#atOnceFor >= AT_ONCE_GAP;
+    if (isAtOnce) this.#atOnceFor = now;
+    this.#gap = isAtOnce ? 0 : this.#step(now);
     this.#notBefore = now + waitMs;
   }
   loggedIn(now: number): void {

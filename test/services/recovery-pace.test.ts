@@ -47,16 +47,48 @@ describe('the pace of recovery', () => {
     assert.deepEqual(waits(lost(0), 7, away, { tookMs: 150 }).list, [0, 0, 0, 50, 250, 350, 350]);
   });
 
-  it('does not begin again for a session that was up for less than a second', () => {
+  it('is immediate after each loss, and does not begin again for a session that was up for less than a second', () => {
     const pace = lost(0);
     const { now } = waits(pace, 5, away);
     pace.loggedIn(now);
     pace.lost(now + 10, 0);
-    assert.equal(pace.delay(now + 10), 490, 'the gap that would have come next');
-    pace.begin(now + 500);
-    pace.loggedIn(now + 500);
-    pace.lost(now + 1500, 0);
-    assert.equal(pace.delay(now + 1500), 0);
+    assert.deepEqual(waits(pace, 2, away, { from: now + 10 }).list, [0, 500], 'then the gap that would have come next');
+    pace.begin(now + 1000);
+    pace.loggedIn(now + 1000);
+    pace.lost(now + 2000, 0);
+    assert.deepEqual(waits(pace, 2, away, { from: now + 2000 }).list, [0, 50]);
+  });
+
+  for (const upMs of [0, 1, 30, 99]) {
+    it(`tries a target that drops each session after ${upMs} ms eight times in its first second, then less often`, () => {
+      const pace = lost(0);
+      const tries: number[] = [];
+      for (let now = 0; now < 60_000; ) {
+        now += pace.delay(now);
+        tries.push(now);
+        pace.begin(now);
+        pace.loggedIn(now);
+        now += upMs;
+        pace.lost(now, 0);
+      }
+      const within = (from: number, to: number) => tries.filter((at) => at >= from && at < to).length;
+      assert.ok(within(0, 1000) <= 8, `${tries.slice(0, 12)}`);
+      assert.ok(within(10_000, 60_000) <= 250, `${within(10_000, 60_000)} in 50 s`);
+      assert.ok(within(10_000, 60_000) >= 100);
+    });
+  }
+
+  it('tries a target that drops each session a little later no more than ten times a second', () => {
+    const pace = lost(0);
+    let tries = 0;
+    for (let now = 0; now < 10_000; tries++) {
+      now += pace.delay(now);
+      pace.begin(now);
+      pace.loggedIn(now);
+      now += 100;
+      pace.lost(now, 0);
+    }
+    assert.ok(tries <= 101, `${tries}`);
   });
 
   it('is 250 ms for twenty refusals, then 1 s, and 5 s once nothing waits', () => {

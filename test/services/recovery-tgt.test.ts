@@ -5,10 +5,15 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type ForegroundSession, loginForeground } from '../../src/services/login.js';
+import { NbdClient, NbdError } from '../faults/nbd-client.js';
+import { count } from '../faults/rig.js';
 import { loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
 
 const SIZE = 32 * 2 ** 20;
+/** Restarts of a target that has unflushed writes, one right after the other; 20 in the long form. */
+const RESTARTS = count('RECOVERY_RESTARTS', 5);
+const RESTART_MS = 300;
 
 describe('a session whose target is killed and restarted', { skip: tgtMissing() }, () => {
   let tgt: Tgt;
@@ -54,5 +59,30 @@ describe('a session whose target is killed and restarted', { skip: tgtMissing() 
     }
     const { stdout } = await fio;
     assert.match(stdout, /err= 0/);
+  });
+
+  it('fails the next flush once for each restart under unflushed writes, however short the session had been back', {
+    timeout: 30_000 + RESTARTS * 10_000,
+  }, async () => {
+    const client = await NbdClient.connect(session.info.socket, session.info.devices[0]?.exportName ?? '');
+    const flush = () =>
+      client.flush().then(
+        () => 'done',
+        (error: unknown) => (error instanceof NbdError ? error.errno : error),
+      );
+    try {
+      await flush();
+      const outcomes: unknown[] = [];
+      for (let i = 0; i < RESTARTS; i++) {
+        await client.write(i * 4096, Buffer.alloc(4096, i + 1));
+        await tgt.kill();
+        await sleep(RESTART_MS);
+        await tgt.restart();
+        outcomes.push([await flush(), await flush()]);
+      }
+      assert.deepEqual(outcomes, Array(RESTARTS).fill([5, 'done']));
+    } finally {
+      client.close();
+    }
   });
 });
