@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ChapChallenges, ChapTarget, type ChapTargetOptions } from '../../src/iscsi/chap.js';
 import type { TextPair } from '../../src/iscsi/wire/text.js';
+import { rankDifference } from '../helpers/rank-difference.js';
 
 const TRIES = 200;
 const USER = 'username';
@@ -24,16 +25,6 @@ function refusal(user: string, find: ChapTargetOptions['find']): number {
   return took;
 }
 
-/** The Mann-Whitney statistic in standard deviations: 0 for two samples of one kind, beyond ±4 once in 16,000 times. */
-function difference(a: readonly number[], b: readonly number[]): number {
-  const all = [...a.map((value) => ({ value, ours: true })), ...b.map((value) => ({ value, ours: false }))];
-  all.sort((x, y) => x.value - y.value);
-  const ranks = all.reduce((sum, { ours }, i) => sum + (ours ? i + 1 : 0), 0);
-  const u = ranks - (a.length * (a.length + 1)) / 2;
-  const spread = Math.sqrt((a.length * b.length * (a.length + b.length + 1)) / 12);
-  return (u - (a.length * b.length) / 2) / spread;
-}
-
 function compare(find: ChapTargetOptions['find']): number {
   for (let i = 0; i < 2 * TRIES; i++) refusal(i % 2 === 0 ? USER : 'nobody', find);
   const [known, unknown]: [number[], number[]] = [[], []];
@@ -45,7 +36,7 @@ function compare(find: ChapTargetOptions['find']): number {
     ];
     for (const [times, user] of i % 2 === 0 ? pair : pair.reverse()) times.push(refusal(user, find));
   }
-  return difference(known, unknown);
+  return rankDifference(known, unknown);
 }
 
 describe('CHAP timing', () => {
