@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BlockOp, BlockStatus } from '../../src/block/block-device.js';
 import { GateState } from '../../src/initiator/gate.js';
+import { Lun } from '../../src/initiator/lun.js';
 import { compareUnits, putsIdentityInDoubt } from '../../src/initiator/unit-check.js';
 import { Opcode, itt as tagOf } from '../../src/iscsi/wire/bhs.js';
 import { CDB_AT } from '../../src/iscsi/wire/scsi-command.js';
@@ -467,3 +468,19 @@ test('a unit that is opened while others are still being examined is examined to
   assert.equal(read.status, BlockStatus.Ok);
   assert.equal(later.gate.state, GateState.Open);
 });
+
+test('a change of LUNs that one unit reports puts every unit of the session in doubt, before a command of theirs leaves', async () => {
+  const rig = new Rig();
+  const [first, second] = [fakeLun(rig.pair), new Lun(rig.pair.rig.session, { ...lunInfo(), ...OTHER_LUN })];
+  rig.answers.push(Senses.ReportedLunsChanged);
+  const read = start(first, BlockOp.Read, 0, 512);
+  rig.pair.rig.link.out.deliver();
+  rig.pair.rig.link.back.deliver();
+  assert.equal(second.gate.state, GateState.Closed);
+  const write = start(second, BlockOp.Write, 0, 512, { payload: pattern(512) });
+  await rig.pair.rig.settle();
+  assert.deepEqual([read.status, write.status], [BlockStatus.Ok, BlockStatus.Ok]);
+  assert.equal(second.gate.state, GateState.Open);
+  assert.ok(ops(rig.pair.target).filter((op) => op === ScsiOp.TestUnitReady).length >= 2, 'both were asked');
+});
+const OTHER_LUN = { lun: 1, address: Buffer.from([0, 1, 0, 0, 0, 0, 0, 0]) } as const;
