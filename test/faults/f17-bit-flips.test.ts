@@ -3,9 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readBytes, writeBytes } from '../../src/block/promise.js';
-import { startServe } from '../../src/services/serve.js';
 import { DEFAULT_TIMERS } from '../../src/services/session-info.js';
-import { INITIATOR } from '../helpers/session.js';
+import { serveDisks } from '../helpers/own-target.js';
 import { pattern } from '../helpers/stream-core.js';
 import { startTgt, TGT_TARGET, tgtMissing } from '../helpers/tgt.js';
 import { FAKE_TARGET, FakeServer } from './fake-server.js';
@@ -145,16 +144,7 @@ const PEERS: readonly [name: string, missing: string | false, start: () => Promi
     'our target',
     false,
     async () => {
-      const server = await startServe({
-        disks: [{ kind: 'ramdisk', name: 'ram', sizeBytes: SIZE }],
-        targetName: FAKE_TARGET,
-        portals: [{ address: '127.0.0.1', port: 0 }],
-        allow: [INITIATOR],
-        open: false,
-        account: null,
-        mutual: null,
-        readOnly: false,
-      });
+      const server = await serveDisks(FAKE_TARGET, [{ kind: 'ramdisk', name: 'ram', sizeBytes: SIZE }]);
       return { port: server.portals[0]?.port ?? 0, targetName: FAKE_TARGET, stop: () => server.close() };
     },
   ],

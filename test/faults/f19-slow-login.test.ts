@@ -3,9 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectSocket, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { startServe } from '../../src/services/serve.js';
 import type { Server } from '../../src/services/serve-options.js';
-import { INITIATOR } from '../helpers/session.js';
+import { serveDisks } from '../helpers/own-target.js';
 import { FAKE_TARGET } from './fake-server.js';
 import { connect } from './initiator.js';
 import { count } from './rig.js';
@@ -91,17 +90,7 @@ describe('F19 our target', { concurrency: true }, () => {
   /** The second is for attacks: those of the first must not be dropped to make room. */
   const servers: Server[] = [];
   const sockets = new Set<Socket>();
-  const serve = () =>
-    startServe({
-      disks: [{ kind: 'ramdisk', name: 'ram', sizeBytes: 2 ** 22 }],
-      targetName: FAKE_TARGET,
-      portals: [{ address: '127.0.0.1', port: 0 }],
-      allow: [INITIATOR],
-      open: false,
-      account: null,
-      mutual: null,
-      readOnly: false,
-    });
+  const serve = () => serveDisks(FAKE_TARGET, [{ kind: 'ramdisk', name: 'ram', sizeBytes: 2 ** 22 }]);
   before(async () => {
     servers.push(await serve(), await serve());
   });

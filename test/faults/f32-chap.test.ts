@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { exitCodeOf } from '../../src/cli/exit-codes.js';
-import { startServe } from '../../src/services/serve.js';
 import type { Credentials } from '../../src/services/session-info.js';
 import { AppError } from '../../src/util/errors.js';
+import { serveDisks } from '../helpers/own-target.js';
 import { rankDifference } from '../helpers/rank-difference.js';
 import { Sandbox } from '../helpers/sandbox.js';
 import { chap, INITIATOR } from '../helpers/session.js';
@@ -76,15 +76,9 @@ function text({ message }: AppError): string {
 }
 
 async function ours() {
-  return startServe({
-    disks: [{ kind: 'ramdisk', name: 'ram', sizeBytes: 2 ** 22 }],
-    targetName: FAKE_TARGET,
-    portals: [{ address: '127.0.0.1', port: 0 }],
-    allow: [INITIATOR],
-    open: false,
+  return serveDisks(FAKE_TARGET, [{ kind: 'ramdisk', name: 'ram', sizeBytes: 2 ** 22 }], {
     account: { user: USER, secret: SECRET },
     mutual: MUTUAL,
-    readOnly: false,
   });
 }
 

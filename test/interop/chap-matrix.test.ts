@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { loginForeground } from '../../src/services/login.js';
 import { ISTGT_TARGET, istgtMissing, startIstgt } from '../helpers/istgt.js';
+import { OWN_TARGET, startOwn } from '../helpers/own-target.js';
 import { chap, INITIATOR, loginRequest, makeRunFolder } from '../helpers/session.js';
 import { startTgt, TGT_TARGET, tgtMissing } from '../helpers/tgt.js';
 import { type ChapSubject, runChapMatrix } from './chap-matrix.js';
-import { OWN_TARGET, startOwn } from './own-target.js';
 
 const ACCOUNT = { user: 'username', secret: 'password1234' };
 const MUTUAL = { user: 'mutualuser', secret: 'mutualpass12' };

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { loginForeground } from '../../src/services/login.js';
 import { ISTGT_TARGET, istgtMissing, startIstgt } from '../helpers/istgt.js';
+import { OWN_TARGET, startOwn } from '../helpers/own-target.js';
 import { loginRequest, makeRunFolder } from '../helpers/session.js';
 import { startTgt, TGT_TARGET, tgtMissing } from '../helpers/tgt.js';
 import { checkMatrix, MATRIX_SETS } from './matrix.js';
-import { OWN_TARGET, startOwn } from './own-target.js';
 
 const SETS = MATRIX_SETS.digests ?? [];
 

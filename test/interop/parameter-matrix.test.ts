@@ -2,9 +2,9 @@
 // three targets: data read back another way, and the wire held to RFC 7143. LUNCTL_TEST_MATRIX=all goes through 88 sets each.
 import { describe, it } from 'node:test';
 import { ISTGT_TARGET, istgtMissing, startIstgt } from '../helpers/istgt.js';
+import { OWN_TARGET, startOwn } from '../helpers/own-target.js';
 import { startTgt, TGT_TARGET, tgtMissing } from '../helpers/tgt.js';
 import { checkMatrix, MATRIX_SETS } from './matrix.js';
-import { OWN_TARGET, startOwn } from './own-target.js';
 
 const SETS = MATRIX_SETS[process.env.LUNCTL_TEST_MATRIX ?? 'short'] ?? [];
 

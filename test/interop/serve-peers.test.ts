@@ -7,9 +7,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { startServe } from '../../src/services/serve.js';
 import type { ServeDisk, ServeOptions, Server } from '../../src/services/serve-options.js';
 import type { TargetEvent } from '../../src/target/events.js';
+import { serveDisks } from '../helpers/own-target.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
 const USER = 'username';
@@ -55,17 +55,7 @@ function qemuMissing(): string | false {
 }
 
 function serve(disk: ServeDisk, changes: Partial<ServeOptions> = {}): Promise<Server> {
-  return startServe({
-    disks: [disk],
-    targetName: TARGET,
-    portals: [{ address: '127.0.0.1', port: 0 }],
-    allow: [],
-    open: true,
-    account: null,
-    mutual: null,
-    readOnly: false,
-    ...changes,
-  });
+  return serveDisks(TARGET, [disk], { allow: [], open: true, ...changes });
 }
 
 function urlOf(server: Server, credentials = ''): string {

@@ -11,11 +11,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type DiskJob, prepareFormat, prepareLabel, preparePartition } from '../../src/services/disk.js';
 import { type ForegroundSession, loginForeground } from '../../src/services/login.js';
-import { startServe } from '../../src/services/serve.js';
 import type { Server } from '../../src/services/serve-options.js';
 import { attachLun, detachLun, diskUsers } from '../../src/services/session-control.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
-import { INITIATOR, loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
+import { serveDisks } from '../helpers/own-target.js';
+import { loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
 const MIB = 2 ** 20;
@@ -37,16 +37,7 @@ describe('disk commands beside NBD clients', { skip }, () => {
     image = join(box, 'image');
     writeFileSync(image, '');
     truncateSync(image, SIZE);
-    server = await startServe({
-      disks: [{ kind: 'fileio', path: image, sizeBytes: null }],
-      targetName: TARGET,
-      portals: [{ address: '127.0.0.1', port: 0 }],
-      allow: [INITIATOR],
-      open: false,
-      account: null,
-      mutual: null,
-      readOnly: false,
-    });
+    server = await serveDisks(TARGET, [{ kind: 'fileio', path: image, sizeBytes: null }]);
     const request = loginRequest(TARGET, server.portals[0]?.port ?? 0, { foreground: true });
     session = await loginForeground(request, { paths: folder.paths });
     await run(await prepareLabel(disk()));

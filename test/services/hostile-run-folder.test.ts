@@ -18,10 +18,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { loginForeground } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
-import { startServe } from '../../src/services/serve.js';
 import type { Server } from '../../src/services/serve-options.js';
 import { processStartTime, readState, type SessionState, sessionFolder } from '../../src/services/session-folder.js';
 import { listSessions } from '../../src/services/session-registry.js';
+import { serveDisks } from '../helpers/own-target.js';
 import { INITIATOR, loginRequest } from '../helpers/session.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
@@ -145,16 +145,7 @@ describe('one path, one session', () => {
   let server: Server;
   let port: number;
   beforeEach(async () => {
-    server = await startServe({
-      disks: [{ kind: 'ramdisk', name: 'r', sizeBytes: 2 ** 20 }],
-      targetName: TARGET,
-      portals: [{ address: '127.0.0.1', port: 0 }],
-      allow: [INITIATOR],
-      open: false,
-      account: null,
-      mutual: null,
-      readOnly: false,
-    });
+    server = await serveDisks(TARGET, [{ kind: 'ramdisk', name: 'r', sizeBytes: 2 ** 20 }]);
     port = server.portals[0]?.port ?? 0;
   });
   afterEach(() => server.close());

@@ -11,12 +11,12 @@ import { promisify } from 'node:util';
 import { discoverSendTargets } from '../../src/services/discover.js';
 import { login, loginForeground } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
-import { startServe } from '../../src/services/serve.js';
 import type { ServeOptions, Server } from '../../src/services/serve-options.js';
 import { attachLun, detachLun, rescanPartitions } from '../../src/services/session-control.js';
 import type { LoginRequest } from '../../src/services/session-info.js';
 import { linkFolder } from '../../src/services/session-links.js';
 import { getSession, listSessions } from '../../src/services/session-registry.js';
+import { serveDisks } from '../helpers/own-target.js';
 import { chap, INITIATOR, loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 import { until } from '../helpers/stream-core.js';
 
@@ -38,17 +38,11 @@ describe('login', () => {
   const servers: Server[] = [];
 
   const serve = async (changes: Partial<ServeOptions> = {}): Promise<number> => {
-    const server = await startServe({
-      disks: [{ kind: 'ramdisk', name: `ram${servers.length}`, sizeBytes: SIZE }],
-      targetName: TARGET,
-      portals: [{ address: '127.0.0.1', port: 0 }],
-      allow: [INITIATOR],
-      open: false,
-      account: null,
-      mutual: null,
-      readOnly: false,
-      ...changes,
-    });
+    const server = await serveDisks(
+      TARGET,
+      [{ kind: 'ramdisk', name: `ram${servers.length}`, sizeBytes: SIZE }],
+      changes,
+    );
     servers.push(server);
     return server.portals[0]?.port ?? 0;
   };

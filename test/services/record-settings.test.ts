@@ -18,8 +18,8 @@ import { discoverySettings, sessionCount, timersFrom } from '../../src/services/
 import { type LoginWishes, loginRequest } from '../../src/services/records-plan.js';
 import { environmentOf } from '../../src/services/session-environment.js';
 import type { SessionInfo } from '../../src/services/session-info.js';
+import { OWN_TARGET, type OwnTarget, startOwn } from '../helpers/own-target.js';
 import { INITIATOR } from '../helpers/session.js';
-import { OWN_TARGET, type OwnTarget, startOwn } from '../interop/own-target.js';
 import { type Relay, startRelay, type WireLog } from '../interop/wire-check.js';
 
 type Settings = Readonly<Record<string, string>>;

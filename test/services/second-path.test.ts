@@ -9,12 +9,12 @@ import { promisify } from 'node:util';
 import { claimName, dropClaim, ourselves, readClaims, writeClaim } from '../../src/services/disk-claims.js';
 import { type ForegroundSession, loginForeground } from '../../src/services/login.js';
 import { type Candidate, secondPath } from '../../src/services/second-path.js';
-import { startServe } from '../../src/services/serve.js';
 import type { Server } from '../../src/services/serve-options.js';
 import { attachLun, detachLun, helperDone, helperSocket } from '../../src/services/session-control.js';
 import { getSession } from '../../src/services/session-registry.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
-import { INITIATOR, loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
+import { serveDisks } from '../helpers/own-target.js';
+import { loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 
 const A = 'iqn.2022-08.com.test:a';
 const B = 'iqn.2022-08.com.test:b';
@@ -78,15 +78,8 @@ describe('two sessions to one disk', { skip: whyNoLoopDisks(['nbdinfo', 'qemu-io
 
   before(async () => {
     folder = makeRunFolder();
-    server = await startServe({
-      disks: [{ kind: 'ramdisk', name: 'shared', sizeBytes: 2 ** 24 }],
-      targetName: A,
+    server = await serveDisks(A, [{ kind: 'ramdisk', name: 'shared', sizeBytes: 2 ** 24 }], {
       portals: [0, 0].map((port) => ({ address: '127.0.0.1', port })),
-      allow: [INITIATOR],
-      open: false,
-      account: null,
-      mutual: null,
-      readOnly: false,
     });
   });
   afterEach(async () => {

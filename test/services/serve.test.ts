@@ -10,11 +10,11 @@ import { after, before, describe, it } from 'node:test';
 import { emitLoginRequest } from '../../src/iscsi/wire/login-request.js';
 import { emitText, type TextPair } from '../../src/iscsi/wire/text.js';
 import { discoverSendTargets } from '../../src/services/discover.js';
-import { startServe } from '../../src/services/serve.js';
 import { Admission, type Pending } from '../../src/services/serve-admission.js';
 import type { ServeDisk, ServeOptions } from '../../src/services/serve-options.js';
 import type { TargetEvent } from '../../src/target/events.js';
 import { LIMITS } from '../../src/target/limits.js';
+import { serveDisks } from '../helpers/own-target.js';
 import { until } from '../helpers/stream-core.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
@@ -32,17 +32,7 @@ function file(name: string, sizeBytes: number | null = GIB): ServeDisk {
 }
 
 function start(disks: ServeDisk[], changes: Partial<ServeOptions> = {}) {
-  return startServe({
-    disks,
-    targetName: TARGET,
-    portals: [{ address: '127.0.0.1', port: 0 }],
-    allow: [INITIATOR],
-    open: false,
-    account: null,
-    mutual: null,
-    readOnly: false,
-    ...changes,
-  });
+  return serveDisks(TARGET, disks, changes);
 }
 
 function names(port: number, initiatorName: string) {

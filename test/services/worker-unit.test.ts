@@ -9,13 +9,13 @@ import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { login } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
-import { startServe } from '../../src/services/serve.js';
 import type { Server } from '../../src/services/serve-options.js';
 import { readState, sessionFolder, writeState } from '../../src/services/session-folder.js';
 import { getSession } from '../../src/services/session-registry.js';
 import { loginUnit } from '../../src/services/unit-file.js';
 import { workerCommand } from '../../src/services/worker-process.js';
-import { INITIATOR, loginRequest, makeRunFolder, processes, type RunFolder, readProc } from '../helpers/session.js';
+import { serveDisks } from '../helpers/own-target.js';
+import { loginRequest, makeRunFolder, processes, type RunFolder, readProc } from '../helpers/session.js';
 import { until } from '../helpers/stream-core.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
@@ -46,16 +46,7 @@ describe('a worker as a unit', () => {
     box = mkdtempSync(join(tmpdir(), 'lunctl-unit-'));
     process.env.PATH = [box, dirname(process.execPath), path].join(delimiter);
     process.env.LUNCTL_TEST_SECRET = 'canary';
-    server = await startServe({
-      disks: [{ kind: 'ramdisk', name: 'ram', sizeBytes: 2 ** 20 }],
-      targetName: TARGET,
-      portals: [{ address: '127.0.0.1', port: 0 }],
-      allow: [INITIATOR],
-      open: false,
-      account: null,
-      mutual: null,
-      readOnly: false,
-    });
+    server = await serveDisks(TARGET, [{ kind: 'ramdisk', name: 'ram', sizeBytes: 2 ** 20 }]);
   });
   after(async () => {
     process.env.PATH = path;
