@@ -3,6 +3,8 @@
 TARGET=iqn.2022-08.com.test:dlp.target01
 INITIATOR=iqn.2022-08.com.test:node01.initiator01
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# The programs of test/, compiled by `npm run build:lab`: in emulation, compiling them takes a minute and more.
+PROGRAMS=$ROOT/dist-lab/test
 export LUNCTL_CONFIG_DIR=/var/tmp/lab/etc LUNCTL_DB_DIR=/var/tmp/lab/db LUNCTL_RUN_DIR=/run/lunctl
 mkdir -p -m 700 /var/tmp/lab/etc /var/tmp/lab/db
 

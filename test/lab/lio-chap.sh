@@ -17,5 +17,5 @@ modprobe -a md5 sha1_generic sha256_generic sha3_generic
 lio_chap username password1234 mutualuser mutualpass12
 export CHAP_OPEN_TARGET=$TARGET-open CHAP_DISCOVERY=1
 lio_open_target "$CHAP_OPEN_TARGET"
-run node --import tsx test/interop/chap-matrix.ts 127.0.0.1:3260 "$TARGET" username password1234 mutualuser mutualpass12
+run node "$PROGRAMS/interop/chap-matrix.js" 127.0.0.1:3260 "$TARGET" username password1234 mutualuser mutualpass12
 echo 'LAB PASSED'

@@ -1,7 +1,8 @@
 // Recovery in front of LIO: what ends a connection there, each while a verifying writer keeps the disk of session 1 busy. Run
 // by lio-recovery.sh inside the initiator's network namespace:
-//   node --import tsx test/lab/recovery.ts TPG-FOLDER COMMAND-TO-CUT COMMAND-TO-MEND
-// One line per fault with the time from the end of the outage to the first finished request. LAB_ROUNDS says how often all of it.
+//   node dist-lab/test/lab/recovery.js TPG-FOLDER COMMAND-TO-CUT COMMAND-TO-MEND
+// One line per fault with the time from the end of the outage to the first finished request. LAB_ROUNDS says how often all of it,
+// LAB_HOLD_MS how long the long outages last.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
@@ -16,7 +17,8 @@ import { INITIATOR } from '../helpers/session.js';
 
 const [tpg = '', cut = '', mend = ''] = process.argv.slice(2);
 const ROUNDS = Number(process.env.LAB_ROUNDS ?? '1');
-/** Below a second on a machine of its own; emulation on a busy one is several times as slow. */
+const HOLD_MS = Number(process.env.LAB_HOLD_MS ?? '500');
+/** Below a second on a machine of its own; emulation on a busy one (load of 20 on two cores) took up to eight. */
 const RESUME_MS = 10_000;
 /** Keepalive of 5 s and 5 s for its answer, and what emulation adds. */
 const NOTICE_MS = 13_000;
@@ -39,25 +41,25 @@ const disabled = (ms: number): Fault => ({
     await set('enable', '1');
   },
 });
+/** Lasts `ms` more when it has been noticed. */
 const blackHole = (ms: number): Fault => ({
-  name: `black hole for ${ms} ms`,
+  name: `black hole, and ${ms} ms`,
   async strike() {
     await shell(cut);
     const began = performance.now();
     await until('FAILED', NOTICE_MS);
     console.log(`black hole noticed after ${Math.round(performance.now() - began)} ms`);
-    await sleep(Math.max(0, ms - (performance.now() - began)));
+    await sleep(ms);
     await shell(mend);
   },
 });
 let depth = 64;
 const FAULTS: readonly Fault[] = [
-  disabled(500),
-  disabled(3000),
+  disabled(HOLD_MS),
   // A new queue depth for the initiator makes LIO end its sessions.
   { name: 'session dropped by the target', strike: () => set(`acls/${INITIATOR}/cmdsn_depth`, String(++depth)) },
   { name: 'connection reset', strike: () => shell('ss -K state established dport = 3260') },
-  blackHole(13_000),
+  blackHole(HOLD_MS),
 ];
 
 const info = (): Promise<SessionInfo> => getSession({ runDir: process.env.LUNCTL_RUN_DIR ?? '' }, 1);
@@ -97,5 +99,7 @@ stop.abort();
 await running;
 await disk.checkAll();
 assert.deepEqual([disk.failures, disk.problems], [[], []]);
-console.log(`${disk.completed} requests, none failed, none stale; the longest took ${Math.round(disk.longestMs)} ms`);
+console.log(
+  `FIGURE ${ROUNDS} x ${FAULTS.length} faults, ${disk.completed} requests, none failed, none stale; the longest took ${Math.round(disk.longestMs)} ms`,
+);
 client.close();

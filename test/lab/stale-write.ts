@@ -1,6 +1,6 @@
 // F04 in front of LIO: the network holds a write, the initiator comes back on another connection, writes it again and then a
 // later one, flushes; then the network delivers the old write, which must not reach the disk any more.
-//   node --import tsx test/lab/stale-write.ts ADDRESS:PORT TARGET IMAGE
+//   node dist-lab/test/lab/stale-write.js ADDRESS:PORT TARGET IMAGE
 // LAB_STALE says how often. Exit 1 when a block is stale.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { loginRequest } from '../helpers/session.js';
 import { until } from '../helpers/stream-core.js';
 
 const [portal = '', targetName = '', image = ''] = process.argv.slice(2);
-const RUNS = Number(process.env.LAB_STALE ?? '6');
+const RUNS = Number(process.env.LAB_STALE ?? '2');
 /** What LIO would need to write what it gets late, in emulation. */
 const LATE_MS = 500;
 const block = (value: number) => Buffer.alloc(4096, value);
@@ -53,5 +53,5 @@ await session.logout();
 await session.ended;
 await proxy.close();
 rmSync(folder, { recursive: true });
-console.log(`${stale} stale of ${RUNS} runs, ${proxy.logins.length} Login PDUs with one ISID and TSIH 0`);
+console.log(`FIGURE ${stale} stale of ${RUNS} runs, ${proxy.logins.length} Login PDUs with one ISID and TSIH 0`);
 process.exitCode = stale === 0 ? 0 : 1;

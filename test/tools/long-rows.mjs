@@ -29,6 +29,15 @@ export const ROWS = [
     alone: true,
   },
   { file: 'faults/f32-chap.test.ts', env: { F32_TRIES: '200' }, minutes: 3, alone: true },
+  {
+    file: 'lab/lab.test.ts',
+    env: {
+      ...{ LAB_SCRIPTS: 'all', LAB_MINUTES: '60', LAB_LOGINS: '50', LAB_SETS: 'all' },
+      ...{ LAB_KILLS: '10', LAB_ROUNDS: '5', LAB_HOLD_MS: '3000', LAB_STALE: '50' },
+    },
+    minutes: 240,
+    alone: true,
+  },
   { file: 'interop/parameter-matrix.test.ts', env: { LUNCTL_TEST_MATRIX: 'all' }, minutes: 20 },
   { file: 'interop/chap-matrix.test.ts', env: { LUNCTL_TEST_MATRIX: 'all' }, minutes: 5 },
   { file: 'initiator/recovery-random.test.ts', env: { LUNCTL_RECOVERY_SEEDS: '4000' }, minutes: 30 },
