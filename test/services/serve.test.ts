@@ -129,7 +129,7 @@ describe('files', () => {
   it('a lock of another process holds too', async () => {
     const path = join(folder, 'foreign.img');
     writeFileSync(path, Buffer.alloc(2 ** 20));
-    const holder = spawn('flock', ['-x', path, 'sh', '-c', 'echo locked; exec sleep 60'], {
+    const holder = spawn('flock', ['--no-fork', '-x', path, 'sh', '-c', 'echo locked; exec sleep 60'], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     await new Promise((resolve) => holder.stdout.once('data', resolve));
