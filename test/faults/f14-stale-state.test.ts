@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { processStartTime } from '../../src/services/session-folder.js';
+import { processStartTime, type SessionState } from '../../src/services/session-folder.js';
 import { Sandbox } from '../helpers/sandbox.js';
 import { INITIATOR } from '../helpers/session.js';
 import { isAlive } from './rig.js';
@@ -27,9 +27,12 @@ describe('F14: a state file that names another process', () => {
     const folder = join(box.folder, 'run/s/1');
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await chmod(join(box.folder, 'run'), 0o700);
-    const portal = { address: '127.0.0.1', port: 3260, tpgt: 1 };
-    const names = { targetName: 'iqn.2022-08.com.test:t', iface: 'default', initiatorName: INITIATOR };
-    const state = { version: 1, sid: 1, pid: bystander.pid, startTime, phase, portal, isid: '800000000000', ...names };
+    // Whole: a file that is no state would name nobody.
+    const state: SessionState = {
+      ...{ version: 1, sid: 1, pid: bystander.pid ?? 0, startTime, phase },
+      ...{ targetName: 'iqn.2022-08.com.test:t', portal: { address: '127.0.0.1', port: 3260, tpgt: 1 } },
+      ...{ iface: 'default', index: 0, initiatorName: INITIATOR, isid: '800000000000' },
+    };
     await writeFile(join(folder, 'state.json'), JSON.stringify(state), { mode: 0o600 });
   }
   const unharmed = () => assert.ok(isAlive(bystander.pid ?? 0), 'the process that was named still runs');

@@ -36,7 +36,7 @@ beforeEach(() => {
 afterEach(() => rmSync(box, { recursive: true }));
 
 function state(changes: Partial<SessionState> = {}): string {
-  return JSON.stringify({
+  const whole: SessionState = {
     version: 1,
     sid: 1,
     pid: process.pid,
@@ -45,10 +45,12 @@ function state(changes: Partial<SessionState> = {}): string {
     targetName: TARGET,
     portal: { address: '127.0.0.1', port: 3260, tpgt: 1 },
     iface: 'default',
+    index: 0,
     initiatorName: INITIATOR,
     isid: '80aabbcc0001',
     ...changes,
-  });
+  };
+  return JSON.stringify(whole);
 }
 
 function plant(content: string): void {
