@@ -21,6 +21,8 @@ const ALWAYS = {
 } as const;
 const ON_DEMAND = {
   'lio-chap': 'CHAP against LIO',
+  'lio-luns': 'LUNs of LIO removed, swapped and resized under load (F29, F30, F31)',
+  'lio-reservations': 'persistent reservations of a LUN of LIO, beside open-iscsi',
 } as const;
 const TITLES: Readonly<Record<string, string>> = { ...ALWAYS, ...ON_DEMAND };
 

@@ -66,3 +66,16 @@ lio_network() {
 }
 # Not ip-netns(8): that hides configfs.
 in_initiator() { nsenter --net=/run/netns/initiator "$@"; }
+# lio_block_lun DEVICE: one more LUN of the target, on a block device.
+lio_block_lun() {
+  targetcli >/tmp/targetcli.out 2>&1 <<END || :
+/backstores/block create block $1
+/iscsi/$TARGET/tpg1/luns create /backstores/block/block
+exit
+END
+  grep -q 'Created LUN' /tmp/targetcli.out || { cat /tmp/targetcli.out; exit 1; }
+}
+# lio_acl NAME: one more initiator that may use every LUN.
+lio_acl() {
+  targetcli "/iscsi/$TARGET/tpg1/acls" create "$1"
+}
