@@ -40,6 +40,6 @@ export const ROWS = [
   },
   { file: 'interop/parameter-matrix.test.ts', env: { LUNCTL_TEST_MATRIX: 'all' }, minutes: 20 },
   { file: 'interop/chap-matrix.test.ts', env: { LUNCTL_TEST_MATRIX: 'all' }, minutes: 5 },
-  { file: 'initiator/recovery-random.test.ts', env: { LUNCTL_RECOVERY_SEEDS: '4000' }, minutes: 30 },
+  { file: 'initiator/recovery-random.test.ts', env: { LUNCTL_RECOVERY_SEEDS: '1500' }, minutes: 30 },
   { file: 'services/recovery-tgt.test.ts', env: { RECOVERY_RESTARTS: '20' }, minutes: 3 },
 ];
