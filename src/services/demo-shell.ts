@@ -27,7 +27,7 @@ const BIN = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 /** One command of the demo; mkfs on a sparse file of any size takes a few seconds. */
 const COMMAND_MS = 60_000;
 /** `serve` says where it listens within this time, and ends within the other. */
-const LISTEN_MS = 15_000;
+const LISTEN_MS = 60_000;
 const STOP_MS = 4000;
 /** From SIGTERM to SIGKILL, for a command that is interrupted. */
 const KILL_MS = 2000;

@@ -20,6 +20,8 @@ type LoginFlags = { readonly wait: number; readonly 'ignore-existing': boolean }
 
 /** Each has a process of its own. */
 const MOST_AT_ONCE = 16;
+/** Bound of keeping the credentials, which a late signal does not cut short. */
+const SAVE_MS = 5000;
 
 export default class NodeLogin extends NodeCommand {
   static override summary = 'Log in to a target and get its disks';
@@ -73,6 +75,8 @@ export default class NodeLogin extends NodeCommand {
   readonly #failures: LoginJson['failed'][number][] = [];
   /** How many logins are under way or to come: with one alone its steps are shown. */
   #pending = 1;
+  /** A login was given up because of a signal. */
+  #interrupted = false;
 
   async run(): Promise<LoginJson | undefined> {
     const { args, flags } = await this.parse(NodeLogin);
@@ -108,7 +112,8 @@ export default class NodeLogin extends NodeCommand {
     const logins = await planSessions(this.paths, plan, wishes, this.abortSignal);
     for (const login of logins) this.render(loginStartLine(login.record.ref, { multiple: login.sessions > 1 }));
     const done = await this.#all(logins, flags);
-    if (this.abortSignal.aborted) throw this.abortSignal.reason;
+    // A signal that finds every session there has come too late.
+    if (this.#interrupted) throw this.abortSignal.reason;
     for (const record of flags.save ? done : []) if (credentials !== null) await this.#save(record, credentials);
     this.#suggest();
     return { sessions: this.#sessions, failed: this.#failures };
@@ -143,7 +148,10 @@ export default class NodeLogin extends NodeCommand {
 
   /** Reports what went wrong; the others go on. True for a session that is there already, where that is no failure. */
   #tolerated({ record, sessions }: PlannedLogin, error: unknown, flags: LoginFlags): boolean {
-    if (this.abortSignal.aborted) return false;
+    if (this.abortSignal.aborted) {
+      this.#interrupted = true;
+      return false;
+    }
     if (isExisting(error) && flags['ignore-existing']) {
       this.note(messageOf(error));
       return true;
@@ -229,7 +237,7 @@ export default class NodeLogin extends NodeCommand {
 
   async #save(record: NodeRecord, credentials: { user: string; secret: string }): Promise<void> {
     const { saveNodeCredentials } = await import('../../services/records.js');
-    await saveNodeCredentials(this.paths, record, credentials, this.abortSignal);
+    await saveNodeCredentials(this.paths, record, credentials, AbortSignal.timeout(SAVE_MS));
     this.remark(`CHAP credentials kept in the record of ${record.ref.targetName}`);
   }
 
