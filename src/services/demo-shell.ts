@@ -24,8 +24,8 @@ export interface DemoStep {
 }
 
 const BIN = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
-/** One command of the demo; mkfs on a sparse file of any size takes a few seconds. */
-const COMMAND_MS = 60_000;
+/** One command of the demo: seconds, on a slow emulated machine a minute and more for mkfs. */
+const COMMAND_MS = 180_000;
 /** `serve` says where it listens within this time, and ends within the other. */
 const LISTEN_MS = 60_000;
 const STOP_MS = 4000;
