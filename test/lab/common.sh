@@ -23,10 +23,10 @@ fails() {
   cat /tmp/refused.err
   [ "$got" = "$want" ] || { echo "expected exit $want, got $got from: $*"; exit 1; }
 }
-# refuse CODE lunctl ...: the same, and the reason must be one line, with a hint at most.
+# refuse CODE lunctl ...: the same, and the reason must be one line; warnings and a hint may stand beside it.
 refuse() {
   fails "$@"
-  [ "$(grep -c '^lunctl: ' /tmp/refused.err)" = 1 ] && [ "$(grep -Evc '^(lunctl|hint): ' /tmp/refused.err)" = 0 ] ||
+  [ "$(grep -c '^lunctl: ' /tmp/refused.err)" = 1 ] && [ "$(grep -Evc '^(lunctl|hint|warning): ' /tmp/refused.err)" = 0 ] ||
     { echo "expected one line of reason from: $*"; exit 1; }
 }
 initiator_config() { # USER PASSWORD
