@@ -38,8 +38,11 @@ export async function removeLeftovers(runDir: string): Promise<string[]> {
   for (const record of readAttachRecords(runDir)) {
     const name = await deadNbdDevice(record);
     if (name !== null) {
-      for (const target of mountsOn(name)) await step(`unmounted ${target}`, () => unmount(target));
-      await step(`disconnected /dev/${name}`, () => disconnectNbd(name));
+      const targets = mountsOn(name);
+      const unmountAll = async () => {
+        for (const target of targets) await step(`unmounted ${target}`, () => unmount(target));
+      };
+      await step(`disconnected /dev/${name}`, () => disconnectNbd(name, unmountAll));
     }
     removeAttachRecord(runDir, record.exportName);
   }

@@ -160,10 +160,14 @@ async function disconnect(device: NbdDevice): Promise<void> {
   await disconnectNbd(device.name);
 }
 
-/** `nbd-client -d`, and waits until the kernel has let the device go. Whose it is has been checked by the caller. */
-export async function disconnectNbd(name: string): Promise<void> {
+/**
+ * `nbd-client -d`, and waits until the kernel has let the device go. Whose it is has been checked by the caller. `between`
+ * takes away what still holds the device: it may wait for requests that only the disconnection ends.
+ */
+export async function disconnectNbd(name: string, between = async (): Promise<void> => {}): Promise<void> {
   const nodes = kernelPartitions(name).map((partition) => `/dev/${partition.name}`);
   await runTool('nbd-client', ['-d', `/dev/${name}`], { timeoutMs: CONNECT_MS });
+  await between();
   const deadline = performance.now() + SIZE_MS;
   while (sysAttribute(name, 'pid') !== null && performance.now() < deadline) await delay(POLL_MS);
   removeStaleNodes(name, nodes);
