@@ -39,16 +39,21 @@ export function compareUnits(known: LunInfo & { readonly disk: DiskInfo }, now: 
   if (now.deviceType !== DeviceType.Block || now.disk === null) {
     return { kind: 'other', why: now.problem ?? 'the unit is no disk any more' };
   }
-  for (const field of ['designator', 'serial', 'vendor', 'product'] as const) {
-    if (known[field] !== now[field]) return { kind: 'other', why: differs(field, known[field], now[field]) };
-  }
+  const unlike = unlikeness(known, now);
+  if (unlike !== null) return { kind: 'other', why: unlike };
   const { disk } = now;
-  if (known.disk.blockSize !== disk.blockSize) {
-    return { kind: 'other', why: differs('block size', known.disk.blockSize, disk.blockSize) };
-  }
   const change = Math.sign(disk.blocks - known.disk.blocks);
   const kind = change === 0 ? 'same' : change > 0 ? 'grown' : 'shrunk';
   return { kind, disk, why: differs('size in blocks', known.disk.blocks, disk.blocks) };
+}
+
+/** What shows that `now` is another unit than `known`, as a line for people; null if nothing does. */
+export function unlikeness(known: LunInfo, now: LunInfo): string | null {
+  for (const field of ['designator', 'serial', 'vendor', 'product'] as const) {
+    if (known[field] !== now[field]) return differs(field, known[field], now[field]);
+  }
+  if (known.disk === null || now.disk === null || known.disk.blockSize === now.disk.blockSize) return null;
+  return differs('block size', known.disk.blockSize, now.disk.blockSize);
 }
 
 function differs(field: string, before: string | number, now: string | number): string {

@@ -3,6 +3,7 @@
 import { Lun } from '../initiator/lun.js';
 import { type LunInfo, probeLun, reportLuns } from '../initiator/probe.js';
 import type { InitiatorSession } from '../initiator/session.js';
+import { unlikeness } from '../initiator/unit-check.js';
 import type { ReportedLun } from '../scsi/lun.js';
 import type { Sense } from '../scsi/sense.js';
 import { classifySense, type UnitAttentionReason } from '../scsi/sense-class.js';
@@ -254,11 +255,8 @@ function differs(lun: Lun, unit: LunInfo): boolean {
   return unit.disk === null || isOther(lun, unit) || unit.disk.blocks * unit.disk.blockSize !== lun.sizeBytes;
 }
 
-function isOther({ info, blockSize }: Lun, unit: LunInfo): boolean {
-  const fields = ['designator', 'serial', 'vendor', 'product'] as const;
-  return (
-    fields.some((field) => info[field] !== unit[field]) || (unit.disk !== null && unit.disk.blockSize !== blockSize)
-  );
+function isOther({ info }: Lun, unit: LunInfo): boolean {
+  return unlikeness(info, unit) !== null;
 }
 
 function sizeNote({ path }: ExportedLun, grown: boolean): string {
