@@ -2,7 +2,7 @@
 // It stands there before the first write and names the process that it ends with, so nobody has to be asked.
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ownerLives, processStartTime } from './session-folder.js';
+import { type OwnerProcess, ownerLives } from './session-folder.js';
 
 /** A disk that is written to by one path, and by what. */
 export interface DiskClaim {
@@ -18,24 +18,13 @@ export interface LivingClaim extends DiskClaim {
   readonly sid: number;
 }
 
-/** The process that a claim ends with. */
-export interface ClaimOwner {
-  readonly pid: number;
-  readonly startTime: string;
-}
-
-/** This process as the owner of a claim. */
-export function ourselves(): ClaimOwner {
-  return { pid: process.pid, startTime: processStartTime(process.pid) ?? '' };
-}
-
 /** What names a claim within its session: the LUN alone for a device, with the number of the hold for a command. */
 export function claimName(lun: number, hold?: number): string {
   return hold === undefined ? `claim-${lun}.json` : `claim-${lun}-${hold}.json`;
 }
 
-/** Makes a claim in a session's folder, or replaces it. It appears whole. */
-export function writeClaim(folder: string, name: string, claim: DiskClaim, owner: ClaimOwner): void {
+/** Makes a claim in a session's folder, or replaces it; it ends with `owner`. It appears whole. */
+export function writeClaim(folder: string, name: string, claim: DiskClaim, owner: OwnerProcess): void {
   const draft = join(folder, `.${name}`);
   writeFileSync(draft, JSON.stringify({ ...claim, pid: owner.pid, startTime: owner.startTime }), { mode: 0o600 });
   renameSync(draft, join(folder, name));

@@ -5,8 +5,8 @@ import { checkTrustedFolder } from '../util/trusted-folder.js';
 import type { Paths } from './paths.js';
 import {
   claimFolder,
+  ourselves,
   ownerLives,
-  processStartTime,
   readState,
   removeFolder,
   type SessionFolder,
@@ -106,9 +106,8 @@ async function claim(
   const taken = new Set([...takenIsids(list), ...living.map(({ isid }) => isid)]);
   const isid = isidFor(random, request, taken).toString('hex');
   const { targetName, portal, iface, index = 0, initiatorName } = request;
-  const us = { pid: process.pid, startTime: processStartTime(process.pid) ?? '' };
   return claimFolder(paths.runDir, {
-    ...{ version: 1, ...us, phase: 'starting' },
+    ...{ version: 1, ...ourselves(), phase: 'starting' },
     ...{ targetName, portal, iface, index, initiatorName, isid },
   });
 }

@@ -2,12 +2,12 @@
 import { AppError, messageOf } from '../util/errors.js';
 import { attachDevice } from './attach.js';
 import type { Attachment } from './attachment.js';
-import { type ClaimOwner, claimName, dropClaim, ourselves, readClaims, writeClaim } from './disk-claims.js';
+import { claimName, dropClaim, readClaims, writeClaim } from './disk-claims.js';
 import type { ExportServer } from './export-server.js';
 import { type Candidate, secondPath, usersElsewhere, whileComparing } from './second-path.js';
 import type { SessionClients } from './session-clients.js';
 import type { ExportedLun, SessionExports } from './session-exports.js';
-import type { SessionFolder } from './session-folder.js';
+import { type OwnerProcess, ourselves, type SessionFolder } from './session-folder.js';
 import { dropLinks, type LinkOwner, putLinks } from './session-links.js';
 import type { SessionLog } from './session-log.js';
 
@@ -156,7 +156,7 @@ export class SessionAttachments {
    * Lets a disk command in that works on an export of `entry` without a device: the socket for it, and the number by
    * which it is released. Throws ERR_BUSY if somebody else writes to the same disk, here or by another path.
    */
-  async admitCommand(entry: ExportedLun, exportName: string, command: ClaimOwner): Promise<DiskHold> {
+  async admitCommand(entry: ExportedLun, exportName: string, command: OwnerProcess): Promise<DiskHold> {
     const { clients, folder, owner, runDir, shared } = this.#options;
     if (entry.attach !== 'none') throw new AppError('ERR_BUSY', `${entry.name} has been attached as ${entry.path}`);
     await clients.refuseHelpers(exportName);

@@ -2,9 +2,8 @@
 // disk commands, which have a socket of their own. That is how the two are told apart.
 import { delay } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
-import type { ClaimOwner } from './disk-claims.js';
 import type { ExportServer } from './export-server.js';
-import { ownerLives } from './session-folder.js';
+import { type OwnerProcess, ownerLives } from './session-folder.js';
 
 /** For helpers that have just been ended to be gone here too, milliseconds. */
 const LEAVE_MS = 1000;
@@ -13,7 +12,7 @@ const POLL_MS = 10;
 export class SessionClients {
   readonly #servers: readonly ExportServer[];
   /** Disk commands that have been let in, by number: each before it connects, and until it says that it is done. */
-  readonly #holds = new Map<number, ClaimOwner & { readonly exportName: string }>();
+  readonly #holds = new Map<number, OwnerProcess & { readonly exportName: string }>();
   #lastHold = 0;
 
   /** `servers`: the one for anybody, then the one for helpers, each once it listens. */
@@ -38,7 +37,7 @@ export class SessionClients {
   }
 
   /** Lets a disk command in: nobody else may write to blocks of that export until it is released or its process ends. */
-  hold(exportName: string, owner: ClaimOwner): number {
+  hold(exportName: string, owner: OwnerProcess): number {
     this.#holds.set(++this.#lastHold, { ...owner, exportName });
     return this.#lastHold;
   }

@@ -1,9 +1,8 @@
 // What other commands ask of a running session's worker, over its control socket.
 import { callControl, ServerGone } from '../transport/control.js';
 import { AppError } from '../util/errors.js';
-import { ourselves } from './disk-claims.js';
 import type { Paths } from './paths.js';
-import { sessionFolder } from './session-folder.js';
+import { ourselves, sessionFolder } from './session-folder.js';
 import type { DeviceInfo } from './session-info.js';
 
 /** Reading a table or a block; includes the target's own time. */

@@ -19,6 +19,9 @@ export interface SessionFolder {
   readonly log: string;
 }
 
+/** Names one process for as long as the machine is up; see SessionState. */
+export type OwnerProcess = Pick<SessionState, 'pid' | 'startTime'>;
+
 /** What state.json says. It is a claim: whether its process lives is asked of the kernel. */
 export interface SessionState {
   version: 1;
@@ -163,8 +166,13 @@ export function processStartTime(pid: number): string | null {
 }
 
 /** Whether the process that a state names still runs. */
-export function ownerLives(state: Pick<SessionState, 'pid' | 'startTime'>): boolean {
-  return processStartTime(state.pid) === state.startTime;
+export function ownerLives(owner: OwnerProcess): boolean {
+  return processStartTime(owner.pid) === owner.startTime;
+}
+
+/** This process as the owner of a folder or a claim. */
+export function ourselves(): OwnerProcess {
+  return { pid: process.pid, startTime: processStartTime(process.pid) ?? '' };
 }
 
 async function makePrivateFolder(path: string): Promise<void> {

@@ -9,7 +9,6 @@ import { LbaStatus } from '../scsi/lba-status.js';
 import { RESERVATION_TYPE_WORDS } from '../scsi/persistent-reserve.js';
 import type { ControlHandler } from '../transport/control.js';
 import { AppError, messageOf } from '../util/errors.js';
-import { ourselves } from './disk-claims.js';
 import {
   type BlockRun,
   type LunDetails,
@@ -21,6 +20,7 @@ import {
 import type { SessionAttachments } from './session-attachments.js';
 import type { SessionClients } from './session-clients.js';
 import { deviceInfo, type ExportedLun } from './session-exports.js';
+import { ourselves } from './session-folder.js';
 
 /** Bound of one command, milliseconds. */
 const COMMAND_MS = 15_000;

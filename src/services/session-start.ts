@@ -9,7 +9,7 @@ import { SessionAttachments } from './session-attachments.js';
 import { SessionClients } from './session-clients.js';
 import { type OpenSession, openSession } from './session-connect.js';
 import { SessionExports } from './session-exports.js';
-import { processStartTime, sessionFolder, writeState } from './session-folder.js';
+import { ourselves, sessionFolder, writeState } from './session-folder.js';
 import type { SessionLog } from './session-log.js';
 import { openLuns } from './session-luns.js';
 import { SessionWorker, type SessionWorkerParts, type WorkerConfig } from './session-worker.js';
@@ -139,7 +139,6 @@ async function makeUsable(
   await worker.serve();
   const { sid, isid, request } = config;
   const { targetName, portal, iface, index = 0, initiatorName } = request;
-  const startTime = processStartTime(process.pid) ?? '';
-  const owner = { version: 1, sid, pid: process.pid, startTime, phase: 'ready' } as const;
+  const owner = { version: 1, sid, ...ourselves(), phase: 'ready' } as const;
   await writeState(folder, { ...owner, targetName, portal, iface, index, initiatorName, isid });
 }

@@ -5,14 +5,7 @@ import { createInterface } from 'node:readline';
 import { errorToJson } from '../transport/control.js';
 import { delay } from '../transport/timers.js';
 import { AppError, messageOf } from '../util/errors.js';
-import {
-  processStartTime,
-  readState,
-  removeFolder,
-  type SessionFolder,
-  sessionFolder,
-  writeState,
-} from './session-folder.js';
+import { ourselves, readState, removeFolder, type SessionFolder, sessionFolder, writeState } from './session-folder.js';
 import { openSessionLog, type SessionLog } from './session-log.js';
 import { startSession } from './session-start.js';
 import type { WorkerConfig } from './session-worker.js';
@@ -89,7 +82,7 @@ async function readConfig(abandoned: AbortController): Promise<WorkerConfig | nu
 async function takeOver(folder: SessionFolder): Promise<void> {
   const state = await readState(folder);
   if (state === null) throw new AppError('ERR_INTERNAL', `no session folder ${folder.path}`);
-  await writeState(folder, { ...state, pid: process.pid, startTime: processStartTime(process.pid) ?? '' });
+  await writeState(folder, { ...state, ...ourselves() });
 }
 
 /** One line to whoever started us. Nobody there means: given up. */
