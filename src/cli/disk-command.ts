@@ -1,7 +1,7 @@
 // What the disk commands share: naming a disk, arguments for a helper program, a dry run, and asking before data goes.
 import { Args, Flags } from '@oclif/core';
-import type { DiskJob } from '../services/disk.js';
-import type { PartitionPath } from '../services/disk-access.js';
+import type { PartitionPath } from '../services/disk/access.js';
+import type { DiskJob } from '../services/disk/prepare.js';
 import { BaseCommand } from './base-command.js';
 import { settled } from './render/text.js';
 import type { diskFormat, diskLabel, diskPartition } from './schemas/disk.js';

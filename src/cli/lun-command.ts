@@ -1,9 +1,9 @@
 // What the lun commands share: naming a LUN, keys of reservations, and finding the session that has it.
 import { Args, Flags } from '@oclif/core';
 import { RESERVATION_TYPE_WORDS } from '../scsi/persistent-reserve.js';
-import type { LunPlace, ReserveOutRequest } from '../services/lun-control.js';
-import type { LunTarget } from '../services/lun-name.js';
-import type { SessionInfo } from '../services/session-info.js';
+import type { LunPlace, ReserveOutRequest } from '../services/lun/control.js';
+import type { LunTarget } from '../services/lun/name.js';
+import type { SessionInfo } from '../services/session/info.js';
 import { AppError } from '../util/errors.js';
 import { BaseCommand } from './base-command.js';
 import { sidFlag } from './flags.js';
@@ -39,8 +39,8 @@ export type ReservationChangeJson = Result<typeof lunRegister>;
 export abstract class LunCommand extends BaseCommand {
   /** The sessions that answer, or the one of that number; dead ones are named in a warning. */
   protected async sessions(sid?: number): Promise<readonly SessionInfo[]> {
-    const { listSessions } = await import('../services/session-registry.js');
-    const { registryWarnings } = await import('../services/records-sessions.js');
+    const { listSessions } = await import('../services/session/registry.js');
+    const { registryWarnings } = await import('../services/records/sessions.js');
     const list = await this.waiting('asking the sessions', () =>
       listSessions(this.paths, { signal: this.abortSignal }),
     );
@@ -52,7 +52,7 @@ export abstract class LunCommand extends BaseCommand {
 
   /** The LUN that a person means. */
   protected async lun(name: string, sid: number | undefined): Promise<LunTarget & { readonly place: LunPlace }> {
-    const { findLun } = await import('../services/lun-name.js');
+    const { findLun } = await import('../services/lun/name.js');
     const target = findLun(name, await this.sessions(sid));
     return { ...target, place: { sid: target.session.sid, lun: target.device.lun } };
   }
@@ -63,7 +63,7 @@ export abstract class LunCommand extends BaseCommand {
     request: ReserveOutRequest,
     done: string,
   ): Promise<ReservationChangeJson> {
-    const { changeReservations } = await import('../services/lun-control.js');
+    const { changeReservations } = await import('../services/lun/control.js');
     await this.waiting(`asking ${target.fullName}`, () =>
       changeReservations(this.paths, target.place, request, { signal: this.abortSignal }),
     );
@@ -74,7 +74,7 @@ export abstract class LunCommand extends BaseCommand {
 
   /** The type of the reservation that is held, where the caller has named none. */
   protected async heldType(place: LunPlace): Promise<string | undefined> {
-    const { lunReservations } = await import('../services/lun-control.js');
+    const { lunReservations } = await import('../services/lun/control.js');
     return (await lunReservations(this.paths, place, { signal: this.abortSignal })).reservation?.type;
   }
 }

@@ -1,6 +1,6 @@
 // What the commands on node records share: which of them the TARGET argument, -T and -p mean.
-import type { NodeRecord } from '../services/records.js';
-import type { TargetChoice } from '../services/records-target.js';
+import type { NodeRecord } from '../services/records/records.js';
+import type { TargetChoice } from '../services/records/target.js';
 import { BaseCommand } from './base-command.js';
 import { ifaceFlag, type PortalValue, portalFlag, sameOf, targetArg, targetFlag } from './flags.js';
 
@@ -30,7 +30,7 @@ export abstract class NodeCommand extends BaseCommand {
 
   /** Every record that is meant; what could not be read is warned of. @throws AppError ERR_NOT_FOUND for none */
   protected async chosenNodes(input: NodeInput): Promise<readonly NodeRecord[]> {
-    const { chooseNodes } = await import('../services/records-choose.js');
+    const { chooseNodes } = await import('../services/records/choose.js');
     const { items, warnings } = await chooseNodes(this.paths, { ...this.choice(input), all: true });
     for (const text of warnings) this.warning(text);
     return items;

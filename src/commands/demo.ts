@@ -2,8 +2,8 @@
 import { BaseCommand } from '../cli/base-command.js';
 import type { demo } from '../cli/schemas/demo.js';
 import type { Result } from '../cli/schemas/parts.js';
-import type { DemoResult } from '../services/demo.js';
-import type { DemoReporter } from '../services/demo-shell.js';
+import type { DemoResult } from '../services/demo/demo.js';
+import type { DemoReporter } from '../services/demo/shell.js';
 import { AppError } from '../util/errors.js';
 
 export default class Demo extends BaseCommand {
@@ -16,7 +16,7 @@ export default class Demo extends BaseCommand {
 
   async run(): Promise<Result<typeof demo>> {
     await this.parse(Demo);
-    const { runDemo } = await import('../services/demo.js');
+    const { runDemo } = await import('../services/demo/demo.js');
     const started = performance.now();
     let number = 0;
     // A terminal that is closed must not leave a target and a disk behind; nothing can be written to it any more.

@@ -10,7 +10,7 @@ import type { Output } from '../cli/schemas/parts.js';
 import type { serve, serveEvent } from '../cli/schemas/serve.js';
 import { checkIscsiName } from '../iscsi/names.js';
 import { DEFAULT_PORT, formatPortal, type Portal, parsePortal } from '../iscsi/portal.js';
-import type { ServeDisk, Server } from '../services/serve-options.js';
+import type { ServeDisk, Server } from '../services/serve/options.js';
 import { AppError } from '../util/errors.js';
 import { parseSize } from '../util/size.js';
 
@@ -72,7 +72,7 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
       portals.push({ address: credentials === null ? LOOPBACK : EVERY, port: DEFAULT_PORT });
     }
     if (flags['no-auth']) this.warning('every initiator that reaches this target may read and write its disks');
-    const { startServe } = await import('../services/serve.js');
+    const { startServe } = await import('../services/serve/serve.js');
     const server = await startServe({
       disks,
       targetName: checkIscsiName(flags.target ?? defaultTarget()),

@@ -10,8 +10,8 @@ import { bounded } from '../transport/timers.js';
 import type { Wire } from '../transport/wire.js';
 import { AppError } from '../util/errors.js';
 import { BufferPool } from '../util/ref-buffer.js';
-import { type Attempt, attemptLogin, type Endpoint, formatPortal } from './session-attempts.js';
-import type { Credentials } from './session-info.js';
+import { type Attempt, attemptLogin, type Endpoint, formatPortal } from './session/attempts.js';
+import type { Credentials } from './session/info.js';
 
 /** The targets are known by then: nobody should wait long for a portal's goodbye. */
 const LOGOUT_MS = 2000;

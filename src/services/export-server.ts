@@ -7,7 +7,7 @@ import { bounded } from '../transport/timers.js';
 import type { Wire } from '../transport/wire.js';
 import { AppError } from '../util/errors.js';
 import type { BufferPool } from '../util/ref-buffer.js';
-import type { SessionLog } from './session-log.js';
+import type { SessionLog } from './session/log.js';
 
 /** Clients of one socket unless it says otherwise. Each may hold 32 MiB. */
 const MOST_CLIENTS = 16;

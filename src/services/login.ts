@@ -13,14 +13,14 @@ import {
   type SessionState,
   sessionFolder,
   sessionIds,
-} from './session-folder.js';
-import type { LoginRequest, SessionInfo } from './session-info.js';
-import { isidFor, isidRandomPart } from './session-isid.js';
-import { openSessionLog } from './session-log.js';
-import { listSessions, type SessionList } from './session-registry.js';
-import { startSession } from './session-start.js';
-import type { WorkerConfig } from './session-worker.js';
-import { runWorker } from './worker-process.js';
+} from './session/folder.js';
+import type { LoginRequest, SessionInfo } from './session/info.js';
+import { isidFor, isidRandomPart } from './session/isid.js';
+import { openSessionLog } from './session/log.js';
+import { listSessions, type SessionList } from './session/registry.js';
+import { startSession } from './session/start.js';
+import type { WorkerConfig } from './session/worker.js';
+import { runWorker } from './session/worker-process.js';
 
 export interface LoginOptions {
   readonly paths: Pick<Paths, 'dbDir' | 'runDir'>;

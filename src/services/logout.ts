@@ -5,8 +5,8 @@ import { callControl } from '../transport/control.js';
 import { delay } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
 import type { Paths } from './paths.js';
-import { ownerLives, readState, type SessionState, sessionFolder, sessionIds } from './session-folder.js';
-import { listSessions } from './session-registry.js';
+import { ownerLives, readState, type SessionState, sessionFolder, sessionIds } from './session/folder.js';
+import { listSessions } from './session/registry.js';
 
 /** Bound of one logout. The worker has the same for itself. */
 const LOGOUT_MS = 15_000;

@@ -296,7 +296,7 @@ export async function resolve(name, context, next) {
     const one = await run();
     await box.ok('logout', '--all');
     for (const urls of [none, one]) {
-      assert.ok(urls.some((url) => url.endsWith('/dist/services/session-registry.js')));
+      assert.ok(urls.some((url) => url.endsWith('/dist/services/session/registry.js')));
       assert.deepEqual(
         urls.filter((url) => /valibot|\/schemas\//.test(url)),
         [],

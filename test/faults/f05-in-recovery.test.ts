@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BlockStatus } from '../../src/block/block-device.js';
 import { writeBytes } from '../../src/block/promise.js';
-import { DEFAULT_TIMERS } from '../../src/services/session-info.js';
+import { DEFAULT_TIMERS } from '../../src/services/session/info.js';
 import { pattern, until } from '../helpers/stream-core.js';
 import { FakeServer } from './fake-server.js';
 import { connect, type Initiator } from './initiator.js';

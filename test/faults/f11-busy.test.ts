@@ -6,7 +6,7 @@ import { BlockStatus } from '../../src/block/block-device.js';
 import { readBytes, writeBytes } from '../../src/block/promise.js';
 import { ScsiOp } from '../../src/scsi/opcodes.js';
 import { ScsiStatus } from '../../src/scsi/status.js';
-import { DEFAULT_TIMERS } from '../../src/services/session-info.js';
+import { DEFAULT_TIMERS } from '../../src/services/session/info.js';
 import { pattern } from '../helpers/stream-core.js';
 import { FakeServer } from './fake-server.js';
 import { connect, type Initiator } from './initiator.js';

@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { processStartTime, type SessionState } from '../../src/services/session-folder.js';
+import { processStartTime, type SessionState } from '../../src/services/session/folder.js';
 import { Sandbox } from '../helpers/sandbox.js';
 import { INITIATOR } from '../helpers/session.js';
 import { isAlive } from './rig.js';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readBytes, writeBytes } from '../../src/block/promise.js';
-import { DEFAULT_TIMERS } from '../../src/services/session-info.js';
+import { DEFAULT_TIMERS } from '../../src/services/session/info.js';
 import { serveDisks } from '../helpers/own-target.js';
 import { pattern } from '../helpers/stream-core.js';
 import { startTgt, TGT_TARGET, tgtMissing } from '../helpers/tgt.js';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectSocket, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import type { Server } from '../../src/services/serve-options.js';
+import type { Server } from '../../src/services/serve/options.js';
 import { serveDisks } from '../helpers/own-target.js';
 import { FAKE_TARGET } from './fake-server.js';
 import { connect } from './initiator.js';

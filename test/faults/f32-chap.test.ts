@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { exitCodeOf } from '../../src/cli/exit-codes.js';
-import type { Credentials } from '../../src/services/session-info.js';
+import type { Credentials } from '../../src/services/session/info.js';
 import { AppError } from '../../src/util/errors.js';
 import { serveDisks } from '../helpers/own-target.js';
 import { rankDifference } from '../helpers/rank-difference.js';

@@ -8,7 +8,7 @@ import { Opcode } from '../../src/iscsi/wire/bhs.js';
 import { CDB_AT } from '../../src/iscsi/wire/scsi-command.js';
 import { ScsiOp } from '../../src/scsi/opcodes.js';
 import { login } from '../../src/services/login.js';
-import { DEFAULT_TIMERS, type SessionInfo } from '../../src/services/session-info.js';
+import { DEFAULT_TIMERS, type SessionInfo } from '../../src/services/session/info.js';
 import { loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 import { pattern } from '../helpers/stream-core.js';
 import { FAKE_TARGET, FakeServer } from './fake-server.js';

@@ -1,10 +1,10 @@
 // Our initiator against a port, without a worker process: the session as a worker opens it, and its LUNs as BlockDevices.
 import { randomBytes } from 'node:crypto';
 import type { Lun } from '../../src/initiator/lun.js';
-import { type OpenSession, openSession } from '../../src/services/session-connect.js';
-import type { LoginRequest } from '../../src/services/session-info.js';
-import type { SessionLog } from '../../src/services/session-log.js';
-import { openLuns } from '../../src/services/session-luns.js';
+import { type OpenSession, openSession } from '../../src/services/session/connect.js';
+import type { LoginRequest } from '../../src/services/session/info.js';
+import type { SessionLog } from '../../src/services/session/log.js';
+import { openLuns } from '../../src/services/session/luns.js';
 import { loginRequest } from '../helpers/session.js';
 import { FAKE_TARGET } from './fake-server.js';
 

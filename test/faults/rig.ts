@@ -7,14 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ForegroundSession, login, loginForeground } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
-import { sessionFolder } from '../../src/services/session-folder.js';
+import { sessionFolder } from '../../src/services/session/folder.js';
 import {
   DEFAULT_TIMERS,
   type LoginRequest,
   type SessionInfo,
   type SessionTimers,
-} from '../../src/services/session-info.js';
-import { getSession } from '../../src/services/session-registry.js';
+} from '../../src/services/session/info.js';
+import { getSession } from '../../src/services/session/registry.js';
 import { loginRequest } from '../helpers/session.js';
 import { startTgt, TGT_TARGET, type Tgt, type TgtOptions, tgtMissing } from '../helpers/tgt.js';
 import { NbdClient } from './nbd-client.js';

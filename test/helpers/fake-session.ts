@@ -17,9 +17,9 @@ import {
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_PARAMS } from '../../src/iscsi/params.js';
-import { attachDevice } from '../../src/services/attach.js';
-import type { Attachment } from '../../src/services/attachment.js';
-import type { DeviceInfo, SessionInfo } from '../../src/services/session-info.js';
+import { attachDevice } from '../../src/services/attach/attach.js';
+import type { Attachment } from '../../src/services/attach/attachment.js';
+import type { DeviceInfo, SessionInfo } from '../../src/services/session/info.js';
 import { serveControl } from '../../src/transport/control.js';
 
 export const TARGET = 'iqn.2022-08.com.test:dlp.target01';

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startServe } from '../../src/services/serve.js';
-import type { ServeDisk, ServeOptions, Server } from '../../src/services/serve-options.js';
+import type { ServeDisk, ServeOptions, Server } from '../../src/services/serve/options.js';
+import { startServe } from '../../src/services/serve/serve.js';
 import { INITIATOR } from './session.js';
 
 export const OWN_TARGET = 'iqn.2022-08.com.test:own01';

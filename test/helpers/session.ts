@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Credentials, DEFAULT_TIMERS, type LoginRequest } from '../../src/services/session-info.js';
+import { type Credentials, DEFAULT_TIMERS, type LoginRequest } from '../../src/services/session/info.js';
 
 export const INITIATOR = 'iqn.2022-08.com.test:node01.initiator01';
 

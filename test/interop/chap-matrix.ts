@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { parsePortal } from '../../src/iscsi/portal.js';
 import { discoverSendTargets } from '../../src/services/discover.js';
 import { loginForeground } from '../../src/services/login.js';
-import type { Credentials } from '../../src/services/session-info.js';
+import type { Credentials } from '../../src/services/session/info.js';
 import { AppError } from '../../src/util/errors.js';
 import { INITIATOR, loginRequest } from '../helpers/session.js';
 import { type Relay, startRelay } from './wire-check.js';

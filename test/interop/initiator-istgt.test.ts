@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { discoverSendTargets } from '../../src/services/discover.js';
 import { login } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
-import type { LoginRequest, SessionInfo } from '../../src/services/session-info.js';
+import type { LoginRequest, SessionInfo } from '../../src/services/session/info.js';
 import { ISTGT_TARGET, type Istgt, istgtMissing, startIstgt } from '../helpers/istgt.js';
 import { chap, INITIATOR, loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 

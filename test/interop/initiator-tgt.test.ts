@@ -10,9 +10,9 @@ import { promisify } from 'node:util';
 import { discoverSendTargets } from '../../src/services/discover.js';
 import { login, loginForeground } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
-import { rescanPartitions, verifyBlock } from '../../src/services/session-control.js';
-import { DEFAULT_TIMERS, type SessionInfo } from '../../src/services/session-info.js';
-import { getSession, listSessions } from '../../src/services/session-registry.js';
+import { rescanPartitions, verifyBlock } from '../../src/services/session/control.js';
+import { DEFAULT_TIMERS, type SessionInfo } from '../../src/services/session/info.js';
+import { getSession, listSessions } from '../../src/services/session/registry.js';
 import {
   chap,
   INITIATOR,

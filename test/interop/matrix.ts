@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 import type { DigestName, OperationalParams } from '../../src/iscsi/params.js';
 import { parsePortal } from '../../src/iscsi/portal.js';
 import { loginForeground } from '../../src/services/login.js';
-import type { Credentials } from '../../src/services/session-info.js';
+import type { Credentials } from '../../src/services/session/info.js';
 import { chap, INITIATOR, loginRequest } from '../helpers/session.js';
 import { startRelay, type WireLog } from './wire-check.js';
 

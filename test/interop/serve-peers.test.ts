@@ -7,7 +7,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { ServeDisk, ServeOptions, Server } from '../../src/services/serve-options.js';
+import type { ServeDisk, ServeOptions, Server } from '../../src/services/serve/options.js';
 import type { TargetEvent } from '../../src/target/events.js';
 import { serveDisks } from '../helpers/own-target.js';
 

@@ -13,9 +13,9 @@ import {
   compareAndWriteLun,
   lunReservations,
   type ReserveOutRequest,
-} from '../../src/services/lun-control.js';
-import type { SessionInfo } from '../../src/services/session-info.js';
-import { getSession } from '../../src/services/session-registry.js';
+} from '../../src/services/lun/control.js';
+import type { SessionInfo } from '../../src/services/session/info.js';
+import { getSession } from '../../src/services/session/registry.js';
 import type { AppError } from '../../src/util/errors.js';
 import { NbdClient } from '../faults/nbd-client.js';
 import { FaultProxy } from '../faults/proxy.js';

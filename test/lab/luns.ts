@@ -8,9 +8,9 @@ import { mkdir, rmdir, symlink, truncate, unlink, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { rescanSession } from '../../src/services/lun-control.js';
-import type { SessionInfo } from '../../src/services/session-info.js';
-import { getSession } from '../../src/services/session-registry.js';
+import { rescanSession } from '../../src/services/lun/control.js';
+import type { SessionInfo } from '../../src/services/session/info.js';
+import { getSession } from '../../src/services/session/registry.js';
 import { NbdClient } from '../faults/nbd-client.js';
 import { BLOCK, StampedDisk } from '../faults/stamped-disk.js';
 import { INITIATOR } from '../helpers/session.js';

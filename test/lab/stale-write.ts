@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parsePortal } from '../../src/iscsi/portal.js';
 import { loginForeground } from '../../src/services/login.js';
-import { DEFAULT_TIMERS } from '../../src/services/session-info.js';
+import { DEFAULT_TIMERS } from '../../src/services/session/info.js';
 import { NbdClient } from '../faults/nbd-client.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { loginRequest } from '../helpers/session.js';

@@ -8,9 +8,9 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runTool } from '../../src/disk/run.js';
 import { diskSize, kernelName, loopDevices, mounts, sysAttribute } from '../../src/disk/sysfs.js';
-import { attachDevice, cleanLeftovers } from '../../src/services/attach.js';
-import { nbdfuseArguments } from '../../src/services/attach-fuse.js';
-import { readAttachRecords } from '../../src/services/attach-record.js';
+import { attachDevice, cleanLeftovers } from '../../src/services/attach/attach.js';
+import { nbdfuseArguments } from '../../src/services/attach/fuse.js';
+import { readAttachRecords } from '../../src/services/attach/record.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
 
 const MIB = 1024 * 1024;

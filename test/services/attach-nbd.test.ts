@@ -19,10 +19,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { holdDevice } from '../../src/disk/identity.js';
 import { runTool } from '../../src/disk/run.js';
 import { kernelName, sysAttribute } from '../../src/disk/sysfs.js';
-import { attachDevice, cleanLeftovers, planAttach } from '../../src/services/attach.js';
-import { connectArguments } from '../../src/services/attach-nbd.js';
-import { readAttachRecords, writeAttachRecord } from '../../src/services/attach-record.js';
-import type { AttachRequest } from '../../src/services/attachment.js';
+import { attachDevice, cleanLeftovers, planAttach } from '../../src/services/attach/attach.js';
+import type { AttachRequest } from '../../src/services/attach/attachment.js';
+import { connectArguments } from '../../src/services/attach/nbd.js';
+import { readAttachRecords, writeAttachRecord } from '../../src/services/attach/record.js';
 
 const request = {
   socketPath: '/run/lunctl/s/1/attach.sock',

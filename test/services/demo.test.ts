@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { type DemoResult, runDemo } from '../../src/services/demo.js';
+import { type DemoResult, runDemo } from '../../src/services/demo/demo.js';
 import { AppError } from '../../src/util/errors.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
 import { nothingLeft } from '../helpers/nothing-left.js';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { describe, test } from 'node:test';
-import { findDisk } from '../../src/services/disk-name.js';
+import { findDisk } from '../../src/services/disk/name.js';
 import { device, session } from '../helpers/fake-session.js';
 
 const IQN = 'iqn.2022-08.com.test:dlp.target01';

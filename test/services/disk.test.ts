@@ -20,15 +20,15 @@ import { parseSizeSpec } from '../../src/disk/layout.js';
 import { contentOf, signaturesOn } from '../../src/disk/probe.js';
 import { runTool } from '../../src/disk/run.js';
 import { mounts } from '../../src/disk/sysfs.js';
+import { listDisks } from '../../src/services/disk/list.js';
+import { mountDisk, unmountDisk } from '../../src/services/disk/mount.js';
 import {
   checkMkfsArguments,
   type DiskJob,
   prepareFormat,
   prepareLabel,
   preparePartition,
-} from '../../src/services/disk.js';
-import { listDisks } from '../../src/services/disk-list.js';
-import { mountDisk, unmountDisk } from '../../src/services/disk-mount.js';
+} from '../../src/services/disk/prepare.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
 import { type FakeSession, SERIAL, startFakeSession, TARGET } from '../helpers/fake-session.js';
 

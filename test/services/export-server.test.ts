@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { ExportTable } from '../../src/nbd/exports.js';
 import { ExportServer } from '../../src/services/export-server.js';
-import { SILENT_LOG } from '../../src/services/session-log.js';
+import { SILENT_LOG } from '../../src/services/session/log.js';
 import { BufferPool } from '../../src/util/ref-buffer.js';
 import { until } from '../helpers/stream-core.js';
 

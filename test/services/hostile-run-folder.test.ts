@@ -18,9 +18,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { loginForeground } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
-import type { Server } from '../../src/services/serve-options.js';
-import { processStartTime, readState, type SessionState, sessionFolder } from '../../src/services/session-folder.js';
-import { listSessions } from '../../src/services/session-registry.js';
+import type { Server } from '../../src/services/serve/options.js';
+import { processStartTime, readState, type SessionState, sessionFolder } from '../../src/services/session/folder.js';
+import { listSessions } from '../../src/services/session/registry.js';
 import { serveDisks } from '../helpers/own-target.js';
 import { INITIATOR, loginRequest } from '../helpers/session.js';
 

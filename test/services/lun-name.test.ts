@@ -1,8 +1,8 @@
 // What a person may call a LUN.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findLun } from '../../src/services/lun-name.js';
-import type { SessionInfo } from '../../src/services/session-info.js';
+import { findLun } from '../../src/services/lun/name.js';
+import type { SessionInfo } from '../../src/services/session/info.js';
 import { AppError } from '../../src/util/errors.js';
 
 const A = 'iqn.2022-08.com.test:a';

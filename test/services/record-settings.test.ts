@@ -12,12 +12,12 @@ import { IFACE_KEYS, keysOf, NODE_KEYS, OTHER_KEYS, SENDTARGETS_KEYS } from '../
 import { newNodeValues, newSendTargetsValues } from '../../src/records/new-record.js';
 import { discoverSendTargets } from '../../src/services/discover.js';
 import { loginForeground } from '../../src/services/login.js';
-import { discoveryCredentials } from '../../src/services/records-auth.js';
-import { sourceOf } from '../../src/services/records-iface.js';
-import { discoverySettings, sessionCount, timersFrom } from '../../src/services/records-login.js';
-import { type LoginWishes, loginRequest } from '../../src/services/records-plan.js';
-import { environmentOf } from '../../src/services/session-environment.js';
-import type { SessionInfo } from '../../src/services/session-info.js';
+import { discoveryCredentials } from '../../src/services/records/auth.js';
+import { sourceOf } from '../../src/services/records/iface.js';
+import { discoverySettings, sessionCount, timersFrom } from '../../src/services/records/login.js';
+import { type LoginWishes, loginRequest } from '../../src/services/records/plan.js';
+import { environmentOf } from '../../src/services/session/environment.js';
+import type { SessionInfo } from '../../src/services/session/info.js';
 import { OWN_TARGET, type OwnTarget, startOwn } from '../helpers/own-target.js';
 import { INITIATOR } from '../helpers/session.js';
 import { type Relay, startRelay, type WireLog } from '../interop/wire-check.js';

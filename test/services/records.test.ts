@@ -8,17 +8,17 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { newNodeValues } from '../../src/records/new-record.js';
 import { listNodes } from '../../src/records/node-store.js';
 import { readIdentity } from '../../src/services/identity.js';
+import { discoveryCredentials, nodeCredentials } from '../../src/services/records/auth.js';
+import { negotiateFrom, sessionTimeouts, timersFrom } from '../../src/services/records/login.js';
+import { credentialWarnings, loginRequest, planLogin, requireStrongSecrets } from '../../src/services/records/plan.js';
 import {
   type NodeRecord,
   readConfig,
   recordDiscovery,
   saveNodeCredentials,
   temporaryNode,
-} from '../../src/services/records.js';
-import { discoveryCredentials, nodeCredentials } from '../../src/services/records-auth.js';
-import { negotiateFrom, sessionTimeouts, timersFrom } from '../../src/services/records-login.js';
-import { credentialWarnings, loginRequest, planLogin, requireStrongSecrets } from '../../src/services/records-plan.js';
-import { chooseTargets, splitTarget, type TargetChoice } from '../../src/services/records-target.js';
+} from '../../src/services/records/records.js';
+import { chooseTargets, splitTarget, type TargetChoice } from '../../src/services/records/target.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
 const signal = new AbortController().signal;

@@ -4,7 +4,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readBytes, writeBytes } from '../../src/block/promise.js';
 import { AsyncEvent, emitAsyncMessage } from '../../src/iscsi/wire/async-message.js';
-import { DEFAULT_TIMERS } from '../../src/services/session-info.js';
+import { DEFAULT_TIMERS } from '../../src/services/session/info.js';
 import { FakeServer } from '../faults/fake-server.js';
 import { connect, type Initiator } from '../faults/initiator.js';
 import { pattern, until } from '../helpers/stream-core.js';

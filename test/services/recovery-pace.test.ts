@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { RefusedLogin } from '../../src/initiator/login-refusal.js';
 import { UnprovenTarget } from '../../src/iscsi/chap.js';
-import { RecoveryPace } from '../../src/services/recovery-pace.js';
+import { RecoveryPace } from '../../src/services/session/recovery-pace.js';
 import { AppError } from '../../src/util/errors.js';
 
 const away = new AppError('ERR_CONNECT', 'refused');

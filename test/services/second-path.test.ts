@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it, test } from 'node:test';
 import { promisify } from 'node:util';
-import { claimName, dropClaim, readClaims, writeClaim } from '../../src/services/disk-claims.js';
 import { type ForegroundSession, loginForeground } from '../../src/services/login.js';
-import { type Candidate, secondPath } from '../../src/services/second-path.js';
-import type { Server } from '../../src/services/serve-options.js';
-import { attachLun, detachLun, helperDone, helperSocket } from '../../src/services/session-control.js';
-import { ourselves } from '../../src/services/session-folder.js';
-import { getSession } from '../../src/services/session-registry.js';
+import type { Server } from '../../src/services/serve/options.js';
+import { attachLun, detachLun, helperDone, helperSocket } from '../../src/services/session/control.js';
+import { claimName, dropClaim, readClaims, writeClaim } from '../../src/services/session/disk-claims.js';
+import { ourselves } from '../../src/services/session/folder.js';
+import { getSession } from '../../src/services/session/registry.js';
+import { type Candidate, secondPath } from '../../src/services/session/second-path.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
 import { serveDisks } from '../helpers/own-target.js';
 import { loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
@@ -166,7 +166,7 @@ describe('two sessions to one disk', { skip: whyNoLoopDisks(['nbdinfo', 'qemu-io
     assert.equal(await readOnly(second.devices[0]?.nbd ?? ''), false);
     // A command of a process that ends without a word.
     const script = `
-      const { helperSocket } = await import(${JSON.stringify(import.meta.resolve('../../src/services/session-control.js'))});
+      const { helperSocket } = await import(${JSON.stringify(import.meta.resolve('../../src/services/session/control.js'))});
       await helperSocket({ runDir: ${JSON.stringify(folder.paths.runDir)} }, ${second.sid}, { lun: 0, partition: null });
       process.kill(process.pid, 'SIGKILL');`;
     const args = ['--import', 'tsx', '--input-type=module', '-e', script];

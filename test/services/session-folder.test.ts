@@ -15,8 +15,8 @@ import {
   sessionFolder,
   sessionIds,
   writeState,
-} from '../../src/services/session-folder.js';
-import { listSessions } from '../../src/services/session-registry.js';
+} from '../../src/services/session/folder.js';
+import { listSessions } from '../../src/services/session/registry.js';
 import { serveControl } from '../../src/transport/control.js';
 
 let runDir: string;

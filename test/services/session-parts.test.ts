@@ -3,12 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { type Attempt, attemptLogin, formatPortal } from '../../src/services/session-attempts.js';
-import { nbdUri } from '../../src/services/session-exports.js';
-import type { Credentials } from '../../src/services/session-info.js';
-import { isidFor, isidRandomPart, type NexusKey } from '../../src/services/session-isid.js';
-import { openSessionLog } from '../../src/services/session-log.js';
-import { workerCommand } from '../../src/services/worker-process.js';
+import { type Attempt, attemptLogin, formatPortal } from '../../src/services/session/attempts.js';
+import { nbdUri } from '../../src/services/session/exports.js';
+import type { Credentials } from '../../src/services/session/info.js';
+import { isidFor, isidRandomPart, type NexusKey } from '../../src/services/session/isid.js';
+import { openSessionLog } from '../../src/services/session/log.js';
+import { workerCommand } from '../../src/services/session/worker-process.js';
 import { AppError } from '../../src/util/errors.js';
 import { chap } from '../helpers/session.js';
 

@@ -11,6 +11,7 @@ const tree: Record<string, string> = {
   'src/util/bad-upward.ts': '../block/block-device.js',
   'src/nbd/wire/bad-deep.ts': '../../initiator/lun.js',
   'src/services/bad-caller.ts': '../cli/base-command.js',
+  'src/services/session/bad-deep-caller.ts': '../../cli/base-command.js',
   'src/target/bad-socket.ts': 'node:net',
   'src/iscsi/bad-cycle-a.ts': './bad-cycle-b.js',
   'src/iscsi/bad-cycle-b.ts': './bad-cycle-a.js',

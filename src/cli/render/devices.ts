@@ -1,5 +1,5 @@
 // Tables of devices and sessions for people; in a pipe they are the same, never cut.
-import type { DeviceInfo, SessionInfo } from '../../services/session-info.js';
+import type { DeviceInfo, SessionInfo } from '../../services/session/info.js';
 import { portalText } from './iscsiadm.js';
 import { table } from './table.js';
 import { formatAge, formatSize, orDash } from './text.js';

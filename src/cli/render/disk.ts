@@ -1,6 +1,6 @@
 // Disks, partitions and mounts as text.
-import type { ListedContent, ListedDisk } from '../../services/disk-list.js';
-import type { MountedFileSystem } from '../../services/disk-mount.js';
+import type { ListedContent, ListedDisk } from '../../services/disk/list.js';
+import type { MountedFileSystem } from '../../services/disk/mount.js';
 import { table } from './table.js';
 import { formatSize, orDash } from './text.js';
 

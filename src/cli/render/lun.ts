@@ -6,8 +6,8 @@ import type {
   LunLimits,
   LunProvisioning,
   ReservationInfo,
-} from '../../services/lun-info.js';
-import type { DeviceInfo, SessionInfo } from '../../services/session-info.js';
+} from '../../services/lun/info.js';
+import type { DeviceInfo, SessionInfo } from '../../services/session/info.js';
 import { printable } from '../../util/printable.js';
 import { table } from './table.js';
 import { formatSize, orDash } from './text.js';

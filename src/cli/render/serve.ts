@@ -2,7 +2,7 @@
 
 import { loginStatusHex } from '../../iscsi/login-status.js';
 import { formatPortal, type Portal } from '../../iscsi/portal.js';
-import type { Server } from '../../services/serve-options.js';
+import type { Server } from '../../services/serve/options.js';
 import type { TargetEvent } from '../../target/events.js';
 import { printable } from '../../util/printable.js';
 

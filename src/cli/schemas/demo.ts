@@ -1,7 +1,7 @@
 // What `demo` prints under --json.
 import * as v from 'valibot';
 import { FILE_SYSTEMS } from '../../disk/plan.js';
-import type { DemoStep } from '../../services/demo-shell.js';
+import type { DemoStep } from '../../services/demo/shell.js';
 import type { Describes } from './parts.js';
 import { attach, document, flag, list, seconds, text } from './parts.js';
 

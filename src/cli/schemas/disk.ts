@@ -1,8 +1,8 @@
 // What the disk commands print under --json, with --dry-run and without.
 import * as v from 'valibot';
-import type { PartitionPath } from '../../services/disk-access.js';
-import type { ListedDisk, ListedMount, ListedPartition } from '../../services/disk-list.js';
-import type { MountedFileSystem } from '../../services/disk-mount.js';
+import type { PartitionPath } from '../../services/disk/access.js';
+import type { ListedDisk, ListedMount, ListedPartition } from '../../services/disk/list.js';
+import type { MountedFileSystem } from '../../services/disk/mount.js';
 import {
   attach,
   bytes,

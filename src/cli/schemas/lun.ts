@@ -9,7 +9,7 @@ import type {
   LunProvisioning,
   RegistrationInfo,
   ReservationInfo,
-} from '../../services/lun-info.js';
+} from '../../services/lun/info.js';
 import {
   bytes,
   choice,

@@ -1,6 +1,6 @@
 // What `serve` prints under --json, one object a line: first where it listens, then what happens.
 import * as v from 'valibot';
-import type { ServedDisk } from '../../services/serve-options.js';
+import type { ServedDisk } from '../../services/serve/options.js';
 import type { TargetEvent } from '../../target/events.js';
 import {
   bytes,

@@ -1,7 +1,7 @@
 // What `session show` prints under --json, and a session as a login shows it.
 import * as v from 'valibot';
 import type { OperationalParams } from '../../iscsi/params.js';
-import type { DeviceInfo, PartitionInfo, SessionInfo } from '../../services/session-info.js';
+import type { DeviceInfo, PartitionInfo, SessionInfo } from '../../services/session/info.js';
 import {
   attach,
   bytes,

@@ -15,7 +15,7 @@ export default class DiscoveryList extends BaseCommand {
 
   async run(): Promise<Result<typeof discoveryList>> {
     const { flags } = await this.parse(DiscoveryList);
-    const { listDiscoveries } = await import('../../services/records.js');
+    const { listDiscoveries } = await import('../../services/records/records.js');
     const { items, warnings } = await listDiscoveries(this.paths);
     for (const text of warnings) this.warning(text);
     if (items.length === 0) {

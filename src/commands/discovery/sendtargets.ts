@@ -39,7 +39,7 @@ export default class DiscoverySendtargets extends BaseCommand {
       throw new AppError('ERR_USAGE', 'which portal?', { hint: 'lunctl discovery sendtargets -p HOST' });
     }
     const given = await readCredentials(flags, { prompts: this.prompts, warn: (text) => this.warning(text) });
-    const { discoverAndRecord } = await import('../../services/records-discover.js');
+    const { discoverAndRecord } = await import('../../services/records/discover.js');
     const request = {
       portal,
       ifaces: flags.iface ?? [],

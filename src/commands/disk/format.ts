@@ -32,7 +32,7 @@ export default class DiskFormat extends DiskCommand {
   async run(): Promise<DiskJobJson> {
     const { own, extra } = this.splitArguments();
     const { args, flags } = await this.parse(DiskFormat, own);
-    const { prepareFormat } = await import('../../services/disk.js');
+    const { prepareFormat } = await import('../../services/disk/prepare.js');
     const { paths, abortSignal: signal } = this;
     const { type, label, partition } = flags;
     const job = await this.waiting(`looking at ${args.dev}`, () =>

@@ -24,7 +24,7 @@ export default class DiskLabel extends DiskCommand {
 
   async run(): Promise<DiskJobJson> {
     const { args, flags } = await this.parse(DiskLabel);
-    const { prepareLabel } = await import('../../services/disk.js');
+    const { prepareLabel } = await import('../../services/disk/prepare.js');
     const { paths, abortSignal: signal } = this;
     const job = await this.waiting(`looking at ${args.dev}`, () =>
       prepareLabel({ dev: args.dev, type: flags.type, paths, signal }),

@@ -14,7 +14,7 @@ export default class DiskList extends BaseCommand {
 
   async run(): Promise<Result<typeof diskList>> {
     const { args } = await this.parse(DiskList);
-    const { listDisks } = await import('../../services/disk-list.js');
+    const { listDisks } = await import('../../services/disk/list.js');
     const { disks, pruned } = await this.waiting('looking at the disks', () =>
       listDisks({ paths: this.paths, signal: this.abortSignal }, args.dev),
     );

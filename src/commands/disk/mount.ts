@@ -28,7 +28,7 @@ export default class DiskMount extends DiskCommand {
   async run(): Promise<Result<typeof diskMount>> {
     const { own, extra } = this.splitArguments();
     const { args, flags } = await this.parse(DiskMount, own);
-    const { mountDisk } = await import('../../services/disk-mount.js');
+    const { mountDisk } = await import('../../services/disk/mount.js');
     const dryRun = flags['dry-run'];
     const { lines, mounted } = await this.waiting(`mounting ${args.dev}`, () =>
       mountDisk({

@@ -26,7 +26,7 @@ export default class DiskPartition extends DiskCommand {
   async run(): Promise<DiskJobJson> {
     const { args, flags } = await this.parse(DiskPartition);
     const { parseSizeSpec } = await import('../../disk/layout.js');
-    const { preparePartition } = await import('../../services/disk.js');
+    const { preparePartition } = await import('../../services/disk/prepare.js');
     const sizes = (flags.size ?? ['100%']).map(parseSizeSpec);
     const { paths, abortSignal: signal } = this;
     const job = await this.waiting(`looking at ${args.dev}`, () =>

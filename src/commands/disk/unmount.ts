@@ -18,7 +18,7 @@ export default class DiskUnmount extends DiskCommand {
 
   async run(): Promise<Result<typeof diskUnmount>> {
     const { args, flags } = await this.parse(DiskUnmount);
-    const { unmountDisk } = await import('../../services/disk-mount.js');
+    const { unmountDisk } = await import('../../services/disk/mount.js');
     const dryRun = flags['dry-run'];
     const { paths, abortSignal: signal } = this;
     const { lines, targets } = await this.waiting(`unmounting ${args.where}`, () =>

@@ -25,7 +25,7 @@ export default class LunCompareAndWrite extends LunCommand {
 
   async run(): Promise<Result<typeof lunCompareAndWrite>> {
     const { args, flags } = await this.parse(LunCompareAndWrite);
-    const { compareAndWriteLun, LARGEST_COMPARISON } = await import('../../services/lun-control.js');
+    const { compareAndWriteLun, LARGEST_COMPARISON } = await import('../../services/lun/control.js');
     const compare = await readSmall(flags.compare, LARGEST_COMPARISON);
     const write = await readSmall(flags.write, LARGEST_COMPARISON);
     const { session, device, fullName, place } = await this.lun(args.lun, flags.sid);

@@ -23,7 +23,7 @@ export default class LunMap extends LunCommand {
     const { args, flags } = await this.parse(LunMap);
     const { session, device, fullName, place } = await this.lun(args.lun, flags.sid);
     const { blockSize, lun } = device;
-    const { lunBlockMap } = await import('../../services/lun-control.js');
+    const { lunBlockMap } = await import('../../services/lun/control.js');
     const end = flags.blocks === undefined ? Number.POSITIVE_INFINITY : flags.lba + flags.blocks;
     const runs = await this.waiting(`asking ${fullName}`, () =>
       lunBlockMap(this.paths, place, { lba: flags.lba, end }, { signal: this.abortSignal }),

@@ -13,7 +13,7 @@ export default class LunReservations extends LunCommand {
   async run(): Promise<Result<typeof lunReservations>> {
     const { args, flags } = await this.parse(LunReservations);
     const { session, device, fullName, place } = await this.lun(args.lun, flags.sid);
-    const { lunReservations: read } = await import('../../services/lun-control.js');
+    const { lunReservations: read } = await import('../../services/lun/control.js');
     const info = await this.waiting(`asking ${fullName}`, () => read(this.paths, place, { signal: this.abortSignal }));
     this.render(reservationsText(fullName, info));
     return { sid: session.sid, targetName: session.targetName, lun: device.lun, ...info };

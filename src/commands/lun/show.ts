@@ -3,7 +3,7 @@ import { LunCommand, lunArgumentOrAll, sessionFlag } from '../../cli/lun-command
 import { lunText } from '../../cli/render/lun.js';
 import type { lunShow } from '../../cli/schemas/lun.js';
 import type { Result } from '../../cli/schemas/parts.js';
-import type { LunTarget } from '../../services/lun-name.js';
+import type { LunTarget } from '../../services/lun/name.js';
 
 type Shown = Result<typeof lunShow>['luns'][number];
 
@@ -35,7 +35,7 @@ export default class LunShow extends LunCommand {
   }
 
   async #show({ session, device, fullName }: LunTarget): Promise<Shown> {
-    const { lunDetails } = await import('../../services/lun-control.js');
+    const { lunDetails } = await import('../../services/lun/control.js');
     const { sid, targetName, state } = session;
     const details = await this.waiting(`asking ${fullName}`, () =>
       lunDetails(this.paths, { sid, lun: device.lun }, { signal: this.abortSignal }),

@@ -10,9 +10,9 @@ import type { nodeLogin } from '../../cli/schemas/node.js';
 import type { Result } from '../../cli/schemas/parts.js';
 import { formatPortal } from '../../iscsi/portal.js';
 import type { ForegroundSession } from '../../services/login.js';
-import type { NodeRecord } from '../../services/records.js';
-import type { LoginPlan, PlannedLogin } from '../../services/records-plan.js';
-import { ATTACH_MODES, type LoginRequest, type SessionInfo } from '../../services/session-info.js';
+import type { LoginPlan, PlannedLogin } from '../../services/records/plan.js';
+import type { NodeRecord } from '../../services/records/records.js';
+import { ATTACH_MODES, type LoginRequest, type SessionInfo } from '../../services/session/info.js';
 import { AppError, messageOf } from '../../util/errors.js';
 
 type LoginJson = Result<typeof nodeLogin>;
@@ -84,7 +84,7 @@ export default class NodeLogin extends NodeCommand {
     const prompts = { prompts: this.prompts, warn: (text: string) => this.warning(text) };
     const credentials = await readCredentials(flags, prompts);
     const { credentialWarnings, requireStrongSecrets, planLogin, loginRequest, planSessions } = await import(
-      '../../services/records-plan.js'
+      '../../services/records/plan.js'
     );
     const plan = await planLogin(this.paths, {
       ...this.choice({ args, flags }),
@@ -236,7 +236,7 @@ export default class NodeLogin extends NodeCommand {
   }
 
   async #save(record: NodeRecord, credentials: { user: string; secret: string }): Promise<void> {
-    const { saveNodeCredentials } = await import('../../services/records.js');
+    const { saveNodeCredentials } = await import('../../services/records/records.js');
     await saveNodeCredentials(this.paths, record, credentials, AbortSignal.timeout(SAVE_MS));
     this.remark(`CHAP credentials kept in the record of ${record.ref.targetName}`);
   }

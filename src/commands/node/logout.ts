@@ -29,7 +29,7 @@ export default class NodeLogout extends NodeCommand {
   async run(): Promise<LogoutJson> {
     const { args, flags } = await this.parse(NodeLogout);
     refuseAllOf(flags.all, args.target);
-    const { chooseSessions } = await import('../../services/records-sessions.js');
+    const { chooseSessions } = await import('../../services/records/sessions.js');
     const chosen = await chooseSessions(this.paths, {
       ...this.choice({ args, flags }),
       sid: flags.sid,

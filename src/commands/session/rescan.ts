@@ -5,8 +5,8 @@ import { LunCommand } from '../../cli/lun-command.js';
 import { changesText } from '../../cli/render/lun.js';
 import type { sessionRescan } from '../../cli/schemas/lun.js';
 import type { Result } from '../../cli/schemas/parts.js';
-import type { RescanReport } from '../../services/lun-info.js';
-import type { SessionInfo } from '../../services/session-info.js';
+import type { RescanReport } from '../../services/lun/info.js';
+import type { SessionInfo } from '../../services/session/info.js';
 import { AppError } from '../../util/errors.js';
 
 type Rescanned = Result<typeof sessionRescan>['sessions'][number];
@@ -28,7 +28,7 @@ export default class SessionRescan extends LunCommand {
     const sid = sameOf(args.sid === undefined ? undefined : sidOf(args.sid), flags.sid, '-r');
     const sessions = await this.sessions(sid);
     if (sessions.length === 0) throw new AppError('ERR_NOT_FOUND', 'No active sessions.');
-    const { rescanSession } = await import('../../services/lun-control.js');
+    const { rescanSession } = await import('../../services/lun/control.js');
     const ask = ({ sid: number }: SessionInfo) => rescanSession(this.paths, number, { signal: this.abortSignal });
     const asked = await this.waiting('looking for changes', () => Promise.allSettled(sessions.map(ask)));
     return { sessions: asked.flatMap((outcome, i) => this.#told(sessions[i] as SessionInfo, outcome)) };

@@ -6,7 +6,7 @@ import { sessionLine } from '../../cli/render/iscsiadm.js';
 import { sessionBlocks } from '../../cli/render/session-blocks.js';
 import type { Result } from '../../cli/schemas/parts.js';
 import type { sessionShow } from '../../cli/schemas/session.js';
-import type { SessionInfo } from '../../services/session-info.js';
+import type { SessionInfo } from '../../services/session/info.js';
 import { AppError } from '../../util/errors.js';
 
 export default class SessionShow extends BaseCommand {
@@ -23,8 +23,8 @@ export default class SessionShow extends BaseCommand {
 
   async run(): Promise<Result<typeof sessionShow>> {
     const { flags } = await this.parse(SessionShow);
-    const { listSessions } = await import('../../services/session-registry.js');
-    const { registryWarnings } = await import('../../services/records-sessions.js');
+    const { listSessions } = await import('../../services/session/registry.js');
+    const { registryWarnings } = await import('../../services/records/sessions.js');
     const list = await this.waiting('asking the sessions', () =>
       listSessions(this.paths, { signal: this.abortSignal }),
     );
@@ -50,7 +50,7 @@ export default class SessionShow extends BaseCommand {
     else if (level === undefined || level === 0) {
       this.render(sessions.map((session) => sessionLine({ ...session, ...session.portal })).join(''));
     } else {
-      const { sessionTimeouts } = await import('../../services/records-login.js');
+      const { sessionTimeouts } = await import('../../services/records/login.js');
       const timeouts = await sessionTimeouts(this.paths, sessions);
       const blocks = sessions.map((session, i) => ({
         ...session,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { diskListText, mountedText } from '../../../src/cli/render/disk.js';
-import type { ListedDisk, ListedPartition } from '../../../src/services/disk-list.js';
+import type { ListedDisk, ListedPartition } from '../../../src/services/disk/list.js';
 
 const G = 1024 ** 3;
 

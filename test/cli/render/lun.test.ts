@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseKey } from '../../../src/cli/lun-command.js';
 import { blockMapTable, changesText, lunText, reservationsText } from '../../../src/cli/render/lun.js';
-import type { LunDetails } from '../../../src/services/lun-info.js';
-import type { SessionInfo } from '../../../src/services/session-info.js';
+import type { LunDetails } from '../../../src/services/lun/info.js';
+import type { SessionInfo } from '../../../src/services/session/info.js';
 import { AppError } from '../../../src/util/errors.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';

@@ -1,0 +1,256 @@
+// Attaches an export without the kernel's NBD client: nbdfuse shows it as a file, a loop device makes that a disk.
+import { accessSync, constants, existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { partitionNodes, removeStaleNodes, settlePartitions } from '../../disk/nodes.js';
+import { type BackgroundTool, checkInterrupted, hasTool, missingTool, runTool, startTool } from '../../disk/run.js';
+import {
+  diskSize,
+  kernelName,
+  kernelPartitions,
+  loopDevices,
+  mounts,
+  sysAttribute,
+  usersOf,
+} from '../../disk/sysfs.js';
+import type { Tool } from '../../disk/tools.js';
+import { delay } from '../../transport/timers.js';
+import { AppError } from '../../util/errors.js';
+import { isRoot } from '../../util/user.js';
+import type { Attachment, AttachRequest } from './attachment.js';
+import { removeAttachRecord, writeAttachRecord } from './record.js';
+
+/** Said once, by the command that attaches. */
+export const FUSE_NOTICE =
+  'attached through FUSE and a loop device: when memory runs out, a mounted file system can stall with it; ' +
+  'the kernel module (modprobe nbd, --attach nbd) is faster and safer';
+
+const FILE_MS = 10_000;
+const RELEASE_MS = 5000;
+const POLL_MS = 10;
+
+/** Throws unless this process can make FUSE mounts and loop devices. */
+export function requireFuse(): void {
+  if (!isRoot()) {
+    throw new AppError('ERR_ACCESS', 'making a loop device needs root', {
+      hint: 'run it as root, or use --attach none and the NBD URI',
+    });
+  }
+  requireFuseFile();
+  if (!existsSync('/dev/loop-control')) throw new AppError('ERR_DRIVER_MISSING', 'this kernel has no loop devices');
+}
+
+/** Throws unless nbdfuse can work here; it needs no root. */
+export function requireFuseFile(): void {
+  try {
+    accessSync('/dev/fuse', constants.R_OK | constants.W_OK);
+  } catch (error) {
+    const there = existsSync('/dev/fuse');
+    const message = there ? 'only root may use /dev/fuse here' : 'this kernel has no FUSE: there is no /dev/fuse';
+    const help = there ? 'run it as root, or chmod 666 /dev/fuse as root' : 'modprobe fuse';
+    throw new AppError('ERR_DRIVER_MISSING', message, {
+      cause: error,
+      hint: `${help}; or use --attach none and the NBD URI`,
+    });
+  }
+  for (const tool of ['nbdfuse', 'fusermount3'] as const satisfies Tool[]) {
+    if (hasTool(tool)) continue;
+    const missing = missingTool(tool);
+    throw new AppError('ERR_DRIVER_MISSING', missing.message, { ...(missing.hint && { hint: missing.hint }) });
+  }
+}
+
+/** See `attachDevice`. */
+export async function attachFuse(request: AttachRequest): Promise<Attachment> {
+  requireFuse();
+  const file = await mountExport(request);
+  const undo = async () => {
+    await dropLoops(file.path);
+    await file.unmount({ force: true });
+    removeAttachRecord(request.runDir, request.exportName);
+  };
+  try {
+    await record(request, file.path, null);
+    const path = await makeLoop(file.path, request);
+    await record(request, file.path, path);
+    await settlePartitions(kernelName(path), { signal: request.signal });
+    checkInterrupted(request.signal);
+    return attachment(path, file, request);
+  } catch (error) {
+    await undo();
+    throw error;
+  }
+}
+
+export interface ExportFile {
+  /** The file that holds the export's bytes. */
+  readonly path: string;
+  /** Settles when nbdfuse ends, wanted or not. */
+  readonly ended: Promise<AppError>;
+  /** Unmounts and reaps nbdfuse. Throws ERR_BUSY while the file is open, unless `force`. Idempotent. */
+  unmount(options?: { readonly force?: boolean }): Promise<void>;
+}
+
+/**
+ * Shows an NBD export as a file below `runDir`, at its full size when this returns. Works without root. Undoes
+ * everything when it fails.
+ */
+export async function mountExport(request: Omit<AttachRequest, 'mode' | 'blockSize'>): Promise<ExportFile> {
+  const folder = `${request.runDir}/fuse-${request.exportName}`;
+  const path = `${folder}/${request.exportName}`;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const process = await startTool('nbdfuse', nbdfuseArguments(request, path)).catch((error: unknown) => {
+    rmdirSync(folder);
+    throw error;
+  });
+  const file = exportFile(path, folder, process);
+  try {
+    await waitForFile(path, process, request);
+    return file;
+  } catch (error) {
+    await file.unmount({ force: true });
+    throw error;
+  }
+}
+
+/** The number of connections is left to nbdfuse, which takes several where the server says that they agree. */
+export function nbdfuseArguments(
+  request: Pick<AttachRequest, 'socketPath' | 'exportName' | 'readOnly'>,
+  path: string,
+): string[] {
+  const uri = `nbd+unix:///${request.exportName}?socket=${encodeURIComponent(request.socketPath)}`;
+  return [...(request.readOnly ? ['-r'] : []), '--', path, uri];
+}
+
+async function waitForFile(
+  path: string,
+  nbdfuse: BackgroundTool,
+  request: Pick<AttachRequest, 'sizeBytes' | 'signal'>,
+): Promise<void> {
+  const died = { error: undefined as AppError | undefined };
+  void nbdfuse.ended.then((error) => {
+    died.error = error;
+  });
+  const deadline = performance.now() + FILE_MS;
+  for (;;) {
+    checkInterrupted(request.signal);
+    const size = await stat(path).then(
+      (stats) => stats.size,
+      () => null,
+    );
+    if (size === request.sizeBytes) return;
+    if (died.error !== undefined) throw died.error;
+    if (size !== null || performance.now() > deadline) {
+      throw new AppError('ERR_HELPER', `nbdfuse shows ${size ?? 'no'} bytes instead of ${request.sizeBytes}`);
+    }
+    await delay(POLL_MS, request.signal);
+  }
+}
+
+function exportFile(path: string, folder: string, nbdfuse: BackgroundTool): ExportFile {
+  let done = false;
+  return {
+    path,
+    ended: nbdfuse.ended,
+    async unmount({ force = false } = {}) {
+      if (done) return;
+      await unmountFuse(folder, force);
+      // It ends by itself once it is unmounted; asking covers the one that never got as far as mounting.
+      await nbdfuse.stop();
+      await unmountFuse(folder, true);
+      rmdirSync(folder);
+      done = true;
+    },
+  };
+}
+
+/** Unmounts the FUSE file system at `folder` if there is one. `force` detaches it even while in use. */
+export async function unmountFuse(folder: string, force: boolean): Promise<void> {
+  const deadline = performance.now() + (force ? POLL_MS : RELEASE_MS);
+  while (mounts().some((mount) => mount.target === folder)) {
+    try {
+      await runTool('fusermount3', ['-u', '--', folder], { timeoutMs: RELEASE_MS });
+    } catch (error) {
+      if (performance.now() < deadline) {
+        await delay(POLL_MS);
+        continue;
+      }
+      if (!force) throw new AppError('ERR_BUSY', `${folder} is still in use`, { cause: error });
+      await runTool('fusermount3', ['-u', '-z', '--', folder], { timeoutMs: RELEASE_MS });
+    }
+  }
+}
+
+/** Direct I/O keeps each block in memory once instead of twice; where FUSE refuses it, the loop device goes without. */
+async function makeLoop(file: string, request: AttachRequest): Promise<string> {
+  const common = ['--find', '--show', '--partscan', '--sector-size', String(request.blockSize)];
+  const options = { signal: request.signal };
+  const args = [...common, ...(request.readOnly ? ['--read-only'] : [])];
+  let path: string;
+  try {
+    path = (await runTool('losetup', [...args, '--direct-io=on', '--', file], options)).stdout.trim();
+  } catch (error) {
+    if (request.signal?.aborted) throw error;
+    await dropLoops(file);
+    path = (await runTool('losetup', [...args, '--', file], options)).stdout.trim();
+  }
+  const name = kernelName(path);
+  const blockSize = Number(sysAttribute(name, 'queue/logical_block_size'));
+  if (!/^\/dev\/loop\d+$/.test(path) || sysAttribute(name, 'loop/backing_file') !== file) {
+    throw new AppError('ERR_HELPER', `losetup answered ${path}, which is not a loop device on ${file}`);
+  }
+  if (diskSize(name) !== request.sizeBytes || blockSize !== request.blockSize) {
+    throw new AppError('ERR_HELPER', `${path} has ${diskSize(name)} bytes in blocks of ${blockSize}`);
+  }
+  return path;
+}
+
+function attachment(path: string, file: ExportFile, request: AttachRequest): Attachment {
+  const name = kernelName(path);
+  const isOurs = () => sysAttribute(name, 'loop/backing_file') === file.path;
+  let detached = false;
+  const release = async (force: boolean) => {
+    await dropLoops(file.path);
+    await file.unmount({ force });
+    removeAttachRecord(request.runDir, request.exportName);
+  };
+  return {
+    mode: 'fuse',
+    path,
+    partitions: () => partitionNodes(name),
+    rescan: () => settlePartitions(name),
+    inUse: () => (isOurs() ? usersOf(name) : Promise.resolve(null)),
+    lost: file.ended.then(async (error) => {
+      if (detached) return new Promise<AppError>(() => {});
+      detached = true;
+      await release(true);
+      return error;
+    }),
+    async detach({ force = false } = {}) {
+      if (detached) return;
+      const user = force || !isOurs() ? null : await usersOf(name);
+      if (user !== null) throw new AppError('ERR_BUSY', `${path} cannot be detached: ${user}`);
+      detached = true;
+      await release(force);
+    },
+  };
+}
+
+/**
+ * Detaches every loop device on `file` and waits until the kernel has let them go; one that is still open elsewhere
+ * goes with its last user.
+ */
+export async function dropLoops(file: string): Promise<void> {
+  const deadline = performance.now() + RELEASE_MS;
+  for (const { name, backingFile } of loopDevices()) {
+    if (backingFile !== file) continue;
+    const nodes = kernelPartitions(name).map((partition) => `/dev/${partition.name}`);
+    await runTool('losetup', ['--detach', `/dev/${name}`], { timeoutMs: RELEASE_MS });
+    while (sysAttribute(name, 'loop/backing_file') === file && performance.now() < deadline) await delay(POLL_MS);
+    removeStaleNodes(name, nodes);
+  }
+}
+
+async function record(request: AttachRequest, backingFile: string, path: string | null): Promise<void> {
+  const { runDir, exportName } = request;
+  await writeAttachRecord(runDir, { mode: 'fuse', exportName, path, connectPid: null, backingFile });
+}

@@ -1,0 +1,116 @@
+// Cleans up after a session worker that was killed: it could not take its devices away itself.
+import { readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { runTool } from '../../disk/run.js';
+import { kernelName, kernelPartitions, loopDevices, mountPointsOf, mounts, sysAttribute } from '../../disk/sysfs.js';
+import { messageOf } from '../../util/errors.js';
+import { userId } from '../../util/user.js';
+import { dropLoops, unmountFuse } from './fuse.js';
+import { disconnectNbd } from './nbd.js';
+import { type AttachRecord, readAttachRecords, removeAttachRecord } from './record.js';
+
+/** Every device left answers with EIO by now, so nothing here takes long. */
+const STEP_MS = 1000;
+
+/** See `cleanLeftovers`. The kernel's own lists are trusted more than the records, which say only what was meant. */
+export async function removeLeftovers(runDir: string): Promise<string[]> {
+  const done: string[] = [];
+  const step = async (name: string, work: () => Promise<void>) => {
+    try {
+      await work();
+      done.push(name);
+    } catch (error) {
+      done.push(`${name}: ${messageOf(error)}`);
+    }
+  };
+  // First of all, so that every request still waiting in the kernel ends with an error instead of waiting on.
+  for (const pid of nbdfuseProcesses(runDir)) {
+    await step(`ended nbdfuse, process ${pid}`, async () => void process.kill(pid, 'SIGKILL'));
+  }
+  for (const { name, backingFile } of loopDevices()) {
+    if (!backingFile.startsWith(`${runDir}/`)) continue;
+    for (const target of mountsOn(name)) await step(`unmounted ${target}`, () => unmount(target));
+    await step(`detached /dev/${name}`, () => dropLoops(backingFile));
+  }
+  for (const { target } of mounts()) {
+    if (!target.startsWith(`${runDir}/`)) continue;
+    await step(`unmounted ${target}`, () => unmountFuse(target, true));
+  }
+  for (const record of readAttachRecords(runDir)) {
+    const name = await deadNbdDevice(record);
+    if (name !== null) {
+      const targets = mountsOn(name);
+      const unmountAll = async () => {
+        for (const target of targets) await step(`unmounted ${target}`, () => unmount(target));
+      };
+      await step(`disconnected /dev/${name}`, () => disconnectNbd(name, unmountAll));
+    }
+    removeAttachRecord(runDir, record.exportName);
+  }
+  removeMountFolders(runDir);
+  return done;
+}
+
+/** Processes with our own mount point as an argument; a run folder is one user's, so the name cannot be another's. */
+function nbdfuseProcesses(runDir: string): number[] {
+  return readdirSync('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry) || statSync(`/proc/${entry}`, { throwIfNoEntry: false })?.uid !== userId()) return [];
+    const [program, ...args] = commandLine(entry);
+    const isOurs = program?.split('/').at(-1) === 'nbdfuse' && args.some((arg) => arg.startsWith(`${runDir}/`));
+    return isOurs ? [Number(entry)] : [];
+  });
+}
+
+function commandLine(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}
+
+function mountsOn(name: string): string[] {
+  const all = mounts();
+  const nodes = [{ name, dev: sysAttribute(name, 'dev') ?? '' }, ...kernelPartitions(name)];
+  // The newest mount first: one may lie below another.
+  return nodes.flatMap((node) => mountPointsOf(`/dev/${node.name}`, node.dev, all)).reverse();
+}
+
+/** The file system has lost its disk: what could not be written is lost already, and a busy one is detached lazily. */
+async function unmount(target: string): Promise<void> {
+  try {
+    await runTool('umount', ['--', target], { timeoutMs: STEP_MS });
+  } catch {
+    await runTool('umount', ['--lazy', '--', target], { timeoutMs: STEP_MS });
+  }
+}
+
+/**
+ * The name of the record's nbd device if the kernel still has it connected for the dead worker. A record without the
+ * connecting process (killed in between) counts only if the device no longer answers.
+ */
+async function deadNbdDevice(record: AttachRecord): Promise<string | null> {
+  if (record.mode !== 'nbd' || record.path === null) return null;
+  const name = kernelName(record.path);
+  const pid = sysAttribute(name, 'pid');
+  if (pid === null) return null;
+  if (record.connectPid !== null) return pid === record.connectPid ? name : null;
+  const read = [`if=${record.path}`, 'of=/dev/null', 'bs=4096', 'count=1', 'iflag=direct', 'status=none'];
+  const { status } = await runTool('dd', read, { timeoutMs: STEP_MS, okStatuses: [0, 1] });
+  return status === 0 ? null : name;
+}
+
+function removeMountFolders(runDir: string): void {
+  let entries: string[] = [];
+  try {
+    entries = readdirSync(runDir);
+  } catch {
+    // The whole folder is gone: so are the mount points.
+  }
+  for (const entry of entries.filter((name) => name.startsWith('fuse-'))) {
+    try {
+      rmdirSync(`${runDir}/${entry}`);
+    } catch {
+      // Still mounted, which has been reported above.
+    }
+  }
+}

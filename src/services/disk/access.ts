@@ -1,0 +1,204 @@
+// A LUN as something that partitioning and mkfs programs can open: its device node, or, without one, a file that
+// nbdfuse shows for as long as a command runs. The second needs no root.
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Claim, type Hold, holdDevice } from '../../disk/identity.js';
+import type { Geometry } from '../../disk/layout.js';
+import { settlePartitions } from '../../disk/nodes.js';
+import { shellLine } from '../../disk/shell.js';
+import { kernelName, kernelPartitions, sysAttribute, usersOf } from '../../disk/sysfs.js';
+import { AppError } from '../../util/errors.js';
+import { type ExportFile, mountExport, nbdfuseArguments, requireFuseFile } from '../attach/fuse.js';
+import { removeLeftovers } from '../attach/leftovers.js';
+import { readAttachRecords } from '../attach/record.js';
+import type { Paths } from '../paths.js';
+import {
+  type DiskPart,
+  diskUsers,
+  helperDone,
+  helperSocket,
+  rescanPartitions,
+  verifyBlock,
+} from '../session/control.js';
+import { processStartTime } from '../session/folder.js';
+import type { DiskTarget } from './name.js';
+
+export interface DiskContext {
+  readonly paths: Pick<Paths, 'runDir'>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface DiskAccess {
+  /** What a program opens: the whole disk, or the one partition asked for. */
+  readonly path: string;
+  readonly isFile: boolean;
+  /** Of the whole disk. */
+  readonly geometry: Geometry;
+  /** Shell lines that a person would need around those of a plan, to do the same by hand. */
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+  /** Who uses what is about to be changed, or null. */
+  users(): Promise<string | null>;
+  /** The partitions that would go with a whole disk, as far as they can be looked into. */
+  readonly inside: readonly { readonly number: number; readonly path: string }[];
+  /** Proves that `path` is the LUN and keeps it open; see `holdDevice`. */
+  hold(): Promise<Hold>;
+  /** After a change of the partition table: the kernel's and the worker's partitions follow it. */
+  settle(): Promise<PartitionPath[]>;
+  /** Undoes what opening has done. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface PartitionPath {
+  readonly number: number;
+  /** The device node, or null without a device. */
+  readonly path: string | null;
+  readonly sizeBytes: number;
+}
+
+/** @throws AppError ERR_NOT_FOUND for a partition that is not there, ERR_DRIVER_MISSING where nbdfuse cannot work. */
+export function openDisk(target: DiskTarget, context: DiskContext): Promise<DiskAccess> {
+  return target.device.path === null ? openFile(target, context) : openDevice(target, target.device.path, context);
+}
+
+async function openDevice(target: DiskTarget, disk: string, context: DiskContext): Promise<DiskAccess> {
+  const name = kernelName(disk);
+  const part = kernelPartitions(name).find(({ number }) => number === target.partition);
+  if (target.partition !== null && part === undefined) throw noPartition(target);
+  const claim = claimOf(target, disk, context);
+  return {
+    path: part === undefined ? disk : `/dev/${part.name}`,
+    isFile: false,
+    geometry: {
+      sizeBytes: target.device.sizeBytes,
+      blockSize: target.device.blockSize,
+      optimalIoSize: Number(sysAttribute(name, 'queue/optimal_io_size') ?? 0),
+    },
+    before: [],
+    after: [shellLine('partx', ['--update', '--', disk])],
+    inside:
+      target.partition === null
+        ? kernelPartitions(name).map((p) => ({ number: p.number, path: `/dev/${p.name}` }))
+        : [],
+    users: async () => (await usersOf(name, part?.name)) ?? writersOf(target, context),
+    hold: () => holdDevice(claim, context.signal),
+    async settle() {
+      await settlePartitions(name, { signal: context.signal });
+      await rescanPartitions(context.paths, target.session.sid, target.device.lun, { signal: context.signal });
+      return kernelPartitions(name).map((p) => ({ number: p.number, path: `/dev/${p.name}`, sizeBytes: p.length }));
+    },
+    close: async () => {},
+  };
+}
+
+/** The NBD clients that may write there, in words, or null. Beside a device they are read-only, unless it is shared. */
+async function writersOf(target: DiskTarget, { paths, signal }: DiskContext): Promise<string | null> {
+  const { writers: count } = await diskUsers(paths, target.session.sid, partOf(target), { signal });
+  return count === 0 ? null : `NBD clients have ${count} ${count === 1 ? 'connection' : 'connections'} to it`;
+}
+
+function partOf({ device, partition }: DiskTarget): DiskPart {
+  return { lun: device.lun, partition };
+}
+
+/** @throws AppError ERR_BUSY with `user`, if there is one. */
+export function refuseUsed({ name }: DiskTarget, user: string | null): void {
+  if (user === null) return;
+  throw new AppError('ERR_BUSY', `${name} is in use: ${user}; nothing was changed`, {
+    hint: 'unmount it, or end the program that uses it: there is no override',
+  });
+}
+
+/** What the worker has written down about the device it made. */
+function claimOf({ session, device }: DiskTarget, path: string, context: DiskContext): Claim {
+  const record = readAttachRecords(dirname(session.socket)).find((r) => r.path === path);
+  if (record?.mode === 'fuse' && record.backingFile !== null) {
+    return { kind: 'fuse', path, backingFile: record.backingFile };
+  }
+  if (record?.mode === 'nbd' && record.connectPid !== null) {
+    const confirm = (offset: number, length: number, sha256: string) =>
+      verifyBlock(context.paths, session.sid, { lun: device.lun, offset, length, sha256 }, { signal: context.signal });
+    return { kind: 'nbd', path, connectPid: record.connectPid, sizeBytes: device.sizeBytes, confirm };
+  }
+  throw new AppError('ERR_USAGE', `session ${session.sid} has no record of ${path}; nothing was changed`);
+}
+
+async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskAccess> {
+  requireFuseFile();
+  const { session, device } = target;
+  const part = device.partitions.find(({ number }) => number === target.partition);
+  if (target.partition !== null && part === undefined) throw noPartition(target);
+  // Before anything is made, and once more before each step: clients that come later cannot write.
+  refuseUsed(target, await writersOf(target, context));
+  // Beside the sessions and not inside one, so that a killed command cannot be in the way of a logout.
+  const temporary = `${context.paths.runDir}/disk`;
+  await removeAbandoned(temporary);
+  const admitted = await helperSocket(context.paths, session.sid, partOf(target), { signal: context.signal });
+  const release = () => helperDone(context.paths, session.sid, device.lun, admitted.hold);
+  const request = {
+    socketPath: admitted.path,
+    exportName: part?.exportName ?? device.exportName,
+    sizeBytes: part?.sizeBytes ?? device.sizeBytes,
+    readOnly: device.readOnly,
+    runDir: `${temporary}/${process.pid}-${processStartTime(process.pid)}`,
+    ...(context.signal === undefined ? {} : { signal: context.signal }),
+  };
+  const file = await mountExport(request).catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
+  let closed = false;
+  return {
+    path: file.path,
+    isFile: true,
+    geometry: { sizeBytes: device.sizeBytes, blockSize: device.blockSize, optimalIoSize: 0 },
+    before: [
+      shellLine('mkdir', ['-p', '-m', '0700', '--', dirname(file.path)]),
+      `${shellLine('nbdfuse', nbdfuseArguments(request, file.path))} &`,
+    ],
+    after: [shellLine('fusermount3', ['-u', '--', dirname(file.path)])],
+    inside: [],
+    users: () => writersOf(target, context),
+    hold: async () => stillThere(file),
+    async settle() {
+      const after = await rescanPartitions(context.paths, session.sid, device.lun, { signal: context.signal });
+      return after.partitions.map(({ number, sizeBytes }) => ({ number, path: null, sizeBytes }));
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      await file.unmount();
+      await release();
+      try {
+        // Never with what is in it: that would be another mount of this process.
+        rmdirSync(request.runDir);
+      } catch (error) {
+        if (!(error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY')) throw error;
+      }
+    },
+  };
+}
+
+/** What commands that were killed have left: by their own names they tell which process they belonged to. */
+async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+    const [pid, startTime] = name.split('-');
+    if (processStartTime(Number(pid)) === startTime) continue;
+    await removeLeftovers(`${folder}/${name}`);
+    rmSync(`${folder}/${name}`, { recursive: true, force: true });
+  }
+}
+
+/** The file is a mount of our own, made from the session's socket a moment ago: only its end can part them. */
+async function stillThere(file: ExportFile): Promise<Hold> {
+  const alive = Symbol('alive');
+  const state = await Promise.race([file.ended, Promise.resolve(alive)]);
+  if (state !== alive) throw state;
+  return { release: async () => {} };
+}
+
+function noPartition({ device, partition, fullName }: DiskTarget): AppError {
+  return new AppError('ERR_NOT_FOUND', `${device.path ?? fullName} has no partition ${partition}`, {
+    hint: 'lunctl disk list shows what is there',
+  });
+}

@@ -1,0 +1,164 @@
+// Use cases on the record database: choose records, take up what a discovery found, keep credentials.
+
+import { isIscsiName } from '../../iscsi/names.js';
+import { readPortal } from '../../iscsi/portal.js';
+import { type ConfigFile, readConfigFile } from '../../records/config-file.js';
+import {
+  applyDiscovery,
+  type DiscoveryRecord,
+  type Found,
+  linkedNodes,
+  listSendTargets,
+  type RecordChange,
+  readSendTargets,
+  writeSendTargets,
+} from '../../records/discovery-store.js';
+import { type IfaceRecord, readIface } from '../../records/iface-store.js';
+import { withDatabaseLock } from '../../records/lock.js';
+import { newNodeValues, newSendTargetsValues } from '../../records/new-record.js';
+import { checkPortalRef, DEFAULT_IFACE, type NodeRef, type PortalRef } from '../../records/node-ref.js';
+import { type Listing, listNodes, type NodeRecord, readNode, writeNode } from '../../records/node-store.js';
+import { AppError } from '../../util/errors.js';
+import { isRoot } from '../../util/user.js';
+import type { Paths } from '../paths.js';
+import type { CredentialPair } from '../secret-rules.js';
+import { setDiscoveryCredentials, setNodeCredentials } from './auth.js';
+
+export type { ConfigFile, DiscoveryRecord, IfaceRecord, NodeRecord, NodeRef, PortalRef, RecordChange };
+
+type DatabasePaths = Pick<Paths, 'configDir' | 'dbDir'>;
+
+/** Where open-iscsi's own tools keep records, and the lock that they take. */
+const OPEN_ISCSI_ROOTS = ['/etc/iscsi', '/var/lib/iscsi'];
+const OPEN_ISCSI_LOCK = '/run/lock/iscsi';
+
+/** Which records are meant. An absent part matches all. */
+export interface NodeSelector {
+  readonly targetName?: string | undefined;
+  /** Port null matches every port. */
+  readonly portal?: { readonly address: string; readonly port: number | null } | undefined;
+}
+
+/** The records that match, sorted. Bad ones are warnings. */
+export async function selectNodes(paths: DatabasePaths, selector: NodeSelector = {}): Promise<Listing<NodeRecord>> {
+  const { items, warnings } = await listNodes(paths.dbDir);
+  return { items: items.filter(({ ref }) => matches(ref, selector)), warnings };
+}
+
+function matches(ref: NodeRef, { targetName, portal }: NodeSelector): boolean {
+  if (targetName !== undefined && ref.targetName !== targetName) return false;
+  if (portal === undefined) return true;
+  return (
+    ref.address.toLowerCase() === portal.address.toLowerCase() && (portal.port === null || portal.port === ref.port)
+  );
+}
+
+/**
+ * A record that is in no database: what a login to a known portal needs, with the settings of iscsid.conf and, unless it
+ * is null, of an interface record.
+ */
+export function temporaryNode(
+  targetName: string,
+  portal: PortalRef,
+  config: ConfigFile,
+  iface: IfaceRecord | null = null,
+): NodeRecord {
+  const { address, port } = checkPortalRef(portal);
+  const ref = { targetName, address, port, tpgt: -1, iface: iface?.name ?? DEFAULT_IFACE };
+  const values = newNodeValues(ref, null, config.values);
+  for (const [key, value] of iface?.values ?? []) values.set(key, value);
+  return { ref, values };
+}
+
+/** An interface record by its name, see `readIface`. */
+export async function selectIface(paths: DatabasePaths, name: string): Promise<IfaceRecord> {
+  return await readIface(paths.dbDir, name);
+}
+
+/** iscsid.conf, see `readConfigFile`. */
+export async function readConfig(paths: DatabasePaths): Promise<ConfigFile> {
+  return await readConfigFile(paths.configDir);
+}
+
+/** The portals that have been asked for targets, each with what it answered last. */
+export async function listDiscoveries(
+  paths: DatabasePaths,
+): Promise<Listing<{ readonly portal: PortalRef; readonly nodes: readonly NodeRef[] }>> {
+  const { items, warnings } = await listSendTargets(paths.dbDir);
+  const found = [];
+  for (const { portal } of items) found.push({ portal, nodes: await linkedNodes(paths.dbDir, portal) });
+  return { items: found, warnings };
+}
+
+/** The record of one portal, or undefined. */
+export async function readDiscovery(paths: DatabasePaths, portal: PortalRef): Promise<DiscoveryRecord | undefined> {
+  return (await readSendTargets(paths.dbDir, portal))?.record;
+}
+
+export interface DiscoveryOutcome {
+  readonly portal: PortalRef;
+  readonly found: readonly Found[];
+  /** Bound to these; default: the interface named default. */
+  readonly ifaces?: readonly IfaceRecord[];
+  readonly config: ConfigFile;
+  /** Kept in the discovery record, when not null. */
+  readonly save: CredentialPair | null;
+  readonly inUse: (ref: NodeRef) => boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Makes the records follow a portal's answer: new ones, changed ones, and the end of those it no longer names. */
+export async function recordDiscovery(
+  paths: DatabasePaths,
+  outcome: DiscoveryOutcome,
+): Promise<{ changes: RecordChange[]; skipped: string[] }> {
+  const { portal, config, save, inUse } = outcome;
+  const usable = outcome.found.filter(isUsable);
+  const skipped = outcome.found.filter((found) => !isUsable(found)).map((found) => found.targetName);
+  const changes = await locked(paths, outcome.signal, async () => {
+    if (save !== null) {
+      const values = (await readDiscovery(paths, portal))?.values ?? newSendTargetsValues(portal, config.values);
+      setDiscoveryCredentials(values, save);
+      await writeSendTargets(paths.dbDir, { portal, values });
+    }
+    const operations = new Set(['new', 'update', 'delete'] as const);
+    const { ifaces } = outcome;
+    const bound = ifaces === undefined ? {} : { ifaces };
+    return await applyDiscovery(paths.dbDir, {
+      ...{ portal, found: usable, config: config.values, operations, inUse },
+      ...bound,
+    });
+  });
+  return { changes, skipped };
+}
+
+/** A target names itself and its addresses: both must pass before they become path names. */
+function isUsable({ targetName, address, port }: Found): boolean {
+  const host = address.includes(':') ? `[${address}]` : address;
+  return isIscsiName(targetName) && readPortal(`${host}:${port}`) !== null;
+}
+
+/** Keeps credentials in a record, which is made if it is not there. */
+export async function saveNodeCredentials(
+  paths: DatabasePaths,
+  record: NodeRecord,
+  credentials: CredentialPair,
+  signal: AbortSignal,
+): Promise<void> {
+  await locked(paths, signal, async () => {
+    const current = (await readNode(paths.dbDir, record.ref))?.record ?? record;
+    setNodeCredentials(current.values, credentials);
+    await writeNode(paths.dbDir, current);
+  });
+}
+
+async function locked<T>(paths: DatabasePaths, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  const shared = isRoot() && OPEN_ISCSI_ROOTS.includes(paths.dbDir);
+  return await withDatabaseLock(paths.dbDir, { linkDir: shared ? OPEN_ISCSI_LOCK : null, signal }, work);
+}
+
+/** @throws AppError ERR_NOT_FOUND, iscsiadm's text and code for an empty selection */
+export function requireRecords<T>(records: readonly T[]): readonly T[] {
+  if (records.length > 0) return records;
+  throw new AppError('ERR_NOT_FOUND', 'No records found', { hint: 'lunctl discovery sendtargets -p HOST makes them' });
+}

@@ -1,0 +1,51 @@
+// What `startServe` takes and gives back.
+import type { TargetEvent } from '../../target/events.js';
+
+/** A disk to be offered. LUNs are numbered in the order given. */
+export type ServeDisk =
+  /** A file, made sparse with mode 0600 if it does not exist; `sizeBytes` null takes an existing one as it is. */
+  | { readonly kind: 'fileio'; readonly path: string; readonly sizeBytes: number | null }
+  | { readonly kind: 'block'; readonly path: string }
+  /** Memory: its content ends with the server. */
+  | { readonly kind: 'ramdisk'; readonly name: string; readonly sizeBytes: number };
+
+export interface ServeAccount {
+  readonly user: string;
+  readonly secret: string;
+}
+
+export interface ServeOptions {
+  readonly disks: readonly ServeDisk[];
+  readonly targetName: string;
+  /** Where to listen; port 0 takes a free one. */
+  readonly portals: readonly { readonly address: string; readonly port: number }[];
+  /** Initiators that may log in. */
+  readonly allow: readonly string[];
+  /** Lets every initiator in, with read and write. */
+  readonly open: boolean;
+  readonly account: ServeAccount | null;
+  readonly mutual: ServeAccount | null;
+  readonly readOnly: boolean;
+  /** Told of each login, refusal and end. */
+  onEvent?(event: TargetEvent, remote: { readonly address: string; readonly port: number }): void;
+  /** Ends a start that is under way: files made by it are removed. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ServedDisk {
+  readonly lun: number;
+  readonly kind: ServeDisk['kind'];
+  readonly name: string;
+  readonly path: string | null;
+  readonly sizeBytes: number;
+  readonly created: boolean;
+}
+
+export interface Server {
+  /** Where it listens, with the port that was chosen. */
+  readonly portals: readonly { readonly address: string; readonly port: number }[];
+  readonly targetName: string;
+  readonly disks: readonly ServedDisk[];
+  /** Asks initiators to log out, ends every session, flushes, releases the files. At most 15 s. Idempotent. */
+  close(): Promise<void>;
+}

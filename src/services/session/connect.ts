@@ -1,0 +1,71 @@
+// From a portal to a logged-in session: connect, log in, follow redirections. RFC 7143 §6.
+import { now } from '../../transport/clock.js';
+import { AppError } from '../../util/errors.js';
+import { attemptLogin, type Endpoint, formatPortal } from './attempts.js';
+import { homeAfter, SessionDriver } from './driver.js';
+import type { LoginRequest } from './info.js';
+import type { SessionLog } from './log.js';
+
+/** A session in full feature phase, with what keeps it connected. */
+export type OpenSession = Pick<
+  SessionDriver,
+  | 'session'
+  | 'pool'
+  | 'portal'
+  | 'tpgt'
+  | 'authMethod'
+  | 'localAddress'
+  | 'lostSince'
+  | 'lastError'
+  | 'onUnitAttention'
+  | 'over'
+  | 'close'
+>;
+
+export interface ConnectRequest {
+  readonly login: LoginRequest;
+  readonly isid: Buffer;
+  readonly log: SessionLog;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Logs in within `login.timeoutMs`, redirections and the retry with MD5 included. Throws with the codes of a login:
+ * ERR_TRANSPORT (4) for a name, ERR_CONNECT (8), ERR_LOGIN_AUTH (24), ERR_FATAL_LOGIN (19), ERR_INTERRUPTED. Nothing
+ * stays open then. Afterwards a lost connection is replaced until the session is closed.
+ */
+export async function openSession({ login, isid, log, signal }: ConnectRequest): Promise<OpenSession> {
+  const end = now() + login.timeoutMs;
+  const left = () => Math.max(1, end - now());
+  let home: Endpoint = login.portal;
+  try {
+    return await attemptLogin(login.portal, login.credentials, async (portal, credentials) => {
+      const driver = new SessionDriver({ login, isid, log, credentials, home });
+      const outcome = await driver.connect(portal, { connectMs: left(), loginMs: left(), signal });
+      home = homeAfter(outcome, portal, home);
+      if (outcome.kind === 'done') return { kind: 'done', value: driver };
+      await driver.close();
+      if (outcome.kind === 'redirect') log.info(`redirected to ${formatPortal(outcome.to)}`);
+      return outcome;
+    });
+  } catch (error) {
+    throw loginError(login, error);
+  }
+}
+
+function loginError({ targetName, portal }: LoginRequest, error: unknown): unknown {
+  if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED') return error;
+  const hint = error.hint ?? HINTS[error.code];
+  const options = { cause: error, retriable: error.retriable, ...(hint === undefined ? {} : { hint }) };
+  return new AppError(
+    error.code,
+    `cannot log in to ${targetName} at ${formatPortal(portal)}: ${error.message}`,
+    options,
+  );
+}
+
+const HINTS: Partial<Record<AppError['code'], string>> = {
+  ERR_CONNECT: 'is the target running, and is its port open in the firewall?',
+  ERR_LOGIN_AUTH: 'check the CHAP user and secret, and that the target admits this initiator name',
+  ERR_FATAL_LOGIN: 'lunctl discovery sendtargets shows the targets behind a portal',
+};

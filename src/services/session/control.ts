@@ -1,0 +1,138 @@
+// What other commands ask of a running session's worker, over its control socket.
+import { callControl, ServerGone } from '../../transport/control.js';
+import { AppError } from '../../util/errors.js';
+import type { Paths } from '../paths.js';
+import { ourselves, sessionFolder } from './folder.js';
+import type { DeviceInfo } from './info.js';
+
+/** Reading a table or a block; includes the target's own time. */
+const COMMAND_MS = 35_000;
+/** Making or removing a device node. */
+const ATTACH_MS = 60_000;
+
+export interface SessionCallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type Where = Pick<Paths, 'runDir'>;
+
+/** A range of a LUN and what some other way of reading it gave. Bytes; both numbers multiples of the block size. */
+export interface BlockProof {
+  readonly lun: number;
+  readonly offset: number;
+  /** At most 1 MiB. */
+  readonly length: number;
+  /** SHA-256 of those bytes, hexadecimal. */
+  readonly sha256: string;
+}
+
+/** Whether the worker reads the same bytes from its LUN: whether a device node really is this LUN. */
+export async function verifyBlock(
+  paths: Where,
+  sid: number,
+  proof: BlockProof,
+  options: SessionCallOptions = {},
+): Promise<boolean> {
+  const answer = await callSession(paths, sid, 'verify-block', proof, COMMAND_MS, options);
+  return (answer as { same: boolean }).same;
+}
+
+/** Reads a LUN's partition table again, so that its `lunNpM` exports are those of now. Returns the device as it is then. */
+export async function rescanPartitions(
+  paths: Where,
+  sid: number,
+  lun: number,
+  options: SessionCallOptions = {},
+): Promise<DeviceInfo> {
+  return (await callSession(paths, sid, 'rescan-partitions', { lun }, COMMAND_MS, options)) as DeviceInfo;
+}
+
+/** A whole LUN, or one of its partitions by number. */
+export interface DiskPart {
+  readonly lun: number;
+  readonly partition: number | null;
+}
+
+/** Who may write to a LUN or partition beside the devices made of it. */
+export interface DiskUsers {
+  /** Connections of NBD clients. Those of our own devices and commands do not count. */
+  readonly writers: number;
+  /** Whether a disk command works on it without a device. */
+  readonly commands: boolean;
+}
+
+export async function diskUsers(
+  paths: Where,
+  sid: number,
+  part: DiskPart,
+  options: SessionCallOptions = {},
+): Promise<DiskUsers> {
+  return (await callSession(paths, sid, 'disk-users', part, COMMAND_MS, options)) as DiskUsers;
+}
+
+/** What a disk command without a device is let in with. */
+export interface DiskAdmission {
+  /** Path of the NBD socket by which it writes. */
+  readonly path: string;
+  readonly hold: number;
+}
+
+/**
+ * Lets this process write to what has no device. Until `helperDone`, or the end of this process, no other command and
+ * no device is let in, and new clients of `nbd.sock` get the same blocks read-only. Throws ERR_BUSY while somebody else
+ * writes to the disk, by this path or another.
+ */
+export async function helperSocket(
+  paths: Where,
+  sid: number,
+  part: DiskPart,
+  options: SessionCallOptions = {},
+): Promise<DiskAdmission> {
+  const request = { ...part, ...ourselves() };
+  return (await callSession(paths, sid, 'helper-socket', request, COMMAND_MS, options)) as DiskAdmission;
+}
+
+/** Gives back what `helperSocket` gave. A session that has ended needs no word. */
+export async function helperDone(paths: Where, sid: number, lun: number, hold: number): Promise<void> {
+  await callSession(paths, sid, 'helper-done', { lun, hold }, COMMAND_MS, {}).catch((error: unknown) => {
+    if (!(error instanceof AppError) || error.code !== 'ERR_SESSION_NOT_FOUND') throw error;
+  });
+}
+
+/** Makes a device node for a LUN. */
+export async function attachLun(
+  paths: Where,
+  sid: number,
+  { lun, mode }: { lun: number; mode: 'nbd' | 'fuse' },
+  options: SessionCallOptions = {},
+): Promise<DeviceInfo> {
+  return (await callSession(paths, sid, 'attach', { lun, mode }, ATTACH_MS, options)) as DeviceInfo;
+}
+
+/** Takes a LUN's device node away; throws ERR_BUSY while it is mounted or held. */
+export async function detachLun(
+  paths: Where,
+  sid: number,
+  lun: number,
+  options: SessionCallOptions = {},
+): Promise<DeviceInfo> {
+  return (await callSession(paths, sid, 'detach', { lun }, ATTACH_MS, options)) as DeviceInfo;
+}
+
+/** Asks the session's worker for `op`. Throws ERR_SESSION_NOT_FOUND where there is no worker any more. */
+export async function callSession(
+  { runDir }: Where,
+  sid: number,
+  op: string,
+  params: object,
+  timeoutMs: number,
+  { signal }: SessionCallOptions,
+): Promise<unknown> {
+  try {
+    return await callControl(sessionFolder(runDir, sid).controlSocket, op, params, { timeoutMs, signal });
+  } catch (error) {
+    throw error instanceof ServerGone
+      ? new AppError('ERR_SESSION_NOT_FOUND', `session ${sid} has ended`, { cause: error })
+      : error;
+  }
+}
