@@ -28,6 +28,9 @@ export function parseKey(text: string): string {
 /** A reservation key. */
 export const keyFlag = Flags.custom<string>({ helpValue: 'KEY', parse: async (text) => parseKey(text) });
 
+/** The key by which this session is known to the unit. */
+export const ownKeyFlag = keyFlag({ summary: 'The key that this session is registered with.', required: true });
+
 type TypeWord = keyof typeof RESERVATION_TYPE_WORDS;
 export const typeFlag = Flags.option({
   summary: 'Type of the reservation.',

@@ -1,9 +1,9 @@
 // COMPARE AND WRITE, SBC-3 §5.2: blocks are written only if they hold what the caller says, as one step for every initiator.
 import { CdbFlag, putCompareAndWrite } from '../scsi/cdb.js';
 import { parseSense, type Sense, SenseKey } from '../scsi/sense.js';
-import { classifySense } from '../scsi/sense-class.js';
+import { classifySense, type SenseKind } from '../scsi/sense-class.js';
 import { ScsiStatus } from '../scsi/status.js';
-import { AppError } from '../util/errors.js';
+import { AppError, type ErrorCode } from '../util/errors.js';
 import type { ScsiResult } from './execute.js';
 import { executeOnce, type OnceUnit } from './once.js';
 import { refusalText } from './questioner.js';
@@ -51,6 +51,14 @@ export async function compareAndWrite(
   if (result.status !== ScsiStatus.Good) throw refusal(result, lba, compare.length);
 }
 
+/** What a unit that has not begun says, by the class of its sense data. */
+const CODES: Partial<Record<SenseKind, ErrorCode>> = {
+  unsupported: 'ERR_NOT_SUPPORTED',
+  'invalid-field': 'ERR_USAGE',
+  'out-of-range': 'ERR_USAGE',
+  protected: 'ERR_ACCESS',
+};
+
 function refusal(result: ScsiResult, lba: number, length: number): AppError {
   if (result.status === ScsiStatus.ReservationConflict) {
     return new AppError('ERR_RESERVATION_CONFLICT', 'COMPARE AND WRITE: RESERVATION CONFLICT: nothing was written', {
@@ -65,14 +73,7 @@ function refusal(result: ScsiResult, lba: number, length: number): AppError {
     const message = `outcome unknown: COMPARE AND WRITE failed half way (${refusalText(result)})`;
     return new AppError('ERR_AGAIN', message, { hint: `read the blocks from LBA ${lba} and compare` });
   }
-  const protect = kind === 'protected' ? 'ERR_ACCESS' : 'ERR_UNKNOWN';
-  const code =
-    kind === 'unsupported'
-      ? 'ERR_NOT_SUPPORTED'
-      : kind === 'invalid-field' || kind === 'out-of-range'
-        ? 'ERR_USAGE'
-        : protect;
-  return new AppError(code, `COMPARE AND WRITE: ${refusalText(result)}; nothing was written`);
+  return new AppError(CODES[kind] ?? 'ERR_UNKNOWN', `COMPARE AND WRITE: ${refusalText(result)}; nothing was written`);
 }
 
 /** INFORMATION is the offset of the first byte that differs; some units leave it out. */

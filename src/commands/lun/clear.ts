@@ -1,5 +1,5 @@
 // lunctl lun clear: ends the reservation and every registration. SPC-4 §5.13.11.6. No data is touched.
-import { keyFlag, LunCommand, lunArgument, type ReservationChangeJson, sessionFlag } from '../../cli/lun-command.js';
+import { LunCommand, lunArgument, ownKeyFlag, type ReservationChangeJson, sessionFlag } from '../../cli/lun-command.js';
 
 export default class LunClear extends LunCommand {
   static override summary = "End a LUN's reservation and all registrations, everybody's; no data is touched";
@@ -7,7 +7,7 @@ export default class LunClear extends LunCommand {
   static override args = lunArgument;
   static override flags = {
     ...sessionFlag,
-    key: keyFlag({ summary: 'The key that this session is registered with.', required: true }),
+    key: ownKeyFlag,
   };
 
   async run(): Promise<ReservationChangeJson> {

@@ -4,6 +4,7 @@ import {
   keyFlag,
   LunCommand,
   lunArgument,
+  ownKeyFlag,
   type ReservationChangeJson,
   sessionFlag,
   typeFlag,
@@ -18,7 +19,7 @@ export default class LunPreempt extends LunCommand {
   static override args = lunArgument;
   static override flags = {
     ...sessionFlag,
-    key: keyFlag({ summary: 'The key that this session is registered with.', required: true }),
+    key: ownKeyFlag,
     'victim-key': keyFlag({ summary: 'The key whose registrations go.', required: true }),
     type: typeFlag({ summary: 'Type of the reservation to take over; without it as it is held now.' }),
     abort: Flags.boolean({ summary: 'Abort the commands of those sessions too.', default: false }),

@@ -1,8 +1,8 @@
 // lunctl lun release: the end of this session's reservation. SPC-4 §5.13.11.2.
 import {
-  keyFlag,
   LunCommand,
   lunArgument,
+  ownKeyFlag,
   type ReservationChangeJson,
   sessionFlag,
   typeFlag,
@@ -15,7 +15,7 @@ export default class LunRelease extends LunCommand {
   static override args = lunArgument;
   static override flags = {
     ...sessionFlag,
-    key: keyFlag({ summary: 'The key that this session is registered with.', required: true }),
+    key: ownKeyFlag,
     type: typeFlag({ summary: 'Type of the reservation; without it that of the one that is held.' }),
   };
 

@@ -1,8 +1,8 @@
 // lunctl lun reserve: a persistent reservation. SPC-4 §5.13.9.
 import {
-  keyFlag,
   LunCommand,
   lunArgument,
+  ownKeyFlag,
   type ReservationChangeJson,
   sessionFlag,
   typeFlag,
@@ -16,7 +16,7 @@ export default class LunReserve extends LunCommand {
   static override args = lunArgument;
   static override flags = {
     ...sessionFlag,
-    key: keyFlag({ summary: 'The key that this session is registered with.', required: true }),
+    key: ownKeyFlag,
     type: typeFlag({ required: true }),
   };
 
