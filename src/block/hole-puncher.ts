@@ -1,6 +1,7 @@
 // Gives ranges of a file back to its file system: fallocate(2) with PUNCH_HOLE and KEEP_SIZE. Node has no call for it, so
 // it goes through the optional koffi, else through the program fallocate(1).
 import { spawn } from 'node:child_process';
+import { cLibrary } from '../util/native.js';
 import { BlockStatus } from './block-device.js';
 import { statusOfErrno } from './errno-status.js';
 
@@ -26,19 +27,16 @@ export function punchMethod(): Promise<PunchMethod> {
 
 /** By system call, or null where koffi or the C library cannot be loaded. */
 export async function nativePunch(): Promise<Punch | null> {
-  try {
-    const { default: koffi } = await import('koffi');
-    const fallocate = koffi.load('libc.so.6').func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
-    return (fd, offset, length) =>
-      new Promise((resolve) => {
-        fallocate.async(fd, PUNCH_KEEP_SIZE, offset, length, (error: unknown, result: unknown) => {
-          if (error) resolve(BlockStatus.Eio);
-          else resolve(result === 0 ? BlockStatus.Ok : statusOfErrno(koffi.errno()));
-        });
+  const library = await cLibrary();
+  if (library === null) return null;
+  const fallocate = library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
+  return (fd, offset, length) =>
+    new Promise((resolve) => {
+      fallocate.async(fd, PUNCH_KEEP_SIZE, offset, length, (error: unknown, result: unknown) => {
+        if (error) resolve(BlockStatus.Eio);
+        else resolve(result === 0 ? BlockStatus.Ok : statusOfErrno(library.errno()));
       });
-  } catch {
-    return null;
-  }
+    });
 }
 
 /** By fallocate(1), which reopens the file through the descriptor that it inherits. */

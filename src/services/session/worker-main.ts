@@ -7,6 +7,7 @@ import { delay } from '../../transport/timers.js';
 import { AppError, messageOf } from '../../util/errors.js';
 import { ourselves, readState, removeFolder, type SessionFolder, sessionFolder, writeState } from './folder.js';
 import { openSessionLog, type SessionLog } from './log.js';
+import { prepareForMemoryPressure } from './memory-pressure.js';
 import { startSession } from './start.js';
 import type { WorkerConfig } from './worker.js';
 import { RELEASE, type WorkerAnswer } from './worker-protocol.js';
@@ -29,6 +30,8 @@ async function main(): Promise<void> {
   // Not before the folder is ours: a listing must never take it for one that a dead process left.
   await takeOver(folder);
   endOnSignals(abandoned, log);
+  // Before anything is started that has to inherit it.
+  for (const line of await prepareForMemoryPressure()) log.info(line);
   try {
     const worker = await startSession(config, {
       log,

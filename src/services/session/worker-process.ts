@@ -12,6 +12,7 @@ import { isRoot } from '../../util/user.js';
 import { cleanLeftovers } from '../attach/attach.js';
 import { ownerLives, readState, removeFolder, type SessionFolder } from './folder.js';
 import type { SessionInfo } from './info.js';
+import { becomeIoFlusher } from './memory-pressure.js';
 import type { WorkerConfig } from './worker.js';
 import { RELEASE, type WorkerAnswer } from './worker-protocol.js';
 
@@ -52,6 +53,7 @@ export async function runWorker(
   folder: SessionFolder,
   { signal, onProgress, systemd = isSystemdRoot(), undoMs = UNDO_MS }: RunWorkerOptions,
 ): Promise<SessionInfo> {
+  if (isRoot()) await becomeIoFlusher();
   const child = start(config, folder, systemd);
   try {
     const info = await bounded(answerOf(child, folder, onProgress), {
