@@ -1,7 +1,16 @@
 // Any byte range of a device, whatever its block size and largest transfer: for NBD clients that ignore block sizes
 // (NBD proto.md "Size constraints": without negotiation a server should serve single bytes).
 import type { RefBuffer } from '../util/ref-buffer.js';
-import { type BlockDevice, BlockFlag, BlockOp, type BlockRequest, BlockStatus } from './block-device.js';
+import { clip } from './allocation.js';
+import {
+  type BlockDevice,
+  BlockFlag,
+  BlockOp,
+  type BlockRequest,
+  BlockStatus,
+  type ByteRange,
+  type Extent,
+} from './block-device.js';
 import { ForwardRequest } from './forward-request.js';
 import { ForwardingDevice } from './forwarding-device.js';
 import { BlockError, perform, readBytes, writeBytes, writeZeroes } from './promise.js';
@@ -60,6 +69,15 @@ export class AlignedDevice extends ForwardingDevice {
     } else {
       this.#slowly(request);
     }
+  }
+
+  override async allocation({ offset, length }: ByteRange, most: number): Promise<readonly Extent[]> {
+    const { start, end } = this.#cover(offset, length);
+    return clip(await super.allocation({ offset: start, length: end - start }, most), offset - start, length);
+  }
+  override prefetch({ offset, length }: ByteRange): void {
+    const { start, end } = this.#cover(offset, length);
+    if (start < end) super.prefetch({ offset: start, length: end - start });
   }
 
   #isAligned(n: number): boolean {

@@ -56,6 +56,22 @@ export interface BlockRequest {
   onDone(status: BlockStatus): void;
 }
 
+/** Bytes of a disk. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What is behind some bytes that follow those of the extent before. */
+export interface Extent {
+  /** Bytes, at least 1. */
+  readonly length: number;
+  /** Nothing is allocated: a write there may end with Enospc. */
+  readonly hole: boolean;
+  /** It reads as zeros. False where that is not known. */
+  readonly zero: boolean;
+}
+
 /** A disk of fixed block size. Calls from one thread; requests may complete in any order. */
 export interface BlockDevice {
   /** Size in bytes, a multiple of `blockSize`. May grow; a logical unit may shrink too: what it had before ends with Eio. */
@@ -84,6 +100,14 @@ export interface BlockDevice {
    * May be called from within `onData` or `onDone` of another request.
    */
   submit(request: BlockRequest): void;
+  /**
+   * Which parts of `range`, whole blocks inside the disk, are allocated: extents in order from its start, at least one and at
+   * most `most`, none beyond its end. They may end before it does. A device without this method tells nothing: all is data.
+   * Rejects with AppError: ERR_NOT_SUPPORTED if it cannot tell, others as a READ would fail. Use allocationOf.
+   */
+  allocation?(range: ByteRange, most: number): Promise<readonly Extent[]>;
+  /** A hint: `range`, whole blocks inside the disk, will be read soon. Returns at once, and nobody hears what became of it. */
+  prefetch?(range: ByteRange): void;
   /** Ends the device after its requests in flight. Idempotent. */
   close(): Promise<void>;
 }

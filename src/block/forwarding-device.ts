@@ -1,5 +1,6 @@
 // The base of devices that stand before another one: what they say of themselves is what that one says.
-import type { BlockDevice, BlockRequest } from './block-device.js';
+import { allocationOf } from './allocation.js';
+import type { BlockDevice, BlockRequest, ByteRange, Extent } from './block-device.js';
 
 export abstract class ForwardingDevice implements BlockDevice {
   /** The device behind. */
@@ -39,6 +40,12 @@ export abstract class ForwardingDevice implements BlockDevice {
     return this.device.canWriteZeroes;
   }
   abstract submit(request: BlockRequest): void;
+  allocation(range: ByteRange, most: number): Promise<readonly Extent[]> {
+    return allocationOf(this.device, range, most);
+  }
+  prefetch(range: ByteRange): void {
+    this.device.prefetch?.(range);
+  }
   close(): Promise<void> {
     return this.device.close();
   }

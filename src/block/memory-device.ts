@@ -1,6 +1,14 @@
 // A disk in memory: the ramdisk backstore, and the device of most tests.
 import { BufferPool } from '../util/ref-buffer.js';
-import { type BlockDevice, BlockFlag, BlockOp, type BlockRequest, BlockStatus } from './block-device.js';
+import {
+  type BlockDevice,
+  BlockFlag,
+  BlockOp,
+  type BlockRequest,
+  BlockStatus,
+  type ByteRange,
+  type Extent,
+} from './block-device.js';
 import { checkRequest } from './check-request.js';
 
 export interface MemoryDeviceOptions {
@@ -57,6 +65,20 @@ export class MemoryDevice implements BlockDevice {
   submit(request: BlockRequest): void {
     const status = this.#closed ? BlockStatus.Eshutdown : checkRequest(this, request);
     request.onDone(status === BlockStatus.Ok ? this.#run(request) : status);
+  }
+  async allocation({ offset, length }: ByteRange, most: number): Promise<readonly Extent[]> {
+    const extents: Extent[] = [];
+    const end = offset + length;
+    for (let at = offset; at < end; ) {
+      const hole = !this.#chunks.has(Math.floor(at / CHUNK));
+      const next = Math.min(end, at - (at % CHUNK) + CHUNK);
+      const last = extents.at(-1);
+      if (last?.hole === hole) extents[extents.length - 1] = { ...last, length: last.length + next - at };
+      else if (extents.length === most) break;
+      else extents.push({ length: next - at, hole, zero: hole });
+      at = next;
+    }
+    return extents;
   }
   close(): Promise<void> {
     this.#closed = true;

@@ -1,6 +1,13 @@
 // A window of another device: a partition as a disk of its own.
 import { AppError } from '../util/errors.js';
-import { type BlockDevice, BlockOp, type BlockRequest, BlockStatus } from './block-device.js';
+import {
+  type BlockDevice,
+  BlockOp,
+  type BlockRequest,
+  BlockStatus,
+  type ByteRange,
+  type Extent,
+} from './block-device.js';
 import { checkRequest } from './check-request.js';
 import { ForwardRequest } from './forward-request.js';
 import { ForwardingDevice } from './forwarding-device.js';
@@ -58,6 +65,12 @@ export class SliceDevice extends ForwardingDevice {
     forward.stand(request, request.op === BlockOp.Flush ? 0 : this.start);
     this.#inFlight++;
     this.device.submit(forward);
+  }
+  override allocation({ offset, length }: ByteRange, most: number): Promise<readonly Extent[]> {
+    return super.allocation({ offset: this.start + offset, length }, most);
+  }
+  override prefetch({ offset, length }: ByteRange): void {
+    super.prefetch({ offset: this.start + offset, length });
   }
   override close(): Promise<void> {
     this.#closing ??= new Promise((resolve) => {

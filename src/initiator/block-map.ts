@@ -2,11 +2,22 @@
 import { putGetLbaStatus } from '../scsi/cdb.js';
 import { type LbaRun, parseLbaStatus } from '../scsi/lba-status.js';
 import { AppError, ProtocolError } from '../util/errors.js';
+import type { Gate } from './gate.js';
 import { Questioner, Refusal } from './questioner.js';
 import type { InitiatorSession } from './session.js';
 
 /** Descriptors of one answer. */
 const MOST_RUNS = 1024;
+
+export interface BlockMapQuestion {
+  readonly lba: number;
+  /** The block after the last one of interest. */
+  readonly end: number;
+  /** Runs wanted, default 1024, which is also the most. */
+  readonly most?: number;
+  /** The unit's: the question waits while that is closed, and over a lost connection. Without one it ends then. */
+  readonly gate?: Gate;
+}
 
 /**
  * The runs from `lba` on, as many as one answer holds: without gap or overlap, each of at least one block, adjacent ones
@@ -16,16 +27,17 @@ const MOST_RUNS = 1024;
 export async function readBlockMap(
   session: InitiatorSession,
   lun: Buffer,
-  { lba, end }: { readonly lba: number; readonly end: number },
+  { lba, end, most = MOST_RUNS, gate }: BlockMapQuestion,
   timeoutMs: number,
 ): Promise<LbaRun[]> {
-  const unit = new Questioner(session, lun, timeoutMs);
-  const length = 8 + 16 * MOST_RUNS;
+  const unit = new Questioner(session, lun, timeoutMs, 0, gate);
+  const length = 8 + 16 * Math.min(most, MOST_RUNS);
   const data = await unit
     .read((cdb) => putGetLbaStatus(cdb, 0, lba, length), length)
     .catch((error: unknown) => {
       if (!(error instanceof Refusal)) throw error;
-      throw new AppError('ERR_NOT_SUPPORTED', `the unit does not tell which blocks are mapped: ${error.message}`);
+      const message = `the unit does not tell which blocks are mapped: ${error.message}`;
+      throw new AppError('ERR_NOT_SUPPORTED', message, { cause: error });
     });
   const runs: LbaRun[] = [];
   let next = lba;

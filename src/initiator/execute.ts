@@ -24,6 +24,8 @@ export interface ScsiCommand {
   readonly timeoutMs: number;
   /** The unit's: the command is only sent while it is open, and ends otherwise. Without one it is sent in any case. */
   readonly gate?: Gate;
+  /** Together with `gate`: it waits while that is closed, and is sent again after a lost connection. For what only asks. */
+  readonly waits?: boolean;
   /** How long to wait before it is sent; default 0. */
   readonly delayMs?: number;
 }
@@ -77,7 +79,7 @@ export class CommandRunner implements TaskOwner {
       task.context = new Call(command, Buffer.alloc(length), resolve, reject);
       task.lun = command.lun;
       task.gate = command.gate ?? null;
-      task.waits = false;
+      task.waits = command.waits === true;
       task.cdb.fill(0);
       command.cdb.copy(task.cdb);
       task.timeoutMs = command.timeoutMs;
@@ -91,6 +93,10 @@ export class CommandRunner implements TaskOwner {
   }
   onTaskData(task: Task, piece: Buffer, at: number): void {
     piece.copy((task.context as Call).data, at);
+  }
+  /** What has come is overwritten. */
+  onTaskReplay(task: Task): void {
+    task.delivered = 0;
   }
   onTaskDone(task: Task): void {
     const call = task.context as Call;

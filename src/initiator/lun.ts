@@ -1,10 +1,20 @@
 // A logical unit as a BlockDevice: reads, writes and the rest become SCSI commands of a session (SBC-3 §5).
-import { type BlockDevice, BlockFlag, BlockOp, type BlockRequest, BlockStatus } from '../block/block-device.js';
+import {
+  type BlockDevice,
+  BlockFlag,
+  BlockOp,
+  type BlockRequest,
+  BlockStatus,
+  type ByteRange,
+  type Extent,
+} from '../block/block-device.js';
 import { checkRequest } from '../block/check-request.js';
+import { BlockError } from '../block/promise.js';
 import type { Sense } from '../scsi/sense.js';
 import { showsRestart } from '../scsi/sense-class.js';
 import { ScsiStatus } from '../scsi/status.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
+import { UnitAllocation } from './allocation.js';
 import { Gate, type RestartEvidence, type SessionMember } from './gate.js';
 import { LunCommands, MOST_TRANSFER } from './lun-commands.js';
 import type { DiskInfo, LunInfo } from './probe.js';
@@ -48,6 +58,7 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
   readonly #commands: LunCommands;
   readonly #depth: QueueDepth;
   readonly #ledger = new WriteLedger();
+  readonly #allocation: UnitAllocation;
   readonly #guard: UnitGuard;
   readonly #patienceMs: number;
   readonly #idle: (() => void)[] = [];
@@ -66,6 +77,7 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     this.#session = session;
     this.#depth = new QueueDepth(session.environment.queueDepth);
     this.#commands = new LunCommands(session, info.disk);
+    this.#allocation = new UnitAllocation(session, this);
     this.readOnly = options.readOnly === true || info.disk.readOnly;
     this.#mostBytes = this.sizeBytes;
     this.#patienceMs = Math.max(LEAST_PATIENCE_MS, session.environment.timers.replacementTimeoutMs);
@@ -135,6 +147,18 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     task.timeoutMs = this.#session.environment.timers.commandTimeoutMs;
     this.#commands.put(task, request);
     if (this.#depth.admit(task)) this.#session.start(task);
+  }
+  async allocation(range: ByteRange, most: number): Promise<readonly Extent[]> {
+    if (this.#closed) throw new BlockError(BlockStatus.Eshutdown, `LUN ${this.info.lun} is closed`);
+    this.#inFlight++;
+    try {
+      return await this.#allocation.extents(this.#disk, range, most);
+    } finally {
+      this.#leave();
+    }
+  }
+  prefetch(range: ByteRange): void {
+    if (!this.#closed) this.#allocation.prefetch(this.#disk, range);
   }
   /** Resolves when the requests in flight have ended. */
   close(): Promise<void> {
@@ -330,7 +354,6 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     const { op, flags } = request;
     const status = op === BlockOp.Flush ? this.#ledger.flushEnds(task, outcome, isRefused) : outcome;
     this.#session.release(task);
-    this.#inFlight--;
     this.#depth.leave(status === BlockStatus.Ok);
     if (status === BlockStatus.Ok) {
       if (op === BlockOp.Read) this.readBytes += request.length;
@@ -339,7 +362,10 @@ export class Lun implements BlockDevice, TaskOwner, SessionMember {
     }
     request.onDone(status);
     this.#startWaiting();
-    if (this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    this.#leave();
+  }
+  #leave(): void {
+    if (--this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
   /** Starts what the queue depth held back. A start may end at once and come back here: one loop does them all. */
   #startWaiting(): void {

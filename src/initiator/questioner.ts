@@ -6,6 +6,7 @@ import { senseToText } from '../scsi/sense-text.js';
 import { ScsiStatus, statusName } from '../scsi/status.js';
 import { AppError, ProtocolError } from '../util/errors.js';
 import type { ScsiResult } from './execute.js';
+import type { Gate } from './gate.js';
 import { pauseMs } from './retry.js';
 import type { InitiatorSession } from './session.js';
 
@@ -28,11 +29,16 @@ export class Questioner {
   readonly #session: InitiatorSession;
   readonly #lun: Buffer;
   readonly #timeoutMs: number;
+  readonly #gate: Gate | null;
   #delayMs: number;
   #attentions = 0;
 
-  /** Each command is bounded by `timeoutMs`; the first one starts after `delayMs`. */
-  constructor(session: InitiatorSession, lun: Buffer, timeoutMs: number, delayMs = 0) {
+  /**
+   * Each command is bounded by `timeoutMs`; the first one starts after `delayMs`. With a gate commands wait while that is
+   * closed, and over a lost connection, as reads do; without one they are sent at once or end.
+   */
+  constructor(session: InitiatorSession, lun: Buffer, timeoutMs: number, delayMs = 0, gate: Gate | null = null) {
+    this.#gate = gate;
     this.#session = session;
     this.#lun = lun;
     this.#timeoutMs = timeoutMs;
@@ -46,10 +52,12 @@ export class Questioner {
   async read(put: (cdb: Buffer) => void, length: number): Promise<Buffer> {
     const cdb = Buffer.alloc(16);
     put(cdb);
+    const waiting = this.#gate === null ? {} : { gate: this.#gate, waits: true };
     for (;;) {
-      const command = { lun: this.#lun, cdb, timeoutMs: this.#timeoutMs, delayMs: this.#delayMs };
+      const delayMs = this.#delayMs;
       this.#delayMs = 0;
-      const result = await this.#session.execute(length > 0 ? { ...command, dataInLength: length } : command);
+      const command = { lun: this.#lun, cdb, timeoutMs: this.#timeoutMs, delayMs, dataInLength: length, ...waiting };
+      const result = await this.#session.execute(command);
       if (result.status === ScsiStatus.Good) return result.data;
       this.#passOver(result);
     }

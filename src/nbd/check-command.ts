@@ -8,14 +8,16 @@ export interface CommandContext {
   /** As negotiated. */
   readonly flags: number;
   readonly structuredReplies: boolean;
+  /** Whether the client has selected base:allocation. */
+  readonly allocation: boolean;
   /** The largest size of the export that the client may know of, in bytes, and the size now: the disk may have shrunk. */
   readonly sizeBytes: number;
   readonly presentBytes: number;
   readonly limits: NbdLimits;
 }
 
-/** The block operation of a command, or undefined for one that is unknown or was not offered. */
-export function operationOf(command: number, flags: number): BlockOp | undefined {
+/** The operation of the device that a command becomes; undefined for one that becomes none, or that is unknown. */
+export function operationOf(command: number): BlockOp | undefined {
   switch (command) {
     case Command.Read:
       return BlockOp.Read;
@@ -23,13 +25,10 @@ export function operationOf(command: number, flags: number): BlockOp | undefined
       return BlockOp.Write;
     case Command.Flush:
       return BlockOp.Flush;
-    // A read-only export offers neither, but a client that tries is told EPERM and not EINVAL.
     case Command.Trim:
-      return (flags & (TransmissionFlag.SendTrim | TransmissionFlag.ReadOnly)) !== 0 ? BlockOp.Trim : undefined;
+      return BlockOp.Trim;
     case Command.WriteZeroes:
-      return (flags & (TransmissionFlag.SendWriteZeroes | TransmissionFlag.ReadOnly)) !== 0
-        ? BlockOp.WriteZeroes
-        : undefined;
+      return BlockOp.WriteZeroes;
     default:
       return undefined;
   }
@@ -48,29 +47,64 @@ export function blockFlags(op: BlockOp, commandFlags: number): number {
 /** Ok, or the error with which the server must answer. `offset` may be rounded above 2^53: it is refused then. */
 export function checkCommand(
   context: CommandContext,
-  op: BlockOp,
+  command: number,
   commandFlags: number,
   offset: number,
   length: number,
 ): BlockStatus {
-  if ((commandFlags & ~allowedFlags(op, context.flags)) !== 0) return BlockStatus.Einval;
-  if (op === BlockOp.Flush) return offset === 0 && length === 0 ? BlockStatus.Ok : BlockStatus.Einval;
-  if (op !== BlockOp.Read && (context.flags & TransmissionFlag.ReadOnly) !== 0) return BlockStatus.Eperm;
-  if (op === BlockOp.Read && length > context.limits.requestLength) {
+  const { flags, limits } = context;
+  if (!isOffered(context, command)) return BlockStatus.Einval;
+  if ((commandFlags & ~allowedFlags(command, flags)) !== 0) return BlockStatus.Einval;
+  if (command === Command.Flush) return offset === 0 && length === 0 ? BlockStatus.Ok : BlockStatus.Einval;
+  if (changes(command) && (flags & TransmissionFlag.ReadOnly) !== 0) return BlockStatus.Eperm;
+  if (command === Command.Read && length > limits.requestLength) {
     return context.structuredReplies ? BlockStatus.Eoverflow : BlockStatus.Einval;
   }
-  if (op === BlockOp.Write && length > context.limits.requestLength) return BlockStatus.Einval;
+  if (command === Command.Write && length > limits.requestLength) return BlockStatus.Einval;
+  // Its reply has at least one extent, and none is empty.
+  if (command === Command.BlockStatus && length === 0) return BlockStatus.Einval;
   if (offset + length > context.sizeBytes) {
-    return op === BlockOp.Write || op === BlockOp.WriteZeroes ? BlockStatus.Enospc : BlockStatus.Einval;
+    return command === Command.Write || command === Command.WriteZeroes ? BlockStatus.Enospc : BlockStatus.Einval;
   }
   // Right by the size that the client was told.
   return offset + length > context.presentBytes ? BlockStatus.Eio : BlockStatus.Ok;
 }
 
+function isOffered({ flags, allocation }: CommandContext, command: number): boolean {
+  switch (command) {
+    case Command.Read:
+    case Command.Write:
+    case Command.Flush:
+      return true;
+    // A read-only export offers neither, but a client that tries is told EPERM and not EINVAL.
+    case Command.Trim:
+      return (flags & (TransmissionFlag.SendTrim | TransmissionFlag.ReadOnly)) !== 0;
+    case Command.WriteZeroes:
+      return (flags & (TransmissionFlag.SendWriteZeroes | TransmissionFlag.ReadOnly)) !== 0;
+    case Command.Cache:
+      return (flags & TransmissionFlag.SendCache) !== 0;
+    case Command.BlockStatus:
+      return allocation;
+    default:
+      return false;
+  }
+}
+function changes(command: number): boolean {
+  return command === Command.Write || command === Command.Trim || command === Command.WriteZeroes;
+}
+
 // FUA is valid on every command once SEND_FUA was set: clients are known to send it with reads.
-function allowedFlags(op: BlockOp, flags: number): number {
-  if (op === BlockOp.Read) return CommandFlag.Fua | ((flags & TransmissionFlag.SendDf) !== 0 ? CommandFlag.Df : 0);
-  if (op !== BlockOp.WriteZeroes) return CommandFlag.Fua;
-  const fastZero = (flags & TransmissionFlag.SendFastZero) !== 0 ? CommandFlag.FastZero : 0;
-  return CommandFlag.Fua | CommandFlag.NoHole | fastZero;
+function allowedFlags(command: number, flags: number): number {
+  switch (command) {
+    case Command.Read:
+      return CommandFlag.Fua | ((flags & TransmissionFlag.SendDf) !== 0 ? CommandFlag.Df : 0);
+    case Command.WriteZeroes: {
+      const fastZero = (flags & TransmissionFlag.SendFastZero) !== 0 ? CommandFlag.FastZero : 0;
+      return CommandFlag.Fua | CommandFlag.NoHole | fastZero;
+    }
+    case Command.BlockStatus:
+      return CommandFlag.Fua | CommandFlag.ReqOne;
+    default:
+      return CommandFlag.Fua;
+  }
 }

@@ -1,7 +1,8 @@
 // One request of a client from its header to its reply: a pooled BlockRequest that answers by itself.
-import { BlockOp, type BlockRequest, BlockStatus } from '../block/block-device.js';
+import { BlockOp, type BlockRequest, BlockStatus, type Extent } from '../block/block-device.js';
 import type { BufferPool, RefBuffer } from '../util/ref-buffer.js';
 import type { ReplyWriter } from './reply-writer.js';
+import { Command } from './wire/constants.js';
 
 /** Who is told that a request has been answered. */
 export interface RequestOwner {
@@ -20,6 +21,8 @@ export interface RequestOwner {
  * is sent before the status; a single piece is held by reference, several are collected in a buffer.
  */
 export class ClientRequest implements BlockRequest {
+  /** What the client asks for; `op` means something for commands that go to the device as a request. */
+  command: number = Command.Read;
   op: BlockOp = BlockOp.Read;
   offset = 0;
   length = 0;
@@ -30,6 +33,8 @@ export class ClientRequest implements BlockRequest {
   cookieLow = 0;
   /** Whether a READ must be answered in one piece. */
   whole = false;
+  /** Whether a BLOCK_STATUS must be answered with one extent. */
+  one = false;
   readonly #owner: RequestOwner;
   /** Bytes of a READ that have arrived, and that have been sent. */
   #arrived = 0;
@@ -75,8 +80,14 @@ export class ClientRequest implements BlockRequest {
     return true;
   }
 
+  /** BLOCK_STATUS succeeds. */
+  onExtents(extents: readonly Extent[]): void {
+    if (!this.#owner.ended) this.#owner.replies.extents(this, extents);
+    this.#owner.onAnswered(this, BlockStatus.Ok);
+  }
+
   onDone(outcome: BlockStatus): void {
-    const status = this.op === BlockOp.Flush ? this.#owner.flushed(outcome) : outcome;
+    const status = this.command === Command.Flush ? this.#owner.flushed(outcome) : outcome;
     if (!this.#owner.ended) this.#answer(status);
     this.#heldOwner?.release();
     this.#collected?.release();
@@ -90,7 +101,7 @@ export class ClientRequest implements BlockRequest {
     const { replies } = this.#owner;
     if (status !== BlockStatus.Ok) {
       replies.error(this, status);
-    } else if (this.op !== BlockOp.Read) {
+    } else if (this.command !== Command.Read) {
       replies.done(this);
     } else if (this.#arrived !== this.length) {
       replies.error(this, BlockStatus.Eio);

@@ -13,7 +13,7 @@ export function transmissionFlags(entry: NbdExport, structuredReplies: boolean):
   const readOnly = isReadOnly(entry);
   // FLUSH and FUA always: a client that sees no SEND_FLUSH takes the disk for one without a volatile cache and never
   // flushes, and a device's word about its cache may change while it is in use.
-  let flags = Flag.HasFlags | Flag.SendFlush | Flag.SendFua;
+  let flags = Flag.HasFlags | Flag.SendFlush | Flag.SendFua | Flag.SendCache;
   if (readOnly) flags |= Flag.ReadOnly;
   if (entry.multiConn ?? true) flags |= Flag.CanMultiConn;
   if (structuredReplies) flags |= Flag.SendDf;

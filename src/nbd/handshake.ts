@@ -1,34 +1,16 @@
-// The handshake of one client: greeting, client flags, option haggling. NBD proto.md "Fixed newstyle negotiation".
+// The handshake of one client as bytes: greeting, client flags, one option after another. NBD proto.md "Fixed newstyle
+// negotiation". What an option means is in negotiation.ts.
 import { ProtocolError } from '../util/errors.js';
 import type { TransmitSink } from '../util/stream.js';
-import { blockSizes, transmissionFlags } from './export-view.js';
-import type { ExportRegistry, NbdExport } from './exports.js';
+import type { ExportRegistry } from './exports.js';
 import type { NbdLimits } from './limits.js';
-import { HandshakeFlag, Info, Magic, nameOf, Option, OptionReply } from './wire/constants.js';
-import {
-  emitBlockSizeInfo,
-  emitExportInfo,
-  emitOptionReply,
-  emitServerData,
-  emitTextInfo,
-  OPTION_HEADER_LENGTH,
-  type OptionHeader,
-  parseInfoRequest,
-  parseOptionHeader,
-} from './wire/option.js';
-
-/** What a client has settled on when the transmission phase begins. */
-export interface Session {
-  readonly entry: NbdExport;
-  readonly structuredReplies: boolean;
-  /** As sent to the client. */
-  readonly flags: number;
-}
+import { Negotiation, type Session } from './negotiation.js';
+import { HandshakeFlag, Magic, nameOf, Option, OptionReply } from './wire/constants.js';
+import { emitOptionReply, OPTION_HEADER_LENGTH, type OptionHeader, parseOptionHeader } from './wire/option.js';
 
 type Waiting = 'client-flags' | 'option' | 'option-data' | 'skipped-data';
 
 const CLAUSE = 'NBD proto.md "Newstyle negotiation"';
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Reads options until the client has chosen an export or gone away. Faults of the client are ProtocolErrors. */
 export class Handshake {
@@ -44,14 +26,14 @@ export class Handshake {
   #options = 0;
   #fixed = false;
   #noZeroes = false;
-  #structuredReplies = false;
-  #session: Session | null = null;
   #aborted = false;
+  readonly #negotiation: Negotiation;
 
   constructor(exports: ExportRegistry, sink: TransmitSink, limits: NbdLimits) {
     this.#exports = exports;
     this.#sink = sink;
     this.#limits = limits;
+    this.#negotiation = new Negotiation(exports, limits, (type, data) => this.#reply(type, data));
     const greeting = Buffer.alloc(18);
     greeting.writeUInt32BE(Magic.nbd[0], 0);
     greeting.writeUInt32BE(Magic.nbd[1], 4);
@@ -62,7 +44,7 @@ export class Handshake {
   }
   /** Set once an export has been chosen. */
   get session(): Session | null {
-    return this.#session;
+    return this.#negotiation.session;
   }
   /** The client has said NBD_OPT_ABORT. */
   get aborted(): boolean {
@@ -72,7 +54,7 @@ export class Handshake {
   /** Reads from `chunk`; returns how many bytes belonged to the handshake. */
   onBytes(chunk: Buffer): number {
     let at = 0;
-    while (this.#session === null && !this.#aborted) {
+    while (this.session === null && !this.#aborted) {
       at += this.#waiting === 'skipped-data' ? this.#skipData(chunk.length - at) : this.#collect(chunk, at);
       if (!this.#complete()) break;
       this.#onUnit();
@@ -113,6 +95,7 @@ export class Handshake {
         this.#await('option', OPTION_HEADER_LENGTH);
         break;
       case 'skipped-data':
+        this.#negotiation.refused(this.#option.option);
         this.#reply(OptionReply.ErrTooBig, `at most ${this.#limits.optionLength} bytes of option data`);
         this.#await('option', OPTION_HEADER_LENGTH);
         break;
@@ -159,94 +142,18 @@ export class Handshake {
   #onOption(option: number, data: Buffer): void {
     switch (option) {
       case Option.ExportName:
-        this.#onExportName(data);
+        this.#sink.append(this.#negotiation.exportName(data, this.#noZeroes), null);
         break;
       case Option.Abort:
         this.#reply(OptionReply.Ack);
         this.#aborted = true;
         break;
-      case Option.List:
-      case Option.StructuredReply:
       case Option.StartTls:
         if (data.length > 0) this.#reply(OptionReply.ErrInvalid, 'this option has no data');
-        else this.#onBareOption(option);
-        break;
-      case Option.Info:
-      case Option.Go:
-        this.#onInfo(option, data);
+        else this.#reply(OptionReply.ErrPolicy, 'TLS is not offered');
         break;
       default:
-        this.#reply(OptionReply.ErrUnsup);
-    }
-  }
-  #onBareOption(option: number): void {
-    if (option === Option.StartTls) {
-      this.#reply(OptionReply.ErrPolicy, 'TLS is not offered');
-      return;
-    }
-    if (option === Option.List) {
-      for (const { name, description } of this.#exports.list()) {
-        this.#reply(OptionReply.Server, emitServerData(name, description));
-      }
-    } else {
-      this.#structuredReplies = true;
-    }
-    this.#reply(OptionReply.Ack);
-  }
-
-  #onExportName(data: Buffer): void {
-    const name = this.#exportName(data);
-    const entry = name === null ? undefined : this.#exports.find(name);
-    if (!entry) throw new ProtocolError('NBD proto.md NBD_OPT_EXPORT_NAME', 'no such export');
-    const session = this.#open(entry);
-    const reply = Buffer.alloc(this.#noZeroes ? 10 : 134);
-    reply.writeBigUInt64BE(BigInt(entry.device.sizeBytes), 0);
-    reply.writeUInt16BE(session.flags, 8);
-    this.#sink.append(reply, null);
-    this.#session = session;
-  }
-
-  #onInfo(option: number, data: Buffer): void {
-    const request = parseInfoRequest(data);
-    const name = request && this.#exportName(request.name);
-    if (request === null || name === null) {
-      this.#reply(OptionReply.ErrInvalid, 'a malformed name or list of information requests');
-      return;
-    }
-    const entry = this.#exports.find(name);
-    if (!entry) {
-      this.#reply(OptionReply.ErrUnknown, 'no such export');
-      return;
-    }
-    const session = this.#open(entry);
-    this.#reply(OptionReply.Info, emitExportInfo(entry.device.sizeBytes, session.flags));
-    for (const type of new Set(request.types)) this.#info(entry, type);
-    this.#reply(OptionReply.Ack);
-    if (option === Option.Go) this.#session = session;
-  }
-
-  #info(entry: NbdExport, type: number): void {
-    if (type === Info.Name) this.#reply(OptionReply.Info, emitTextInfo(type, entry.name));
-    if (type === Info.Description && entry.description !== '') {
-      this.#reply(OptionReply.Info, emitTextInfo(type, entry.description));
-    }
-    if (type === Info.BlockSize) {
-      const { minimum, preferred, maximum } = blockSizes(entry.device, this.#limits.requestLength);
-      this.#reply(OptionReply.Info, emitBlockSizeInfo(minimum, preferred, maximum));
-    }
-  }
-
-  #open(entry: NbdExport): Session {
-    const structuredReplies = this.#structuredReplies;
-    return { entry, structuredReplies, flags: transmissionFlags(entry, structuredReplies) };
-  }
-  /** Strings are UTF-8 without NUL and at most 4096 bytes long, else null. */
-  #exportName(bytes: Buffer): string | null {
-    if (bytes.length > this.#limits.nameLength || bytes.includes(0)) return null;
-    try {
-      return utf8.decode(bytes);
-    } catch {
-      return null;
+        this.#negotiation.answer(option, data);
     }
   }
   /** `data` as a string is an error message for a person. */

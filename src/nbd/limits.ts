@@ -10,10 +10,14 @@ export interface NbdLimits {
   readonly optionDrain: number;
   /** Longest export name in bytes (proto.md "String encoding"). */
   readonly nameLength: number;
+  /** Most queries of one LIST_META_CONTEXT or SET_META_CONTEXT: more are refused with NBD_REP_ERR_TOO_BIG. */
+  readonly queries: number;
   /** Largest READ or WRITE in bytes. */
   readonly requestLength: number;
   /** Largest WRITE payload that is read to its end and refused with EINVAL; a longer one ends the connection. */
   readonly payloadDrain: number;
+  /** Extents of one BLOCK_STATUS reply. Clients ask again for the rest. */
+  readonly extents: number;
   /** Requests started and not yet answered. */
   readonly requestsInFlight: number;
   /** Bytes that those requests read or write. */
@@ -30,9 +34,11 @@ export const DEFAULT_LIMITS: NbdLimits = {
   optionLength: 8192,
   optionDrain: 65_536,
   nameLength: 4096,
+  queries: 32,
   requestLength: 2 ** 25,
   payloadDrain: 2 ** 26,
-  requestsInFlight: 256,
+  extents: 1000,
+  requestsInFlight: 128,
   bytesInFlight: 2 ** 25,
   handshakeMs: 10_000,
   shutdownMs: 10_000,

@@ -1,13 +1,18 @@
 // Writes replies to the sink: simple ones, or structured chunks once the client has negotiated them.
-import { type BlockOp, BlockStatus } from '../block/block-device.js';
+import { BlockStatus, type Extent } from '../block/block-device.js';
 import type { BufferPool, RefBuffer } from '../util/ref-buffer.js';
 import { COPY_LARGEST, type TransmitSink } from '../util/stream.js';
-import { ReplyFlag } from './wire/constants.js';
+import { ALLOCATION } from './meta-context.js';
+import { AllocationFlag, ReplyFlag } from './wire/constants.js';
 import {
+  BLOCK_STATUS_CHUNK_LENGTH,
   CHUNK_HEADER_LENGTH,
   DATA_CHUNK_LENGTH,
+  DESCRIPTOR_LENGTH,
   ERROR_CHUNK_LENGTH,
+  emitBlockStatusChunk,
   emitDataChunk,
+  emitDescriptor,
   emitErrorChunk,
   emitNoneChunk,
   emitSimpleReply,
@@ -16,7 +21,6 @@ import {
 
 /** What a reply must know about its request. */
 export interface Replied {
-  readonly op: BlockOp;
   readonly offset: number;
   readonly length: number;
   readonly cookieHigh: number;
@@ -81,6 +85,19 @@ export class ReplyWriter {
   /** Success of anything but a READ: always the short form, which proto.md allows for replies without payload. */
   done(request: Replied): void {
     this.#simple(request, BlockStatus.Ok);
+  }
+
+  /** What base:allocation says of a range. Clients that may ask have structured replies. */
+  extents(request: Replied, extents: readonly Extent[]): void {
+    const length = BLOCK_STATUS_CHUNK_LENGTH + DESCRIPTOR_LENGTH * extents.length;
+    let at = this.#sink.reserve(length);
+    const { slab } = this.#sink;
+    emitBlockStatusChunk(slab, at, request.cookieHigh, request.cookieLow, ALLOCATION.id, extents.length);
+    at += BLOCK_STATUS_CHUNK_LENGTH;
+    for (const { length, hole, zero } of extents) {
+      emitDescriptor(slab, at, length, (hole ? AllocationFlag.Hole : 0) | (zero ? AllocationFlag.Zero : 0));
+      at += DESCRIPTOR_LENGTH;
+    }
   }
 
   /** A failure. With structured replies it carries a message, and it may follow data of the same READ. */

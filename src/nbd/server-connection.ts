@@ -3,8 +3,9 @@ import { AppError } from '../util/errors.js';
 import type { BufferPool, RefBuffer } from '../util/ref-buffer.js';
 import type { StreamConsumer, Timed, TransmitSink } from '../util/stream.js';
 import type { ExportRegistry } from './exports.js';
-import { Handshake, type Session } from './handshake.js';
+import { Handshake } from './handshake.js';
 import { DEFAULT_LIMITS, type NbdLimits } from './limits.js';
+import type { Session } from './negotiation.js';
 import { Transmission } from './transmission.js';
 import { TransmissionFlag } from './wire/constants.js';
 

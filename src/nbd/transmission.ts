@@ -1,13 +1,14 @@
 // The transmission phase of one client: requests in, block operations out. NBD proto.md "Transmission".
 import { type AlignedDevice, anyRange } from '../block/aligned.js';
 import { BlockOp, BlockStatus } from '../block/block-device.js';
+import { BlockError } from '../block/promise.js';
 import { ProtocolError } from '../util/errors.js';
 import type { BufferPool, RefBuffer } from '../util/ref-buffer.js';
 import { HIGH_WATER, type TransmitSink } from '../util/stream.js';
 import { blockFlags, type CommandContext, checkCommand, operationOf } from './check-command.js';
 import { ClientRequest, type RequestOwner } from './client-request.js';
-import type { Session } from './handshake.js';
 import type { NbdLimits } from './limits.js';
+import type { Session } from './negotiation.js';
 import { ReplyWriter } from './reply-writer.js';
 import { Command, CommandFlag, REQUEST_MAGIC } from './wire/constants.js';
 import {
@@ -49,6 +50,7 @@ export class Transmission implements RequestOwner, CommandContext {
   readonly pool: BufferPool;
   readonly flags: number;
   readonly structuredReplies: boolean;
+  readonly allocation: boolean;
   readonly limits: NbdLimits;
   readonly #device: AlignedDevice;
   readonly #sink: TransmitSink;
@@ -83,6 +85,7 @@ export class Transmission implements RequestOwner, CommandContext {
   constructor(session: Session, sink: TransmitSink, pool: BufferPool, limits: NbdLimits, hooks: TransmissionHooks) {
     this.flags = session.flags;
     this.structuredReplies = session.structuredReplies;
+    this.allocation = session.allocation;
     this.limits = limits;
     this.pool = pool;
     this.replies = new ReplyWriter(sink, pool, session.structuredReplies);
@@ -186,8 +189,8 @@ export class Transmission implements RequestOwner, CommandContext {
     this.#inFlight--;
     this.#bytesInFlight -= dataLength(request);
     if (status === BlockStatus.Ok) {
-      if (request.op === BlockOp.Read) this.#readBytes += request.length;
-      if (request.op === BlockOp.Write) this.#writtenBytes += request.length;
+      if (request.command === Command.Read) this.#readBytes += request.length;
+      if (request.command === Command.Write) this.#writtenBytes += request.length;
     }
     this.#free.push(request);
     // Within a call by the driver, which looks at everything itself afterwards.
@@ -258,17 +261,17 @@ export class Transmission implements RequestOwner, CommandContext {
       return;
     }
     const commandFlags = requestFlags(b, at);
-    const op = operationOf(command, this.flags);
     const request = this.#free.pop() ?? new ClientRequest(this);
-    request.op = op ?? BlockOp.Flush;
+    request.command = command;
+    request.op = operationOf(command) ?? BlockOp.Read;
     request.offset = requestOffset(b, at);
     request.length = requestLength(b, at);
     request.cookieHigh = requestCookieHigh(b, at);
     request.cookieLow = requestCookieLow(b, at);
     request.flags = blockFlags(request.op, commandFlags);
     request.whole = !this.structuredReplies || (commandFlags & CommandFlag.Df) !== 0;
-    const status =
-      op === undefined ? BlockStatus.Einval : checkCommand(this, op, commandFlags, request.offset, request.length);
+    request.one = (commandFlags & CommandFlag.ReqOne) !== 0;
+    const status = checkCommand(this, command, commandFlags, request.offset, request.length);
     const refusal = this.#shuttingDown ? BlockStatus.Eshutdown : status;
     if (refusal !== BlockStatus.Ok) {
       this.#refuse(request, refusal);
@@ -284,7 +287,7 @@ export class Transmission implements RequestOwner, CommandContext {
   #begin(request: ClientRequest): void {
     this.#inFlight++;
     this.#bytesInFlight += dataLength(request);
-    if (request.op === BlockOp.Write && request.length > 0) {
+    if (request.command === Command.Write && request.length > 0) {
       this.#current = request;
       this.#state = State.Payload;
       this.#filled = 0;
@@ -292,8 +295,29 @@ export class Transmission implements RequestOwner, CommandContext {
     }
     this.#current = null;
     this.#state = State.Header;
-    if (request.op === BlockOp.Write) request.payload = NOTHING;
-    this.#device.submit(request);
+    if (request.command === Command.Write) request.payload = NOTHING;
+    this.#start(request);
+  }
+  #start(request: ClientRequest): void {
+    switch (request.command) {
+      case Command.BlockStatus:
+        this.#askExtents(request);
+        break;
+      // A hint, of which the device makes what it can.
+      case Command.Cache:
+        this.#device.prefetch(request);
+        request.onDone(BlockStatus.Ok);
+        break;
+      default:
+        this.#device.submit(request);
+    }
+  }
+  /** Counts as in flight like any other request, and ends like one: a disk that is away is waited for as a READ would wait. */
+  #askExtents(request: ClientRequest): void {
+    this.#device.allocation(request, request.one ? 1 : this.limits.extents).then(
+      (extents) => request.onExtents(extents),
+      (error: unknown) => request.onDone(error instanceof BlockError ? error.status : BlockStatus.Eio),
+    );
   }
 
   /**
@@ -327,7 +351,7 @@ export class Transmission implements RequestOwner, CommandContext {
   /** Answers with an error, for a WRITE after its payload has passed. */
   #refuse(request: ClientRequest, status: BlockStatus): void {
     this.#current = null;
-    if (request.op !== BlockOp.Write || request.length === 0) {
+    if (request.command !== Command.Write || request.length === 0) {
       this.replies.error(request, status);
       this.#free.push(request);
       return;
@@ -389,5 +413,5 @@ const NOTHING = Buffer.alloc(0);
 
 /** What a request counts against the limit of bytes in flight. */
 function dataLength(request: ClientRequest): number {
-  return request.op === BlockOp.Read || request.op === BlockOp.Write ? request.length : 0;
+  return request.command === Command.Read || request.command === Command.Write ? request.length : 0;
 }

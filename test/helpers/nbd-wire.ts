@@ -29,6 +29,18 @@ export function infoData(name: string | Buffer, types: readonly number[] = []): 
   return b;
 }
 
+/** The data of LIST_META_CONTEXT and SET_META_CONTEXT. */
+export function metaContextData(name: string | Buffer, queries: readonly (string | Buffer)[] = []): Buffer {
+  const strings = [Buffer.from(name), ...queries.map((query) => Buffer.from(query))].map((bytes) => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    return Buffer.concat([length, bytes]);
+  });
+  const count = Buffer.alloc(4);
+  count.writeUInt32BE(queries.length);
+  return Buffer.concat([strings[0] ?? count, count, ...strings.slice(1)]);
+}
+
 export interface RequestFields {
   type: number;
   flags?: number;
@@ -76,7 +88,9 @@ export interface Answer {
   error: number;
   message: string;
   /** READ: the data by its place in the export. */
-  data: { offset: number; bytes: Buffer }[];
+  data: { offset: number; bytes: Buffer; hole?: true }[];
+  /** BLOCK_STATUS: the context's id, and of each extent its length and flags. */
+  status?: { context: number; extents: [length: number, flags: number][] };
   /** Structured chunks, or 0 for a simple reply. */
   chunks: number;
 }
@@ -124,6 +138,19 @@ function readChunk(answer: Answer, type: number, payload: Buffer): void {
   } else if (type === 1) {
     assert.ok(payload.length > 8);
     answer.data.push({ offset: Number(payload.readBigUInt64BE(0)), bytes: payload.subarray(8) });
+  } else if (type === 2) {
+    assert.equal(payload.length, 12);
+    const bytes = Buffer.alloc(payload.readUInt32BE(8));
+    assert.ok(bytes.length > 0);
+    answer.data.push({ offset: Number(payload.readBigUInt64BE(0)), bytes, hole: true });
+  } else if (type === 5) {
+    assert.ok(payload.length > 4 && payload.length % 8 === 4);
+    assert.equal(answer.status, undefined, 'one chunk for each context');
+    const extents: [number, number][] = [];
+    for (let at = 4; at < payload.length; at += 8)
+      extents.push([payload.readUInt32BE(at), payload.readUInt32BE(at + 4)]);
+    assert.ok(extents.every(([length]) => length > 0));
+    answer.status = { context: payload.readUInt32BE(0), extents };
   } else {
     assert.equal(type, 0x8001);
     answer.error = payload.readUInt32BE(0);

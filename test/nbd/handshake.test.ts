@@ -39,7 +39,7 @@ function assertBroken(driver: NbdDriver): void {
   driver.feed(option(Option.List));
   assert.equal(driver.take().length, 0, 'nothing follows the end');
 }
-const USUAL = Flag.HasFlags | Flag.SendFlush | Flag.SendFua;
+const USUAL = Flag.HasFlags | Flag.SendFlush | Flag.SendFua | Flag.SendCache;
 
 describe('NBD handshake', () => {
   it('greets with both magics and offers fixed newstyle without zeroes', () => {
@@ -159,8 +159,16 @@ describe('NBD handshake', () => {
     ['STRUCTURED_REPLY with data', option(Option.StructuredReply, 'x'), OptionReply.ErrInvalid],
     ['STARTTLS', option(Option.StartTls), OptionReply.ErrPolicy],
     ['STARTTLS with data', option(Option.StartTls, 'x'), OptionReply.ErrInvalid],
-    ['LIST_META_CONTEXT', option(Option.ListMetaContext, Buffer.alloc(8)), OptionReply.ErrUnsup],
-    ['SET_META_CONTEXT', option(Option.SetMetaContext, Buffer.alloc(8)), OptionReply.ErrUnsup],
+    [
+      'LIST_META_CONTEXT before structured replies',
+      option(Option.ListMetaContext, Buffer.alloc(8)),
+      OptionReply.ErrInvalid,
+    ],
+    [
+      'SET_META_CONTEXT before structured replies',
+      option(Option.SetMetaContext, Buffer.alloc(8)),
+      OptionReply.ErrInvalid,
+    ],
     ['EXTENDED_HEADERS', option(Option.ExtendedHeaders), OptionReply.ErrUnsup],
     ['PEEK_EXPORT', option(4, 'abc'), OptionReply.ErrUnsup],
     ['an option of the future', option(0xffff_ffff, Buffer.alloc(100)), OptionReply.ErrUnsup],

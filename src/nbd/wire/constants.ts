@@ -50,6 +50,7 @@ export const OptionReply = {
   Ack: 1,
   Server: 2,
   Info: 3,
+  MetaContext: 4,
   ErrUnsup: 0x8000_0001,
   ErrPolicy: 0x8000_0002,
   ErrInvalid: 0x8000_0003,
@@ -78,7 +79,17 @@ export const CommandFlag = { Fua: 1 << 0, NoHole: 1 << 1, Df: 1 << 2, ReqOne: 1 
 
 /** "Structured reply flags" and "Structured reply types". */
 export const ReplyFlag = { Done: 1 } as const;
-export const ReplyType = { None: 0, OffsetData: 1, OffsetHole: 2, Error: 0x8001, ErrorOffset: 0x8002 } as const;
+export const ReplyType = {
+  None: 0,
+  OffsetData: 1,
+  OffsetHole: 2,
+  BlockStatus: 5,
+  Error: 0x8001,
+  ErrorOffset: 0x8002,
+} as const;
+
+/** Flags of an extent in the context base:allocation. */
+export const AllocationFlag = { Hole: 1, Zero: 2 } as const;
 
 /** The name of a code in one of the tables above, or the code itself, for messages. */
 export function nameOf(table: Readonly<Record<string, number>>, code: number): string {
