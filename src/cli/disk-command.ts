@@ -1,6 +1,7 @@
 // What the disk commands share: naming a disk, arguments for a helper program, a dry run, and asking before data goes.
 import { Args, Flags } from '@oclif/core';
 import type { PartitionPath } from '../services/disk/access.js';
+import type { BootMount } from '../services/disk/boot.js';
 import type { DiskJob } from '../services/disk/prepare.js';
 import { BaseCommand } from './base-command.js';
 import { settled } from './render/text.js';
@@ -34,6 +35,14 @@ export const confirmFlag = {
 export type DiskJobJson = Result<typeof diskLabel | typeof diskPartition | typeof diskFormat>;
 
 export abstract class DiskCommand extends BaseCommand {
+  /** What --fstab has come to. */
+  protected showBoot({ fstab, startup, warnings }: BootMount): void {
+    this.render(`${fstab.changed ? 'added to' : 'unchanged in'} ${fstab.path}: ${fstab.line}`);
+    if (startup?.changed) this.render(`node.startup of ${startup.targetName} is now automatic`);
+    for (const text of warnings) this.warning(text);
+    if (fstab.changed) this.next('systemctl daemon-reload');
+  }
+
   /** Splits argv at `--`: what follows is for a helper program, as it is. */
   protected splitArguments(): { own: string[]; extra: string[] } {
     const at = this.argv.indexOf('--');

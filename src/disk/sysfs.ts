@@ -118,7 +118,7 @@ export async function usersOf(name: string, partition?: string): Promise<string 
     if (holder !== undefined) return `${path} is held by ${holder}`;
     const loop = loopDevices().find(({ backingFile }) => backingFile === path);
     if (loop !== undefined) return `${path} is behind /dev/${loop.name}`;
-    if (swapDevices().includes(path)) return `${path} is swap space in use`;
+    if (swapFiles().includes(path)) return `${path} is swap space in use`;
   }
   for (const node of nodes) {
     if (await isClaimed(`/dev/${node.name}`)) return `/dev/${node.name} is in use by another program`;
@@ -126,7 +126,8 @@ export async function usersOf(name: string, partition?: string): Promise<string 
   return null;
 }
 
-function swapDevices(): string[] {
+/** Devices and files. */
+export function swapFiles(): string[] {
   try {
     const lines = readFileSync('/proc/swaps', 'utf8').split('\n').slice(1);
     return lines.map((line) => unescapeField(line.split(/\s+/)[0] ?? ''));

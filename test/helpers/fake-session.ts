@@ -19,6 +19,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_PARAMS } from '../../src/iscsi/params.js';
 import { attachDevice } from '../../src/services/attach/attach.js';
 import type { Attachment } from '../../src/services/attach/attachment.js';
+import type { Paths } from '../../src/services/paths.js';
 import type { DeviceInfo, SessionInfo } from '../../src/services/session/info.js';
 import { serveControl } from '../../src/transport/control.js';
 
@@ -78,7 +79,7 @@ export function session(values: Partial<SessionInfo>): SessionInfo {
 }
 
 export interface FakeSession {
-  readonly paths: { readonly runDir: string };
+  readonly paths: Pick<Paths, 'runDir' | 'configDir' | 'dbDir'>;
   /** `s/1` */
   readonly folder: string;
   readonly image: string;
@@ -130,7 +131,7 @@ export async function startFakeSession(options: {
     }),
   });
   return {
-    paths: { runDir },
+    paths: { runDir, configDir: `${runDir}/etc`, dbDir: `${runDir}/db` },
     folder,
     image,
     disk,

@@ -21,7 +21,7 @@ import { contentOf, signaturesOn } from '../../src/disk/probe.js';
 import { runTool } from '../../src/disk/run.js';
 import { mounts } from '../../src/disk/sysfs.js';
 import { listDisks } from '../../src/services/disk/list.js';
-import { mountDisk, unmountDisk } from '../../src/services/disk/mount.js';
+import { mountDisk } from '../../src/services/disk/mount.js';
 import {
   checkMkfsArguments,
   type DiskJob,
@@ -29,6 +29,7 @@ import {
   prepareLabel,
   preparePartition,
 } from '../../src/services/disk/prepare.js';
+import { unmountDisk } from '../../src/services/disk/unmount.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
 import { type FakeSession, SERIAL, startFakeSession, TARGET } from '../helpers/fake-session.js';
 

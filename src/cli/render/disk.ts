@@ -1,4 +1,5 @@
 // Disks, partitions and mounts as text.
+import type { BootMount } from '../../services/disk/boot.js';
 import type { ListedContent, ListedDisk } from '../../services/disk/list.js';
 import type { MountedFileSystem } from '../../services/disk/mount.js';
 import { table } from './table.js';
@@ -16,6 +17,11 @@ export function mountedText({ source, type, sizeBytes, usedBytes, availableBytes
     ],
     [[source, type, ...sizes, percent(usedBytes, usedBytes + availableBytes), target]],
   );
+}
+
+/** `BootMount` as --json prints it, in whatever ending. */
+export function bootJson(boot: BootMount | null) {
+  return { fstab: boot?.fstab ?? null, startupChanged: boot?.startup?.changed ?? false };
 }
 
 /** A size as df -h prints it: rounded up, with one decimal below 10. */

@@ -1,6 +1,7 @@
 // What the disk commands print under --json, with --dry-run and without.
 import * as v from 'valibot';
 import type { PartitionPath } from '../../services/disk/access.js';
+import type { FstabResult } from '../../services/disk/fstab.js';
 import type { ListedDisk, ListedMount, ListedPartition } from '../../services/disk/list.js';
 import type { MountedFileSystem } from '../../services/disk/mount.js';
 import {
@@ -108,14 +109,30 @@ const mounted = v.strictObject({
   availableBytes: bytes('What users other than root may still use.'),
 }) satisfies Describes<MountedFileSystem>;
 
+const fstabLine = v.strictObject({
+  path: text('The fstab.'),
+  line: text('The line, without its line feed.'),
+  changed: flag('It was added or removed now.'),
+}) satisfies Describes<FstabResult>;
+
+const boot = {
+  fstab: v.pipe(
+    v.nullable(fstabLine),
+    v.description('The line that mounts it at boot; null without --fstab and in a dry run.'),
+  ),
+  startupChanged: flag('node.startup of the record of the session has been set to automatic.'),
+};
+
 export const diskMount = document('disk-mount', 'A mount.', {
   dryRun,
   plan,
   mounted: v.pipe(v.nullable(mounted), v.description('null in a dry run.')),
+  ...boot,
 });
 
 export const diskUnmount = document('disk-unmount', 'The end of mounts.', {
   dryRun,
   plan,
   unmounted: list(v.string(), 'The directories; empty in a dry run.'),
+  fstab: list(fstabLine, 'The lines removed; empty without --fstab and in a dry run.'),
 });

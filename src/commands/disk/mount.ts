@@ -2,17 +2,19 @@
 import { resolve } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { DiskCommand, devArgument, dryRunFlag, partitionFlag } from '../../cli/disk-command.js';
-import { mountedText } from '../../cli/render/disk.js';
+import { bootJson, mountedText } from '../../cli/render/disk.js';
 import type { diskMount } from '../../cli/schemas/disk.js';
 import type { Result } from '../../cli/schemas/parts.js';
 
 export default class DiskMount extends DiskCommand {
   static override summary = 'Mount a file system';
-  static override description = 'What follows -- goes to mount as it is, for example -o noexec,nosuid.';
-  static override usage = '<%= command.id %> DEV DIR [--mkdir] [--read-only] [-- MOUNT-ARGS…]';
+  static override description =
+    "What follows -- goes to mount as it is, for example -o noexec,nosuid. --fstab makes the mount come back at boot: it adds a line to fstab, by UUID and with the same options, unless one is there, and sets node.startup of the session's record to automatic, by which lunctl-login.service logs in. A line that mounts something else on DIR is refused (40).";
+  static override usage = '<%= command.id %> DEV DIR [--mkdir] [--read-only] [--fstab] [-- MOUNT-ARGS…]';
   static override examples = [
     '<%= config.bin %> <%= command.id %> nbd0p1 /mnt',
     '<%= config.bin %> <%= command.id %> iqn.2022-08.com.test:dlp.target01/0p1 /srv/data --mkdir -- -o noexec',
+    '<%= config.bin %> <%= command.id %> nbd0p1 /mnt --fstab',
   ];
   static override args = {
     ...devArgument,
@@ -22,6 +24,7 @@ export default class DiskMount extends DiskCommand {
     ...partitionFlag,
     mkdir: Flags.boolean({ summary: 'Make the directory if it is not there.', default: false }),
     'read-only': Flags.boolean({ summary: 'Mount it so that nothing can be written.', default: false }),
+    fstab: Flags.boolean({ summary: 'Mount it at boot too.', default: false }),
     ...dryRunFlag,
   };
 
@@ -30,13 +33,14 @@ export default class DiskMount extends DiskCommand {
     const { args, flags } = await this.parse(DiskMount, own);
     const { mountDisk } = await import('../../services/disk/mount.js');
     const dryRun = flags['dry-run'];
-    const { lines, mounted } = await this.waiting(`mounting ${args.dev}`, () =>
+    const { lines, mounted, boot } = await this.waiting(`mounting ${args.dev}`, () =>
       mountDisk({
         dev: args.dev,
         partition: flags.partition,
         directory: resolve(args.dir),
         mkdir: flags.mkdir,
         readOnly: flags['read-only'],
+        fstab: flags.fstab,
         extra,
         dryRun,
         paths: this.paths,
@@ -44,6 +48,7 @@ export default class DiskMount extends DiskCommand {
       }),
     );
     this.render(mounted === null ? lines.join('\n') : mountedText(mounted));
-    return { dryRun, plan: lines, mounted };
+    if (boot !== null) this.showBoot(boot);
+    return { dryRun, plan: lines, mounted, ...bootJson(boot) };
   }
 }

@@ -152,6 +152,43 @@ export async function saveNodeCredentials(
   });
 }
 
+/**
+ * Makes the records of one path to a target log in at boot. Returns those changed, and `found` false where there is none.
+ */
+export async function saveAutomaticStartup(
+  paths: DatabasePaths,
+  path: PathOfSession,
+  signal: AbortSignal,
+): Promise<{ readonly found: readonly NodeRecord[]; readonly changed: boolean }> {
+  return await locked(paths, signal, async () => {
+    const found = await recordsOfPath(paths, path);
+    const manual = found.filter(({ values }) => values.text(STARTUP) !== 'automatic');
+    for (const record of manual) {
+      record.values.set(STARTUP, 'automatic');
+      await writeNode(paths.dbDir, record);
+    }
+    return { found, changed: manual.length > 0 };
+  });
+}
+
+const STARTUP = 'node.startup';
+
+/** What a session and its record have in common. */
+export interface PathOfSession {
+  readonly targetName: string;
+  readonly portal: { readonly address: string; readonly port: number };
+  readonly iface: string;
+}
+
+/** The records that a session can have been made from. */
+export async function recordsOfPath(
+  paths: DatabasePaths,
+  { targetName, portal, iface }: PathOfSession,
+): Promise<readonly NodeRecord[]> {
+  const { items } = await selectNodes(paths, { targetName, portal });
+  return items.filter(({ ref }) => ref.iface === iface);
+}
+
 async function locked<T>(paths: DatabasePaths, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   const shared = isRoot() && OPEN_ISCSI_ROOTS.includes(paths.dbDir);
   return await withDatabaseLock(paths.dbDir, { linkDir: shared ? OPEN_ISCSI_LOCK : null, signal }, work);
