@@ -1,6 +1,4 @@
 // CHAP credentials from the command line: names by flag, secrets only by file, standard input or a prompt.
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { Flags } from '@oclif/core';
 import {
   type CredentialPair,
@@ -9,7 +7,8 @@ import {
   sameSecret,
   weakSecrets,
 } from '../services/secret-rules.js';
-import { AppError, messageOf } from '../util/errors.js';
+import { AppError } from '../util/errors.js';
+import { readPrivateFile } from '../util/private-file.js';
 import { askSecret, type PromptContext } from './prompt.js';
 
 const GROUP = 'CHAP';
@@ -97,46 +96,10 @@ async function secretFor(
   const secret = checkSecret(
     file === undefined
       ? await askSecret(prompts, `CHAP secret of user ${checkUser(user)}`, flag)
-      : text(file === '-' ? await readStandardInput() : await readSecretFile(file), file),
+      : text(file === '-' ? await readStandardInput() : await readPrivateFile('secret file', file, READ_LARGEST), file),
     file ?? 'the secret',
   );
   return secret;
-}
-
-/** The bytes of a secret file. The check is made on the open file, so that it cannot be changed in between. */
-async function readSecretFile(file: string): Promise<Buffer> {
-  const handle = await openSecret(file);
-  try {
-    const info = await handle.stat();
-    if (info.isDirectory()) throw new AppError('ERR_USAGE', `secret file ${file} is a folder`);
-    if ((info.mode & 0o077) !== 0) {
-      throw new AppError('ERR_ACCESS', `secret file ${file} can be read by others (mode ${octal(info.mode)})`, {
-        hint: `chmod 600 ${file}`,
-      });
-    }
-    // A pipe, from a shell's <(…), gives its bytes in pieces.
-    const bytes = Buffer.alloc(READ_LARGEST);
-    let length = 0;
-    while (length < bytes.length) {
-      const { bytesRead } = await handle.read(bytes, length, bytes.length - length, null);
-      if (bytesRead === 0) break;
-      length += bytesRead;
-    }
-    return bytes.subarray(0, length);
-  } finally {
-    await handle.close();
-  }
-}
-
-async function openSecret(file: string): Promise<FileHandle> {
-  try {
-    return await open(file, constants.O_RDONLY | constants.O_NOCTTY);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    const missing = code === 'ENOENT' || code === 'ENOTDIR';
-    const reason = missing ? 'does not exist' : `cannot be read: ${messageOf(error)}`;
-    throw new AppError(missing ? 'ERR_USAGE' : 'ERR_ACCESS', `secret file ${file} ${reason}`, { cause: error });
-  }
 }
 
 /** By the stream: /dev/stdin cannot be opened where standard input is a socket, as it is below another Node process. */
@@ -176,8 +139,4 @@ function checkUser(user: string): string {
     throw new AppError('ERR_USAGE', 'the CHAP user name is empty, too long or holds control characters');
   }
   return user;
-}
-
-function octal(mode: number): string {
-  return (mode & 0o7777).toString(8).padStart(4, '0');
 }

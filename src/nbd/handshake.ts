@@ -8,6 +8,12 @@ import { Negotiation, type Session } from './negotiation.js';
 import { HandshakeFlag, Magic, nameOf, Option, OptionReply } from './wire/constants.js';
 import { emitOptionReply, OPTION_HEADER_LENGTH, type OptionHeader, parseOptionHeader } from './wire/option.js';
 
+/**
+ * TLS on this connection, proto.md "TLS versions": not offered; demanded before anything else (FORCEDTLS); asked for by
+ * the client just now; or up.
+ */
+type TlsStage = 'off' | 'required' | 'starting' | 'on';
+
 type Waiting = 'client-flags' | 'option' | 'option-data' | 'skipped-data';
 
 const CLAUSE = 'NBD proto.md "Newstyle negotiation"';
@@ -27,13 +33,17 @@ export class Handshake {
   #fixed = false;
   #noZeroes = false;
   #aborted = false;
+  #tls: TlsStage;
   readonly #negotiation: Negotiation;
 
-  constructor(exports: ExportRegistry, sink: TransmitSink, limits: NbdLimits) {
+  /** Greets the client, unless that was done before TLS. */
+  constructor(exports: ExportRegistry, sink: TransmitSink, limits: NbdLimits, tls: TlsStage = 'off') {
     this.#exports = exports;
     this.#sink = sink;
     this.#limits = limits;
     this.#negotiation = new Negotiation(exports, limits, (type, data) => this.#reply(type, data));
+    this.#tls = tls;
+    if (tls === 'on') return;
     const greeting = Buffer.alloc(18);
     greeting.writeUInt32BE(Magic.nbd[0], 0);
     greeting.writeUInt32BE(Magic.nbd[1], 4);
@@ -41,6 +51,22 @@ export class Handshake {
     greeting.writeUInt32BE(Magic.option[1], 12);
     greeting.writeUInt16BE(HandshakeFlag.FixedNewstyle | HandshakeFlag.NoZeroes, 16);
     sink.append(greeting, null);
+  }
+  /**
+   * What follows once TLS is up: a handshake that knows nothing of this one but the client's flags and how many options it
+   * has sent. Whatever was said in plain text may have been put there by anybody (CVE-2021-3716).
+   */
+  overTls(): Handshake {
+    const next = new Handshake(this.#exports, this.#sink, this.#limits, 'on');
+    next.#fixed = this.#fixed;
+    next.#noZeroes = this.#noZeroes;
+    next.#options = this.#options;
+    next.#await('option', OPTION_HEADER_LENGTH);
+    return next;
+  }
+  /** The client has said NBD_OPT_STARTTLS and been told to go on: it is to be heard over TLS only. */
+  get startsTls(): boolean {
+    return this.#tls === 'starting';
   }
   /** Set once an export has been chosen. */
   get session(): Session | null {
@@ -54,7 +80,7 @@ export class Handshake {
   /** Reads from `chunk`; returns how many bytes belonged to the handshake. */
   onBytes(chunk: Buffer): number {
     let at = 0;
-    while (this.session === null && !this.#aborted) {
+    while (this.session === null && !this.#aborted && !this.startsTls) {
       at += this.#waiting === 'skipped-data' ? this.#skipData(chunk.length - at) : this.#collect(chunk, at);
       if (!this.#complete()) break;
       this.#onUnit();
@@ -95,8 +121,7 @@ export class Handshake {
         this.#await('option', OPTION_HEADER_LENGTH);
         break;
       case 'skipped-data':
-        this.#negotiation.refused(this.#option.option);
-        this.#reply(OptionReply.ErrTooBig, `at most ${this.#limits.optionLength} bytes of option data`);
+        this.#onSkipped(this.#option.option);
         this.#await('option', OPTION_HEADER_LENGTH);
         break;
     }
@@ -139,7 +164,19 @@ export class Handshake {
     this.#skip = length;
   }
 
+  #onSkipped(option: number): void {
+    if (this.#tls === 'required') {
+      this.#demandTls(option);
+      return;
+    }
+    this.#negotiation.refused(option);
+    this.#reply(OptionReply.ErrTooBig, `at most ${this.#limits.optionLength} bytes of option data`);
+  }
   #onOption(option: number, data: Buffer): void {
+    if (this.#tls === 'required' && option !== Option.StartTls && option !== Option.Abort) {
+      this.#demandTls(option);
+      return;
+    }
     switch (option) {
       case Option.ExportName:
         this.#sink.append(this.#negotiation.exportName(data, this.#noZeroes), null);
@@ -150,11 +187,25 @@ export class Handshake {
         break;
       case Option.StartTls:
         if (data.length > 0) this.#reply(OptionReply.ErrInvalid, 'this option has no data');
-        else this.#reply(OptionReply.ErrPolicy, 'TLS is not offered');
+        else this.#onStartTls();
         break;
       default:
         this.#negotiation.answer(option, data);
     }
+  }
+  #onStartTls(): void {
+    if (this.#tls === 'required') {
+      this.#tls = 'starting';
+      this.#reply(OptionReply.Ack);
+    } else if (this.#tls === 'on') this.#reply(OptionReply.ErrInvalid, 'TLS is up already');
+    else this.#reply(OptionReply.ErrPolicy, 'TLS is not offered');
+  }
+  /** EXPORT_NAME has no error reply. */
+  #demandTls(option: number): void {
+    if (option === Option.ExportName) {
+      throw new ProtocolError('NBD proto.md "FORCEDTLS mode"', 'an export was asked for without TLS');
+    }
+    this.#reply(OptionReply.ErrTlsReqd, 'this server speaks TLS only');
   }
   /** `data` as a string is an error message for a person. */
   #reply(type: OptionReply, data: Buffer | string = ''): void {

@@ -1,5 +1,5 @@
 // One client of the NBD server: the fixed newstyle handshake, then the transmission phase (NBD proto.md).
-import { AppError } from '../util/errors.js';
+import { AppError, ProtocolError } from '../util/errors.js';
 import type { BufferPool, RefBuffer } from '../util/ref-buffer.js';
 import type { StreamConsumer, Timed, TransmitSink } from '../util/stream.js';
 import type { ExportRegistry } from './exports.js';
@@ -16,6 +16,8 @@ export interface NbdServerOptions {
   /** Milliseconds on the driver's monotonic clock: the handshake's time runs from here. */
   readonly now: number;
   readonly limits?: Partial<NbdLimits>;
+  /** Nothing but NBD_OPT_STARTTLS is taken before TLS is up; see the output of that name. Default false: no TLS at all. */
+  readonly tls?: boolean;
   /**
    * Called when `poll()` has something new or `paused` has changed outside of a call by the driver, that is when the
    * device completed a request. It may poll and look at the properties; it must not feed bytes.
@@ -24,6 +26,11 @@ export interface NbdServerOptions {
 }
 
 export type NbdServerOutput =
+  /**
+   * Send what the sink holds, put TLS over the socket, then call `secured()`. Until then the core is paused and takes
+   * no byte.
+   */
+  | { readonly kind: 'start-tls' }
   /** Send what the sink holds, then end the connection. `error` says what the client did wrong; null at an orderly end. */
   | { readonly kind: 'close'; readonly error: Error | null }
   | { readonly kind: 'log'; readonly level: 'info' | 'warn'; readonly message: string };
@@ -34,19 +41,19 @@ export class NbdServerConnection implements StreamConsumer, Timed {
   readonly #pool: BufferPool;
   readonly #limits: NbdLimits;
   readonly #wake: () => void;
-  readonly #handshake: Handshake;
+  #handshake: Handshake;
   readonly #out: NbdServerOutput[] = [];
   #session: Session | null = null;
   #transmission: Transmission | null = null;
   #deadline: number | undefined;
   #closed = false;
 
-  constructor({ exports, sink, pool, now, limits, wake }: NbdServerOptions) {
+  constructor({ exports, sink, pool, now, limits, wake, tls = false }: NbdServerOptions) {
     this.#sink = sink;
     this.#pool = pool;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#wake = wake ?? (() => {});
-    this.#handshake = new Handshake(exports, sink, this.#limits);
+    this.#handshake = new Handshake(exports, sink, this.#limits, tls ? 'required' : 'off');
     this.#deadline = now + this.#limits.handshakeMs;
   }
   /** The name of the export in use, or null before the transmission phase. */
@@ -67,7 +74,7 @@ export class NbdServerConnection implements StreamConsumer, Timed {
   }
   /** Never once it has closed: what still comes is ignored, but only who reads sees the client's own end. */
   get paused(): boolean {
-    return !this.#closed && (this.#transmission?.paused ?? false);
+    return !this.#closed && (this.#transmission?.paused ?? this.#handshake.startsTls);
   }
   get deadline(): number | undefined {
     return this.#deadline;
@@ -82,6 +89,11 @@ export class NbdServerConnection implements StreamConsumer, Timed {
       this.#onFault(error);
     }
     this.#closeIfFinished();
+  }
+  /** TLS is up on the socket whose bytes follow: the handshake goes on, and forgets what it was told in plain text. */
+  secured(): void {
+    if (!this.#handshake.startsTls) throw new Error('TLS without NBD_OPT_STARTTLS');
+    this.#handshake = this.#handshake.overTls();
   }
   readTarget(): Buffer | null {
     return this.#transmission?.readTarget() ?? null;
@@ -136,9 +148,17 @@ export class NbdServerConnection implements StreamConsumer, Timed {
   /** Returns how many bytes belonged to the handshake. */
   #onHandshake(chunk: Buffer): number {
     const used = this.#handshake.onBytes(chunk);
-    if (this.#handshake.aborted) this.#close(null);
+    if (this.#handshake.startsTls) this.#startTls(chunk.length - used);
+    else if (this.#handshake.aborted) this.#close(null);
     else if (this.#handshake.session) this.#begin(this.#handshake.session);
     return used;
+  }
+  /** A client waits for our answer before it goes on: what stands behind its request was not sent by it (CVE-2021-3716). */
+  #startTls(bytesBehind: number): void {
+    if (bytesBehind > 0) {
+      throw new ProtocolError('NBD proto.md "NBD_OPT_STARTTLS"', `${bytesBehind} bytes in plain text behind STARTTLS`);
+    }
+    this.#out.push({ kind: 'start-tls' });
   }
   #begin(session: Session): void {
     this.#session = session;

@@ -22,9 +22,17 @@ export interface Listener {
 /** Called for each accepted connection. A throw closes that connection. */
 export type OnConnection = (wire: Wire) => void;
 
-/** Listens on TCP. `port` 0 lets the system choose. Throws ERR_BUSY for an address in use, ERR_ACCESS or ERR_CONNECT. */
-export function listenTcp(host: string, port: number, onConnection: OnConnection): Promise<Listener> {
-  return listen({ host, port }, formatEndpoint(host, port), onConnection);
+/**
+ * Listens on TCP. `port` 0 lets the system choose. `plain`: its connections can do `replaceSocket`. Throws ERR_BUSY for an
+ * address in use, ERR_ACCESS or ERR_CONNECT.
+ */
+export function listenTcp(
+  host: string,
+  port: number,
+  onConnection: OnConnection,
+  { plain = false } = {},
+): Promise<Listener> {
+  return listen({ host, port }, formatEndpoint(host, port), onConnection, plain);
 }
 
 /**
@@ -35,10 +43,10 @@ export function listenUnix(path: string, onConnection: OnConnection): Promise<Li
   return bindPrivately(path, () => listen({ path }, path, onConnection));
 }
 
-async function listen(to: ListenOptions, name: string, onConnection: OnConnection): Promise<Listener> {
+async function listen(to: ListenOptions, name: string, onConnection: OnConnection, plain = false): Promise<Listener> {
   const connections = new Set<Wire>();
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
-    accept(socket, connections, onConnection);
+    accept(socket, connections, onConnection, plain);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenError(name, error)));
@@ -51,13 +59,13 @@ async function listen(to: ListenOptions, name: string, onConnection: OnConnectio
   return { address, port, connections, close: () => close(server, connections), stop: () => void server.close() };
 }
 
-function accept(socket: Socket, connections: Set<Wire>, onConnection: OnConnection): void {
+function accept(socket: Socket, connections: Set<Wire>, onConnection: OnConnection, plain: boolean): void {
   const name =
     socket.remoteAddress === undefined
       ? 'a local client'
       : formatEndpoint(socket.remoteAddress, socket.remotePort ?? 0);
   const buffers = new ReceiveBuffers();
-  const moved = buffers.onread === undefined ? null : moveToOnRead(socket, buffers.onread);
+  const moved = plain || buffers.onread === undefined ? null : moveToOnRead(socket, buffers.onread);
   const wire = new Wire(moved ?? socket, buffers, { name, plain: moved === null });
   connections.add(wire);
   wire.gone().then(() => connections.delete(wire));

@@ -25,8 +25,8 @@ export interface SinkHooks {
  * afterwards; what it does not take goes through the socket's own queue, and later turns wait behind it.
  */
 export class SocketSink implements TransmitSink, Flushable {
-  readonly #socket: Socket;
-  readonly #direct: boolean;
+  #socket: Socket;
+  #direct: boolean;
   #slab: RefBuffer = slabs.take(SLAB_SIZE);
   /** Bytes of the slab given out, and where the part begins that is in no piece yet. */
   #used = 0;
@@ -99,6 +99,13 @@ export class SocketSink implements TransmitSink, Flushable {
   end(): void {
     this.#ending = true;
     this.flush();
+  }
+
+  /** From now on `socket`, which lies over the one before, is written to, and never its descriptor. Nothing may be queued. */
+  moveTo(socket: Socket): void {
+    if (this.backlog > 0) throw new Error('bytes for the socket before are still queued');
+    this.#socket = socket;
+    this.#direct = false;
   }
 
   /** Forgets what the socket has not been given yet; it takes nothing more. */

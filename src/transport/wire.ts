@@ -33,10 +33,12 @@ export class Wire {
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
-  readonly #socket: Socket;
+  #socket: Socket;
   readonly #buffers: ReceiveBuffers;
   readonly #name: string;
   readonly #plain: boolean;
+  /** Another socket is being put in the place of this one: nothing is read meanwhile. */
+  #replacing = false;
   #core: StreamConsumer | null = null;
   #handlers: PumpHandlers | null = null;
   #alarms: Alarm[] = [];
@@ -48,6 +50,11 @@ export class Wire {
   #ending = false;
   #linger: NodeJS.Timeout | undefined;
   readonly #whenGone = new Set<() => void>();
+  readonly #whenSent: (() => void)[] = [];
+  readonly #onError = (error: Error): void => this.#finish(this.#lost(error));
+  readonly #onEnd = (): void => this.#finish(null);
+  readonly #onClose = (): void => this.#gone();
+  readonly #onData = (chunk: Buffer): void => this.#call((core) => this.#buffers.deliverPlain(core, chunk));
 
   /** Made by connect.ts and listen.ts only. `plain`: the socket does not read by `buffers.onread`. */
   constructor(socket: Socket, buffers: ReceiveBuffers, { name, plain }: { name: string; plain: boolean }) {
@@ -61,9 +68,7 @@ export class Wire {
     this.localPort = socket.localPort ?? 0;
     this.sink = new SocketSink(socket, { direct: !plainSockets() });
     socket.setNoDelay(true);
-    socket.on('error', (error) => this.#finish(this.#lost(error)));
-    socket.on('end', () => this.#finish(null));
-    socket.on('close', () => this.#gone());
+    this.#listen(socket);
     buffers.bind({
       target: () => this.#core?.readTarget() ?? null,
       received: (length) => this.#received(length),
@@ -87,7 +92,7 @@ export class Wire {
           () => this.stalled,
         ),
     );
-    if (this.#plain) this.#socket.on('data', (chunk: Buffer) => this.#receivedPlain(chunk));
+    if (this.#plain) this.#socket.on('data', this.#onData);
     if (this.#closed) {
       // The peer went away between accept and attach.
       queueMicrotask(() => handlers.onClose(null));
@@ -98,7 +103,7 @@ export class Wire {
 
   /** Whether reading has stopped because of back-pressure here, so that silence says nothing about the peer. */
   get stalled(): boolean {
-    return this.#core !== null && !this.#closed && !this.#reading;
+    return this.#core !== null && !this.#closed && !this.#reading && !this.#replacing;
   }
 
   get closed(): boolean {
@@ -115,10 +120,44 @@ export class Wire {
     markDirty(this.sink);
   }
 
+  /**
+   * Puts the socket that `wrap` makes of this one in its place, in the middle of a connection: for TLS. What was written
+   * has left before. Only for a socket that does not read by `onread`, and while the core is paused; the core's deadlines
+   * still run. When `wrap` fails the connection ends with that error. Settles in either case.
+   */
+  async replaceSocket(wrap: (socket: Socket) => Promise<Socket>): Promise<void> {
+    if (!this.#plain || this.#core?.paused !== true) throw new Error('this socket cannot be replaced now');
+    this.#replacing = true;
+    this.#update();
+    if (this.sink.backlog > 0) await new Promise<void>((resolve) => this.#whenSent.push(resolve));
+    if (this.#closed) return;
+    const outer = this.#socket;
+    this.#unlisten(outer);
+    try {
+      const inner = await wrap(outer);
+      this.#socket = inner;
+      inner.pause();
+      inner.on('data', this.#onData);
+      this.#listen(inner);
+      this.sink.moveTo(inner);
+      this.#reading = this.#replacing = false;
+      // The core may have given up meanwhile.
+      if (this.#closed) inner.destroy();
+    } catch (error) {
+      this.destroy(error instanceof AppError ? error : this.#lost(error));
+      if (outer.closed) this.#gone();
+      else outer.once('close', this.#onClose);
+    }
+  }
+
   /** Sends what is queued, then closes; `onClose(null)` follows. */
   end(): void {
     if (this.#closed || this.#ending) return;
     this.#ending = true;
+    if (this.#replacing) {
+      this.destroy();
+      return;
+    }
     this.sink.end();
     this.#linger = setTimeout(() => this.destroy(), LINGER_MS).unref();
   }
@@ -161,7 +200,18 @@ export class Wire {
     });
   }
 
+  #listen(socket: Socket): void {
+    socket.on('error', this.#onError).on('end', this.#onEnd).on('close', this.#onClose);
+  }
+
+  /** Another reads this socket from now on, and reports. */
+  #unlisten(socket: Socket): void {
+    socket.off('error', this.#onError).off('end', this.#onEnd).off('close', this.#onClose).off('data', this.#onData);
+    socket.on('error', () => {});
+  }
+
   #flushed(): void {
+    if (this.sink.backlog === 0) for (const resolve of this.#whenSent.splice(0)) resolve();
     if (this.#woken) this.#call(() => {});
     else this.#update();
   }
@@ -171,15 +221,11 @@ export class Wire {
     return this.#reading;
   }
 
-  #receivedPlain(chunk: Buffer): void {
-    this.#call((core) => this.#buffers.deliverPlain(core, chunk));
-  }
-
   /** Reading follows the core's wish. Called after everything that can change it. */
   #update(): void {
     if (this.#core === null || this.#closed) return;
     for (const alarm of this.#alarms) alarm.rearm();
-    const wanted = !this.#core.paused;
+    const wanted = !this.#core.paused && !this.#replacing;
     if (wanted === this.#reading) return;
     this.#reading = wanted;
     if (wanted) this.#socket.resume();
@@ -201,6 +247,7 @@ export class Wire {
 
   #gone(): void {
     this.#finish(null);
+    for (const resolve of this.#whenSent.splice(0)) resolve();
     this.#isGone = true;
     clearTimeout(this.#linger);
     this.sink.close();
@@ -209,7 +256,12 @@ export class Wire {
     this.#whenGone.clear();
   }
 
-  #lost(error: Error): AppError {
+  #lost(error: unknown): AppError {
+    const { code } = error as { readonly code?: unknown };
+    if (typeof code === 'string' && code.startsWith('ERR_SSL_')) {
+      const broken = (error as { readonly reason?: unknown }).reason ?? code;
+      return new ProtocolError('RFC 8446 §5', `TLS with ${this.#name} broke: ${String(broken)}`, { cause: error });
+    }
     return new AppError('ERR_TRANSPORT', `connection to ${this.#name} lost: ${messageOf(error)}`, {
       cause: error,
       retriable: true,

@@ -54,6 +54,7 @@ export const OptionReply = {
   ErrUnsup: 0x8000_0001,
   ErrPolicy: 0x8000_0002,
   ErrInvalid: 0x8000_0003,
+  ErrTlsReqd: 0x8000_0005,
   ErrUnknown: 0x8000_0006,
   ErrTooBig: 0x8000_0009,
 } as const;
