@@ -137,6 +137,15 @@ export abstract class BaseCommand extends Command {
     this.#sign.hide();
     process.stderr.write(`warning: ${oneLine(text)}\n`);
   }
+  /** The first time after a start of the machine that a device is attached through FUSE: what that means. */
+  protected async warnOfFuse(
+    devices: readonly { readonly attach: string; readonly path: string | null }[],
+  ): Promise<void> {
+    if (!devices.some(({ attach, path }) => attach === 'fuse' && path !== null)) return;
+    const { fuseNotice } = await import('../services/attach/fuse-notice.js');
+    const notice = fuseNotice(this.paths.runDir);
+    if (notice !== null) this.warning(notice);
+  }
   /** Asks for the name of what is to be destroyed. @throws AppError ERR_REFUSED (40) naming --confirm. */
   protected async confirmByName(confirmation: Confirmation): Promise<void> {
     await confirmByName(this.prompts, confirmation);

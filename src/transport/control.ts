@@ -15,8 +15,11 @@ const IDLE_MS = 10_000;
 const DISMISS_MS = 1000;
 const MOST_CLIENTS = 64;
 
-/** One operation: parsed parameters in, anything that JSON can say out. It throws AppError to refuse. */
-export type ControlHandler = (params: Readonly<Record<string, unknown>>) => unknown;
+/**
+ * One operation: parsed parameters in, anything that JSON can say out. It throws AppError to refuse. `gone` is aborted
+ * when the client leaves, or says that nothing more comes, before it is answered: for what is to be undone then.
+ */
+export type ControlHandler = (params: Readonly<Record<string, unknown>>, gone: AbortSignal) => unknown;
 
 export interface ControlServer {
   readonly path: string;
@@ -128,7 +131,7 @@ async function serveClient(socket: Socket, handlers: Readonly<Record<string, Con
     for await (const line of linesOf(socket, LONGEST_REQUEST)) {
       // The operation itself has bounds of its own.
       socket.setTimeout(0);
-      const answer = await answerTo(line, handlers);
+      const answer = await whileThere(socket, (gone) => answerTo(line, handlers, gone));
       socket.setTimeout(IDLE_MS);
       if (!socket.writable) return;
       const taken = socket.write(`${JSON.stringify(answer)}\n`);
@@ -139,6 +142,21 @@ async function serveClient(socket: Socket, handlers: Readonly<Record<string, Con
   } catch (error) {
     // Too long a line, or a client that went away.
     if (socket.writable) socket.write(`${JSON.stringify({ error: errorToJson(error) })}\n`);
+  }
+}
+
+/** Nothing is read while an operation runs; that the stream has ended shows all the same: readable, with nothing to read. */
+async function whileThere<T>(socket: Socket, work: (gone: AbortSignal) => Promise<T>): Promise<T> {
+  const gone = new AbortController();
+  const leave = () => gone.abort(new AppError('ERR_INTERRUPTED', 'interrupted: whoever asked has gone'));
+  const look = () => {
+    if (socket.readableLength === 0) leave();
+  };
+  socket.on('readable', look).on('close', leave);
+  try {
+    return await work(gone.signal);
+  } finally {
+    socket.off('readable', look).off('close', leave);
   }
 }
 
@@ -157,7 +175,11 @@ function dismiss(socket: Socket): void {
   socket.resume();
 }
 
-async function answerTo(line: string, handlers: Readonly<Record<string, ControlHandler>>): Promise<object> {
+async function answerTo(
+  line: string,
+  handlers: Readonly<Record<string, ControlHandler>>,
+  gone: AbortSignal,
+): Promise<object> {
   const request = parseObject(line);
   const op = request?.op;
   if (request === null || typeof op !== 'string') {
@@ -171,7 +193,7 @@ async function answerTo(line: string, handlers: Readonly<Record<string, ControlH
     };
   }
   try {
-    return { result: (await handler(params as Record<string, unknown>)) ?? null };
+    return { result: (await handler(params as Record<string, unknown>, gone)) ?? null };
   } catch (error) {
     return { error: errorToJson(error) };
   }

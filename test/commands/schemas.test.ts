@@ -207,6 +207,11 @@ describe('what commands print', () => {
     await output('lun compare-and-write', 0, ...swap);
     await output('error', 42, ...swap);
     await output('error', 21, 'lun', 'show', '7');
+    if (whyNoLoopDisks() === null) {
+      assert.equal((await output('lun attach', 0, 'lun', 'attach', lun, '--attach', 'fuse')).changed, true);
+    }
+    await output('lun detach', 0, 'lun', 'detach', lun);
+    assert.equal((await output('lun detach', 0, 'lun', 'detach', lun)).changed, false);
     await box.ok('logout', '--all');
   });
   it('a session in the foreground', async () => {

@@ -148,7 +148,9 @@ describe('disk commands beside NBD clients', { skip }, () => {
   });
 
   it('beside a device clients are read-only and in nobody’s way', async () => {
-    const { path } = await attachLun(folder.paths, session.info.sid, { lun: 0, mode: 'fuse' });
+    const {
+      device: { path },
+    } = await attachLun(folder.paths, session.info.sid, { lun: 0, mode: 'fuse' });
     try {
       assert.ok(path !== null && existsSync(path));
       await connect('lun0', '-r');

@@ -215,11 +215,11 @@ describe('login', () => {
       );
       assert.equal(readlinkSync(`${link}-part1`), `${device}p1`);
       await run('sh', '-c', `dd if=/dev/zero of=${device} bs=512 count=1 conv=fsync,notrunc status=none`);
-      assert.deepEqual(await detachLun(folder.paths, session.sid, 0).then(({ path, attach }) => [path, attach]), [
-        null,
-        'none',
-      ]);
-      const again = await attachLun(folder.paths, session.sid, { lun: 0, mode: 'fuse' });
+      assert.deepEqual(
+        await detachLun(folder.paths, session.sid, 0).then(({ device: { path, attach } }) => [path, attach]),
+        [null, 'none'],
+      );
+      const { device: again } = await attachLun(folder.paths, session.sid, { lun: 0, mode: 'fuse' });
       await run('mount', again.path ?? '', mount);
       assert.equal(await run('cat', join(mount, 'file')), 'kept');
       await run('umount', mount);

@@ -130,7 +130,7 @@ describe('two sessions to one disk', { skip: whyNoLoopDisks(['nbdinfo', 'qemu-io
     await assert.rejects(helperSocket(folder.paths, loser, { lun: 0, partition: null }), { code: 'ERR_BUSY' });
     await detachLun(folder.paths, winner, 0);
     assert.deepEqual([await readOnly(other), (await device(loser))?.note], [false, null]);
-    assert.ok((await attachLun(folder.paths, loser, { lun: 0, mode: 'fuse' })).path);
+    assert.ok((await attachLun(folder.paths, loser, { lun: 0, mode: 'fuse' })).device.path);
   });
 
   it('are not attached while an NBD client writes by the other path', async () => {

@@ -11,12 +11,15 @@ import { listenUnix } from '../../src/transport/listen.js';
 import { delay } from '../../src/transport/timers.js';
 import { LONGEST_SOCKET_PATH } from '../../src/transport/unix-path.js';
 import { AppError } from '../../src/util/errors.js';
+import { until } from '../helpers/stream-core.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'lunctl-control-'));
 const path = join(folder, 'c.sock');
 const bound = { timeoutMs: 5000 };
 let server: ControlServer;
 let bigAnswers = 0;
+let waiting = 0;
+const left: unknown[] = [];
 
 before(async () => {
   server = await serveControl(path, {
@@ -27,6 +30,11 @@ before(async () => {
       return 'x'.repeat(2 ** 20);
     },
     slow: async () => delay(1000),
+    patient: (_params, gone) =>
+      new Promise((resolve) => {
+        waiting++;
+        gone.addEventListener('abort', () => resolve(left.push(gone.reason)));
+      }),
     refuse: () => {
       throw new AppError('ERR_BUSY', 'mounted on /mnt', { hint: 'unmount it' });
     },
@@ -65,6 +73,24 @@ describe('the control socket', () => {
     const closed = new Promise((resolve) => socket.once('close', resolve));
     socket.destroy();
     await closed;
+  });
+
+  it('tells an operation that its client has gone, however it went', async () => {
+    const controller = new AbortController();
+    const asked = callControl(path, 'patient', {}, { ...bound, signal: controller.signal });
+    await until(() => waiting === 1, 'asked');
+    controller.abort();
+    await assert.rejects(asked, { code: 'ERR_INTERRUPTED' });
+    const socket = connect(path).resume();
+    socket.on('error', () => {});
+    socket.write('{"op":"patient"}\n');
+    await until(() => waiting === 2, 'asked again');
+    socket.end();
+    await until(() => left.length === 2, 'both are told');
+    for (const reason of left) assert.equal((reason as AppError).code, 'ERR_INTERRUPTED');
+    // One that stays is not taken for gone: what it asks is answered.
+    assert.deepEqual(await callControl(path, 'slow', {}, bound), null);
+    assert.equal(left.length, 2);
   });
 
   it('answers, and carries errors with code and hint', async () => {

@@ -42,6 +42,13 @@ export function lunTable(luns: readonly { readonly session: SessionInfo; readonl
   );
 }
 
+/** The node of an attached LUN, how it is attached, and what the kernel will have of its partitions. */
+export function deviceText({ path, attach, readOnly, partitions }: DeviceInfo): string {
+  const parts = partitions.map(({ number }) => `p${number}`).join(' ');
+  const about = [attach, readOnly ? 'read-only' : '', parts].filter((part) => part !== '').join(', ');
+  return `${orDash(path)} (${about})`;
+}
+
 /** One LUN in full: a name and a value a line. */
 export function lunText(session: SessionInfo, details: LunDetails): string {
   const { device, can, blocks } = details;

@@ -6,8 +6,10 @@ import { discoveryList, discoverySendtargets } from './discovery.js';
 import { diskFormat, diskLabel, diskList, diskMount, diskPartition, diskUnmount } from './disk.js';
 import { errorDocument } from './error.js';
 import {
+  lunAttach,
   lunClear,
   lunCompareAndWrite,
+  lunDetach,
   lunList,
   lunMap,
   lunPreempt,
@@ -35,8 +37,10 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'disk partition': diskPartition,
   'disk unmount': diskUnmount,
   error: errorDocument,
+  'lun attach': lunAttach,
   'lun clear': lunClear,
   'lun compare-and-write': lunCompareAndWrite,
+  'lun detach': lunDetach,
   'lun list': lunList,
   'lun map': lunMap,
   'lun preempt': lunPreempt,

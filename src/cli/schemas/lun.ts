@@ -135,6 +135,15 @@ export const lunShow = document('lun-show', 'LUNs in full.', {
   ),
 });
 
+const deviceChange = {
+  sid,
+  targetName,
+  changed: flag('Something had to be done; false: it was so already.'),
+  device,
+};
+export const lunAttach = document('lun-attach', 'A LUN with its device.', deviceChange);
+export const lunDetach = document('lun-detach', 'A LUN without a device.', deviceChange);
+
 export const lunReservations = document('lun-reservations', 'Persistent reservations of a LUN.', {
   ...place,
   ...reservationEntries,

@@ -115,6 +115,7 @@ export default class NodeLogin extends NodeCommand {
     // A signal that finds every session there has come too late.
     if (this.#interrupted) throw this.abortSignal.reason;
     for (const record of flags.save ? done : []) if (credentials !== null) await this.#save(record, credentials);
+    await this.warnOfFuse(this.#sessions.flatMap(({ devices }) => devices));
     this.#suggest();
     return { sessions: this.#sessions, failed: this.#failures };
   }
@@ -208,6 +209,7 @@ export default class NodeLogin extends NodeCommand {
       throw loginError(record, 1, error);
     });
     this.#show(record, session.info);
+    await this.warnOfFuse(session.info.devices);
     const json: LoginJson = { sessions: this.#sessions, failed: [] };
     this.jsonNow(json);
     await this.#untilEnd(session);

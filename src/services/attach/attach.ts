@@ -6,7 +6,7 @@ import type { Attachment, AttachRequest } from './attachment.js';
 
 export interface AttachPlan {
   readonly mode: DeviceInfo['attach'];
-  /** One line for a person: why it is not attached, or what to know about the way chosen. */
+  /** One line for a person: why it is not attached. */
   readonly notice: string | null;
 }
 
@@ -24,9 +24,9 @@ export async function planAttach(choice: AttachMode): Promise<AttachPlan> {
       return { mode: 'nbd', notice: null };
     }
     case 'fuse': {
-      const { requireFuse, FUSE_NOTICE } = await import('./fuse.js');
+      const { requireFuse } = await import('./fuse.js');
       requireFuse();
-      return { mode: 'fuse', notice: FUSE_NOTICE };
+      return { mode: 'fuse', notice: null };
     }
     case 'auto': {
       const { requireNbd } = await import('./nbd.js');

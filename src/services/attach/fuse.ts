@@ -19,11 +19,6 @@ import { isRoot } from '../../util/user.js';
 import type { Attachment, AttachRequest } from './attachment.js';
 import { removeAttachRecord, writeAttachRecord } from './record.js';
 
-/** Said once, by the command that attaches. */
-export const FUSE_NOTICE =
-  'attached through FUSE and a loop device: when memory runs out, a mounted file system can stall with it; ' +
-  'the kernel module (modprobe nbd, --attach nbd) is faster and safer';
-
 const FILE_MS = 10_000;
 const RELEASE_MS = 5000;
 const POLL_MS = 10;

@@ -1,4 +1,6 @@
 // Device nodes made of a session's LUNs, and the rule that a LUN has one writer (SBC has no lock that would help).
+
+import { checkInterrupted } from '../../disk/run.js';
 import { AppError, messageOf } from '../../util/errors.js';
 import { attachDevice } from '../attach/attach.js';
 import type { Attachment } from '../attach/attachment.js';
@@ -28,6 +30,13 @@ export interface SessionAttachmentsOptions {
   attachServer(): Promise<ExportServer>;
 }
 
+/** How one device is to be, where that differs from the others of the session. */
+export interface DeviceWishes {
+  readonly readOnly?: boolean;
+  /** NBD connections of a kernel device, 1 to 4. */
+  readonly connections?: number;
+}
+
 /** What a disk command is let in with. */
 export interface DiskHold {
   /** The NBD socket for it. */
@@ -38,6 +47,9 @@ export interface DiskHold {
 export class SessionAttachments {
   readonly #options: SessionAttachmentsOptions;
   readonly #attached = new Map<ExportedLun, Attachment>();
+  /** What is being attached: the session does not end before it is undone. */
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #ending = new AbortController();
 
   constructor(options: SessionAttachmentsOptions) {
     this.#options = options;
@@ -63,11 +75,16 @@ export class SessionAttachments {
    * Makes a device node. Throws ERR_BUSY if there is one, also by another path to the disk, or if NBD clients use the LUN,
    * unless sharing is allowed.
    */
-  async attach(entry: ExportedLun, mode: 'nbd' | 'fuse', signal?: AbortSignal): Promise<void> {
+  async attach(
+    entry: ExportedLun,
+    mode: 'nbd' | 'fuse',
+    signal?: AbortSignal,
+    wishes: DeviceWishes = {},
+  ): Promise<void> {
     if (entry.attach !== 'none') throw new AppError('ERR_BUSY', `${entry.name} is attached as ${entry.path}`);
     const rival = await this.#claim(entry, signal);
     if (rival !== null) throw new AppError('ERR_BUSY', `${entry.name} is not attached: ${rival}`);
-    await this.#attach(entry, mode, signal);
+    await this.#attach(entry, mode, signal, wishes);
     entry.note = null;
   }
 
@@ -106,8 +123,25 @@ export class SessionAttachments {
     dropClaim(this.#options.folder.path, claimName(lun.info.lun));
   }
 
-  async #attach(entry: ExportedLun, mode: 'nbd' | 'fuse', signal?: AbortSignal): Promise<void> {
-    const { folder, readOnly, connections, log } = this.#options;
+  async #attach(
+    entry: ExportedLun,
+    mode: 'nbd' | 'fuse',
+    signal?: AbortSignal,
+    wishes: DeviceWishes = {},
+  ): Promise<void> {
+    const stop = AbortSignal.any([this.#ending.signal, ...(signal === undefined ? [] : [signal])]);
+    const work = this.#make(entry, mode, stop, wishes);
+    this.#underWay.add(work);
+    try {
+      await work;
+    } finally {
+      this.#underWay.delete(work);
+    }
+  }
+
+  async #make(entry: ExportedLun, mode: 'nbd' | 'fuse', signal: AbortSignal, wishes: DeviceWishes): Promise<void> {
+    const { folder, connections, log } = this.#options;
+    const readOnly = this.#options.readOnly || wishes.readOnly === true || entry.lun.readOnly;
     try {
       await this.#refuseOtherClients(entry);
       // From here on other clients are read-only.
@@ -119,20 +153,23 @@ export class SessionAttachments {
         exportName: entry.name,
         sizeBytes: entry.lun.sizeBytes,
         blockSize: entry.lun.blockSize,
-        readOnly: readOnly || entry.lun.readOnly,
+        readOnly,
         runDir: folder.path,
-        connections,
-        ...(signal === undefined ? {} : { signal }),
+        connections: wishes.connections ?? connections,
+        signal,
       });
-      entry.path = attachment.path;
       this.#attached.set(entry, attachment);
+      entry.path = attachment.path;
+      entry.readOnlyDevice = readOnly;
       this.#writeClaim(entry, `attached as ${attachment.path}`);
       await this.#link(entry, attachment.path, await attachment.partitions());
+      checkInterrupted(signal);
       log.info(`${entry.name} attached as ${attachment.path}`);
       void attachment.lost.then((reason) => this.#lost(entry, attachment, reason));
     } catch (error) {
-      entry.attach = 'none';
-      this.#dropClaim(entry);
+      const made = this.#attached.get(entry);
+      await made?.detach({ force: true }).catch((left: unknown) => log.error(`${made.path} stays: ${messageOf(left)}`));
+      await this.#forget(entry);
       throw error;
     }
   }
@@ -198,8 +235,10 @@ export class SessionAttachments {
     }
   }
 
-  /** Takes every device away, whoever uses it. Failures are logged. */
+  /** Takes every device away, whoever uses it, for good: no other is made. Failures are logged. */
   async detachAll(): Promise<void> {
+    this.#ending.abort(new AppError('ERR_NOT_CONNECTED', 'the session is ending'));
+    await Promise.allSettled(this.#underWay);
     const work = [...this.#attached.keys()].map(async (entry) => {
       await this.detach(entry, { force: true }).catch((error: unknown) => {
         this.#options.log.error(`${entry.name} not detached: ${messageOf(error)}`);
@@ -226,6 +265,7 @@ export class SessionAttachments {
     this.#attached.delete(entry);
     entry.attach = 'none';
     entry.path = null;
+    entry.readOnlyDevice = false;
     this.#dropClaim(entry);
     const { runDir, owner, log } = this.#options;
     await dropLinks(runDir, owner, entry.lun.info.lun).catch((error: unknown) =>

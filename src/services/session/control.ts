@@ -3,7 +3,7 @@ import { callControl, ServerGone } from '../../transport/control.js';
 import { AppError } from '../../util/errors.js';
 import type { Paths } from '../paths.js';
 import { ourselves, sessionFolder } from './folder.js';
-import type { DeviceInfo } from './info.js';
+import type { AttachMode, DeviceInfo } from './info.js';
 
 /** Reading a table or a block; includes the target's own time. */
 const COMMAND_MS = 35_000;
@@ -99,24 +99,49 @@ export async function helperDone(paths: Where, sid: number, lun: number, hold: n
   });
 }
 
-/** Makes a device node for a LUN. */
+/** How a LUN is to become a device. */
+export interface AttachWishes {
+  /** `auto` is nbd: without the module it fails, since a device is what is asked for. */
+  readonly mode: Exclude<AttachMode, 'none'>;
+  readonly readOnly?: boolean;
+  /** NBD connections of a kernel device, 1 to 4; without it as at the login. */
+  readonly connections?: number;
+}
+
+/** A LUN's device, and whether anything had to be done for it. */
+export interface DeviceChange {
+  readonly device: DeviceInfo;
+  readonly changed: boolean;
+}
+
+/**
+ * Makes a device node for a LUN; nothing is changed where there is one of the kind wished for. Throws ERR_BUSY for
+ * another kind, a second path, or NBD clients that write; ERR_DRIVER_MISSING and ERR_ACCESS as `planAttach`. When this
+ * process ends before the answer, or `signal` aborts, what has been made is taken away again.
+ */
 export async function attachLun(
   paths: Where,
   sid: number,
-  { lun, mode }: { lun: number; mode: 'nbd' | 'fuse' },
+  { lun, ...wishes }: AttachWishes & { readonly lun: number },
   options: SessionCallOptions = {},
-): Promise<DeviceInfo> {
-  return (await callSession(paths, sid, 'attach', { lun, mode }, ATTACH_MS, options)) as DeviceInfo;
+): Promise<DeviceChange> {
+  try {
+    return (await callSession(paths, sid, 'attach', { lun, ...wishes }, ATTACH_MS, options)) as DeviceChange;
+  } catch (error) {
+    // The worker undoes it by itself. This comes after that in turn, and takes away what was made while the answer was lost.
+    if (options.signal?.aborted) await detachLun(paths, sid, lun).catch(() => {});
+    throw error;
+  }
 }
 
-/** Takes a LUN's device node away; throws ERR_BUSY while it is mounted or held. */
+/** Takes a LUN's device node away, if there is one; throws ERR_BUSY while it is mounted or held. */
 export async function detachLun(
   paths: Where,
   sid: number,
   lun: number,
   options: SessionCallOptions = {},
-): Promise<DeviceInfo> {
-  return (await callSession(paths, sid, 'detach', { lun }, ATTACH_MS, options)) as DeviceInfo;
+): Promise<DeviceChange> {
+  return (await callSession(paths, sid, 'detach', { lun }, ATTACH_MS, options)) as DeviceChange;
 }
 
 /** Asks the session's worker for `op`. Throws ERR_SESSION_NOT_FOUND where there is no worker any more. */

@@ -15,6 +15,8 @@ export interface ExportedLun {
   partitions: readonly ExportedPartition[];
   attach: DeviceInfo['attach'];
   path: string | null;
+  /** The device takes no writes, whether or not the LUN would. */
+  readOnlyDevice: boolean;
   /** Why nobody writes here, in one line: the same disk is written to by another path now. Null where it is not. */
   readonly secondPath: string | null;
   note: string | null;
@@ -69,7 +71,8 @@ export class SessionExports {
     const name = `lun${lun.info.lun}`;
     const { secondPath } = this.#options;
     const entry: ExportedLun = {
-      ...{ lun, name, partitions: [], attach: 'none', path: null, note: null, toldBytes: lun.sizeBytes },
+      ...{ lun, name, partitions: [], attach: 'none', path: null, readOnlyDevice: false, note: null },
+      toldBytes: lun.sizeBytes,
       get secondPath() {
         return secondPath(lun);
       },
@@ -140,7 +143,7 @@ export function nbdUri(socket: string, exportName: string): string {
 
 /** A LUN as `session show` and `disk list` describe it. */
 export function deviceInfo(entry: ExportedLun, socket: string): DeviceInfo {
-  const { lun, name, attach, path, note, secondPath } = entry;
+  const { lun, name, attach, path, readOnlyDevice, note, secondPath } = entry;
   const { vendor, product, revision, serial, designator } = lun.info;
   return {
     lun: lun.info.lun,
@@ -155,7 +158,7 @@ export function deviceInfo(entry: ExportedLun, socket: string): DeviceInfo {
     revision,
     serial,
     designator,
-    readOnly: lun.readOnly || secondPath !== null,
+    readOnly: lun.readOnly || secondPath !== null || readOnlyDevice,
     writeCache: lun.writeCache,
     partitions: entry.partitions.map(({ info }) => ({ ...info, nbd: nbdUri(socket, info.exportName) })),
     note: lun.problem === null ? (secondPath ?? note) : `the unit ${lun.problem}`,

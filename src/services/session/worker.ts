@@ -5,9 +5,10 @@ import type { Lun } from '../../initiator/lun.js';
 import { DEFAULT_PARAMS } from '../../iscsi/params.js';
 import { type ControlHandler, type ControlServer, serveControl } from '../../transport/control.js';
 import { delay } from '../../transport/timers.js';
-import { AppError, messageOf } from '../../util/errors.js';
+import { AppError } from '../../util/errors.js';
 import type { AttachPlan } from '../attach/attach.js';
 import type { ExportServer } from '../export-server.js';
+import { attachCommands } from './attach-commands.js';
 import type { SessionAttachments } from './attachments.js';
 import type { SessionClients } from './clients.js';
 import type { OpenSession } from './connect.js';
@@ -84,9 +85,7 @@ export class SessionWorker {
       'disk-users': (params) => this.#diskUsers(params),
       'helper-socket': (params) => this.#helperSocket(params),
       'helper-done': (params) => this.#helperDone(params),
-      attach: (params) =>
-        this.#onLun(params, (entry) => this.#parts.attachments.attach(entry, attachMode(params.mode))),
-      detach: (params) => this.#onLun(params, (entry) => this.#parts.attachments.detach(entry)),
+      ...attachCommands(this.#parts.attachments, (params, work) => this.#onLun(params, work)),
       rescan: () => this.#scan.run(),
       ...this.#lunCommands(),
     });
@@ -259,9 +258,4 @@ function naturalNumber(params: Params, name: string): number {
   const value = params[name];
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new AppError('ERR_USAGE', `${name} must be a natural number`);
-}
-
-function attachMode(value: unknown): 'nbd' | 'fuse' {
-  if (value === 'nbd' || value === 'fuse') return value;
-  throw new AppError('ERR_USAGE', `cannot attach by ${JSON.stringify(messageOf(value).slice(0, 32))}`);
 }
