@@ -1,12 +1,15 @@
 // LUNs for people: the list, one in full, who has reserved it, which blocks are mapped, what a rescan has found.
+
 import type {
   BlockRun,
+  LunAbilities,
   LunChange,
   LunDetails,
   LunLimits,
   LunProvisioning,
   ReservationInfo,
 } from '../../services/lun/info.js';
+import { wordOf } from '../../services/lun/question.js';
 import type { DeviceInfo, SessionInfo } from '../../services/session/info.js';
 import { printable } from '../../util/printable.js';
 import { table } from './table.js';
@@ -117,8 +120,8 @@ function reservationLine({ reservations, reservationNote }: LunDetails): string 
   return `${held}; ${keys.length} registered`;
 }
 
-function words(can: LunDetails['can']): string {
-  const yes = Object.entries(can).flatMap(([name, able]) => (able ? [name] : []));
+function words(can: LunAbilities): string {
+  const yes = Object.entries(can).flatMap(([name, able]) => (able ? [wordOf(name)] : []));
   return yes.join(', ');
 }
 

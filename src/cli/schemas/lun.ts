@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { RESERVATION_TYPE_WORDS } from '../../scsi/persistent-reserve.js';
 import type {
   BlockRun,
+  LunAbilities,
   LunChange,
   LunDetails,
   LunLimits,
@@ -102,6 +103,20 @@ export const lunList = document('lun-list', 'The LUNs of all sessions.', {
   luns: list(v.strictObject({ sid, targetName, state: sessionState, ...device.entries }), 'One for each LUN.'),
 });
 
+const abilities = v.strictObject({
+  read: flag('It can be read.'),
+  write: flag('It can be written.'),
+  flush: flag('What has been written can be made to last.'),
+  fua: flag('The same for a single write.'),
+  trim: flag('Blocks can be given back.'),
+  zero: flag('Zeros can be written without sending them.'),
+  multiConn: flag('Several NBD connections agree on what has been flushed.'),
+  df: flag('A read can be asked for in one piece.'),
+  cache: flag('Blocks can be read ahead into the cache.'),
+  fastZero: flag('Zeros are written only where that is faster than sending them, if that is asked for.'),
+  map: flag('The unit tells which blocks storage is behind.'),
+}) satisfies Describes<LunAbilities>;
+
 const details = v.strictObject({
   device,
   blocks: count('Size in logical blocks.'),
@@ -115,12 +130,7 @@ const details = v.strictObject({
   ),
   limits: v.pipe(v.nullable(limits), v.description('VPD page B0h; null: the unit does not have it.')),
   provisioning: v.pipe(v.nullable(provisioning), v.description('VPD page B2h; null: the unit does not have it.')),
-  can: v.strictObject({
-    read: flag('It can be read.'),
-    write: flag('It can be written.'),
-    trim: flag('Blocks can be given back.'),
-    zero: flag('Zeros can be written without sending them.'),
-  }),
+  can: abilities,
   reservations: v.pipe(
     v.nullable(reservations),
     v.description('Persistent reservations; null: reservationNote says why.'),

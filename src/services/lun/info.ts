@@ -57,6 +57,22 @@ export interface ReservationInfo {
   registrations: RegistrationInfo[] | null;
 }
 
+/** What a new client of the LUN's NBD export can have done now; NBD proto.md, "Transmission flags". */
+export interface LunAbilities {
+  read: boolean;
+  write: boolean;
+  flush: boolean;
+  fua: boolean;
+  trim: boolean;
+  zero: boolean;
+  multiConn: boolean;
+  df: boolean;
+  cache: boolean;
+  fastZero: boolean;
+  /** The unit tells which blocks storage is behind, by GET LBA STATUS. */
+  map: boolean;
+}
+
 export interface LunDetails {
   device: DeviceInfo;
   blocks: number;
@@ -70,7 +86,7 @@ export interface LunDetails {
   rotationRate: number | null;
   limits: LunLimits | null;
   provisioning: LunProvisioning | null;
-  can: { read: boolean; write: boolean; trim: boolean; zero: boolean };
+  can: LunAbilities;
   /** null: the unit knows no persistent reservations, or could not be asked: see `reservationNote`. */
   reservations: ReservationInfo | null;
   reservationNote: string | null;

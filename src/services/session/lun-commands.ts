@@ -5,12 +5,16 @@ import { compareAndWrite } from '../../initiator/compare-and-write.js';
 import { changeReservation, type ReservationChange, readReservations } from '../../initiator/reservations.js';
 import type { InitiatorSession } from '../../initiator/session.js';
 import { readUnitDetails } from '../../initiator/unit-details.js';
+import { transmissionFlags } from '../../nbd/export-view.js';
+import type { NbdExport } from '../../nbd/exports.js';
+import { TransmissionFlag as Flag } from '../../nbd/wire/constants.js';
 import { LbaStatus } from '../../scsi/lba-status.js';
 import { RESERVATION_TYPE_WORDS } from '../../scsi/persistent-reserve.js';
 import type { ControlHandler } from '../../transport/control.js';
 import { AppError, messageOf } from '../../util/errors.js';
 import {
   type BlockRun,
+  type LunAbilities,
   type LunDetails,
   limitsInfo,
   provisioningInfo,
@@ -33,6 +37,8 @@ export interface LunCommandParts {
   readonly socket: string;
   readonly attachments: SessionAttachments;
   readonly clients: SessionClients;
+  /** The LUN's export as a new client finds it. */
+  openExport(entry: ExportedLun): NbdExport | undefined;
   /** The LUN that the parameters name. @throws AppError */
   entry(params: Params): ExportedLun;
   /** One change of devices at a time. */
@@ -65,7 +71,6 @@ async function describe(parts: LunCommandParts, entry: ExportedLun): Promise<Lun
   const { lun } = entry;
   const { disk, address } = lun.info;
   const details = await readUnitDetails(parts.session, address, COMMAND_MS);
-  const writable = !lun.readOnly && entry.secondPath === null;
   const reservations = await reservationsOf(parts, entry).catch(notTold);
   const rate = details.characteristics?.rotationRate ?? 0;
   return {
@@ -78,15 +83,32 @@ async function describe(parts: LunCommandParts, entry: ExportedLun): Promise<Lun
     rotationRate: rate === 0 ? null : rate,
     limits: limitsInfo(details),
     provisioning: provisioningInfo(details),
-    can: {
-      read: true,
-      write: writable,
-      trim: writable && lun.canTrim,
-      zero: writable && lun.canWriteZeroes,
-    },
+    can: { ...abilitiesOf(parts.openExport(entry)), map: await tellsBlocks(parts, entry) },
     reservations: typeof reservations === 'string' ? null : reservations,
     reservationNote: typeof reservations === 'string' ? reservations : null,
   };
+}
+
+/** As the flags that a new client gets; nothing where the export has gone. */
+function abilitiesOf(open: NbdExport | undefined): Omit<LunAbilities, 'map'> {
+  const flags = open === undefined ? Flag.ReadOnly : transmissionFlags(open, true);
+  const has = (flag: number) => (flags & flag) !== 0;
+  return {
+    ...{ read: open !== undefined, write: !has(Flag.ReadOnly), flush: has(Flag.SendFlush), fua: has(Flag.SendFua) },
+    ...{ trim: has(Flag.SendTrim), zero: has(Flag.SendWriteZeroes), multiConn: has(Flag.CanMultiConn) },
+    ...{ df: has(Flag.SendDf), cache: has(Flag.SendCache), fastZero: has(Flag.SendFastZero) },
+  };
+}
+
+/** Asked of one block: units that do not know GET LBA STATUS refuse it. */
+async function tellsBlocks({ session }: LunCommandParts, { lun }: ExportedLun): Promise<boolean> {
+  try {
+    await readBlockMap(session, lun.info.address, { lba: 0, end: 1, most: 1 }, COMMAND_MS);
+    return true;
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'ERR_NOT_CONNECTED') throw error;
+    return false;
+  }
 }
 
 /** Reservations are beside the point of a description: what stands against them is a line of it. */

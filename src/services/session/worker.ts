@@ -92,13 +92,14 @@ export class SessionWorker {
   }
 
   #lunCommands(): Readonly<Record<string, ControlHandler>> {
-    const { config, open, folder, attachments, clients } = this.#parts;
+    const { config, open, folder, exports, attachments, clients } = this.#parts;
     return lunCommands({
       session: open.session,
       self: { initiatorName: config.request.initiatorName, isid: config.isid },
       socket: folder.nbdSocket,
       attachments,
       clients,
+      openExport: ({ name }) => exports.open.find(name),
       entry: (params) => this.#entry(params),
       exclusive: (work) => this.#exclusive(work),
     });

@@ -24,7 +24,10 @@ const DETAILS = {
     ...{ maxWriteSameBlocks: null, maxCompareAndWriteBlocks: 1 },
   },
   provisioning: { type: 'thin', unmap: true, writeSame16: true, writeSame10: false, readsZero: true },
-  can: { read: true, write: true, trim: true, zero: false },
+  can: {
+    ...{ read: true, write: true, flush: true, fua: true, trim: true, zero: false },
+    ...{ multiConn: true, df: true, cache: false, fastZero: false, map: false },
+  },
   reservations: null,
   reservationNote: 'the unit knows no persistent reservations',
 } as unknown as LunDetails;
@@ -45,7 +48,7 @@ test('one LUN in full, free of control characters', () => {
   provisioning  thin, unmapped by UNMAP, WRITE SAME(16), then reads as zeros
   limits        transfer 8192, UNMAP 65536, UNMAP descriptors 1, UNMAP granularity 8, COMPARE AND WRITE 1 (blocks)
   reservation   the unit knows no persistent reservations
-  can           read, write, trim
+  can           read, write, flush, fua, trim, multi-conn, df
   rotation      7200 rpm
 `,
   );
