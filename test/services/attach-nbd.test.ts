@@ -36,7 +36,7 @@ const request = {
 describe('nbd-client', () => {
   for (const [name, values, expected] of [
     ['plain', {}, '-unix /run/lunctl/s/1/attach.sock /dev/nbd3 -N lun0 -b 512 -C 1'],
-    ['several connections', { connections: 4 }, '-unix /run/lunctl/s/1/attach.sock /dev/nbd3 -N lun0 -b 512 -C 4'],
+    ['several connections', { connections: 4 }, '-unix /run/lunctl/s/1/attach.sock /dev/nbd3 -N lun0 -b 512 -C 4 -timeout 604800'],
     [
       'read-only, 4096',
       { readOnly: true, blockSize: 4096 },
@@ -170,6 +170,7 @@ test('records of attached devices: written whole, read strictly', async () => {
       exportName: 'lun0',
       path: '/dev/nbd0',
       connectPid: '262',
+      backend: null,
       backingFile: null,
     } as const;
     await writeAttachRecord(runDir, record);

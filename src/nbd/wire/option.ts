@@ -39,6 +39,19 @@ export function parseInfoRequest(data: Buffer): InfoRequest | null {
   return { name: data.subarray(4, 4 + nameLength), types };
 }
 
+/** NBD_OPT_INFO or NBD_OPT_GO for `name` without wishes of information, header and data. */
+export function emitInfoRequest(option: number, name: string): Buffer {
+  const nameBytes = Buffer.from(name);
+  const b = Buffer.alloc(OPTION_HEADER_LENGTH + 4 + nameBytes.length + 2);
+  b.writeUInt32BE(Magic.option[0], 0);
+  b.writeUInt32BE(Magic.option[1], 4);
+  b.writeUInt32BE(option, 8);
+  b.writeUInt32BE(b.length - OPTION_HEADER_LENGTH, 12);
+  b.writeUInt32BE(nameBytes.length, OPTION_HEADER_LENGTH);
+  nameBytes.copy(b, OPTION_HEADER_LENGTH + 4);
+  return b;
+}
+
 /** One reply to an option, header and data. */
 export function emitOptionReply(option: number, type: number, data: Buffer = Buffer.alloc(0)): Buffer {
   const b = Buffer.alloc(OPTION_REPLY_HEADER_LENGTH + data.length);

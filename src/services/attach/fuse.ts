@@ -213,6 +213,7 @@ function attachment(path: string, file: ExportFile, request: AttachRequest): Att
     path,
     partitions: () => partitionNodes(name),
     rescan: () => settlePartitions(name),
+    resize: () => Promise.reject(new AppError('ERR_NOT_SUPPORTED', `${path} keeps its size`)),
     inUse: () => (isOurs() ? usersOf(name) : Promise.resolve(null)),
     lost: file.ended.then(async (error) => {
       if (detached) return new Promise<AppError>(() => {});
@@ -247,5 +248,5 @@ export async function dropLoops(file: string): Promise<void> {
 
 async function record(request: AttachRequest, backingFile: string, path: string | null): Promise<void> {
   const { runDir, exportName } = request;
-  await writeAttachRecord(runDir, { mode: 'fuse', exportName, path, connectPid: null, backingFile });
+  await writeAttachRecord(runDir, { mode: 'fuse', exportName, path, connectPid: null, backend: null, backingFile });
 }

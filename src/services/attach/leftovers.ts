@@ -5,7 +5,7 @@ import { kernelName, kernelPartitions, loopDevices, mountPointsOf, mounts, sysAt
 import { messageOf } from '../../util/errors.js';
 import { userId } from '../../util/user.js';
 import { dropLoops, unmountFuse } from './fuse.js';
-import { disconnectNbd } from './nbd.js';
+import { disconnectNbd, isOurs, nbdDeviceOf } from './nbd-device.js';
 import { type AttachRecord, readAttachRecords, removeAttachRecord } from './record.js';
 
 /** Every device left answers with EIO by now, so nothing here takes long. */
@@ -86,15 +86,15 @@ async function unmount(target: string): Promise<void> {
 
 /**
  * The name of the record's nbd device if the kernel still has it connected for the dead worker. A record without the
- * connecting process (killed in between) counts only if the device no longer answers.
+ * connecting process (killed in between) counts by the device's identifier, or if the device no longer answers.
  */
-async function deadNbdDevice(record: AttachRecord): Promise<string | null> {
-  if (record.mode !== 'nbd' || record.path === null) return null;
-  const name = kernelName(record.path);
-  const pid = sysAttribute(name, 'pid');
-  if (pid === null) return null;
-  if (record.connectPid !== null) return pid === record.connectPid ? name : null;
-  const read = [`if=${record.path}`, 'of=/dev/null', 'bs=4096', 'count=1', 'iflag=direct', 'status=none'];
+async function deadNbdDevice({ mode, path, connectPid, backend }: AttachRecord): Promise<string | null> {
+  if (mode !== 'nbd') return null;
+  if (path === null) return backend === null ? null : nbdDeviceOf(backend);
+  const name = kernelName(path);
+  if (sysAttribute(name, 'pid') === null) return null;
+  if (connectPid !== null) return isOurs({ name, connectPid, backend }) ? name : null;
+  const read = [`if=${path}`, 'of=/dev/null', 'bs=4096', 'count=1', 'iflag=direct', 'status=none'];
   const { status } = await runTool('dd', read, { timeoutMs: STEP_MS, okStatuses: [0, 1] });
   return status === 0 ? null : name;
 }

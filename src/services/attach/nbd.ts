@@ -1,14 +1,17 @@
-// Attaches an export to the kernel's NBD client, /dev/nbdN, by nbd-client over netlink: once connected, the kernel owns
-// the socket, and the only process that stays is the guard for the case that the worker is killed.
+// Attaches an export to the kernel's NBD client, /dev/nbdN: by netlink where the optional koffi works, else by nbd-client.
+// Once connected, the kernel owns the sockets, and the only process that stays is the guard for a worker that is killed.
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { partitionNodes, removeStaleNodes, settlePartitions } from '../../disk/nodes.js';
-import { checkInterrupted, hasTool, missingTool, runTool } from '../../disk/run.js';
-import { diskSize, kernelPartitions, sysAttribute, usersOf } from '../../disk/sysfs.js';
+import { partitionNodes, settlePartitions } from '../../disk/nodes.js';
+import { checkInterrupted, runTool } from '../../disk/run.js';
+import { diskSize, sysAttribute, usersOf } from '../../disk/sysfs.js';
 import { delay } from '../../transport/timers.js';
 import { AppError } from '../../util/errors.js';
 import { isRoot } from '../../util/user.js';
 import type { Attachment, AttachRequest } from './attachment.js';
 import { guardNbd } from './guard.js';
+import { type KernelNbd, kernelNbd, requestTimeoutS } from './kernel-nbd.js';
+import { disconnectNbd, isFree, isOurs, type NbdDevice, nbdDeviceOf, nbdIndex, requireWay } from './nbd-device.js';
 import { removeAttachRecord, writeAttachRecord } from './record.js';
 
 const CONNECT_MS = 15_000;
@@ -25,10 +28,7 @@ export async function requireNbd(): Promise<void> {
     });
   }
   if (!existsSync('/sys/module/nbd')) await loadModule();
-  if (!hasTool('nbd-client')) {
-    const missing = missingTool('nbd-client');
-    throw new AppError('ERR_DRIVER_MISSING', missing.message, { ...(missing.hint && { hint: missing.hint }) });
-  }
+  await requireWay();
 }
 
 async function loadModule(): Promise<void> {
@@ -48,9 +48,10 @@ async function loadModule(): Promise<void> {
 /** See `attachDevice`. */
 export async function attachNbd(request: AttachRequest): Promise<Attachment> {
   await requireNbd();
-  const device = await connectFree(request);
+  const kernel = await kernelNbd();
+  const device = await (kernel === null ? connectFree(request) : connectByNetlink(kernel, request));
   try {
-    await waitForSize(device, request);
+    await waitForSize(device, request.sizeBytes, request.signal);
     await settlePartitions(device.name, { signal: request.signal });
     checkInterrupted(request.signal);
   } catch (error) {
@@ -61,9 +62,31 @@ export async function attachNbd(request: AttachRequest): Promise<Attachment> {
   return attachment(device, request);
 }
 
-interface NbdDevice {
-  readonly name: string;
-  readonly connectPid: string;
+/** The kernel chooses the device. Until that is known, the record names it by its identifier. */
+async function connectByNetlink(kernel: KernelNbd, request: AttachRequest): Promise<NbdDevice> {
+  const { runDir, exportName } = request;
+  const backend = `lunctl-${randomUUID()}`;
+  await record(request, { name: null, connectPid: null, backend });
+  try {
+    const name = `nbd${await kernel.connect(request, backend)}`;
+    const connectPid = sysAttribute(name, 'pid');
+    const shown = sysAttribute(name, 'backend');
+    // Kernels before 5.14 know of no identifier.
+    const isStranger = shown !== null && shown !== backend;
+    if (connectPid === null || isStranger) throw dropped(name);
+    const device = { name, connectPid, backend: shown };
+    await record(request, device);
+    return device;
+  } catch (error) {
+    const left = nbdDeviceOf(backend);
+    if (left !== null) await disconnectNbd(left);
+    removeAttachRecord(runDir, exportName);
+    throw error;
+  }
+}
+
+function dropped(name: string): AppError {
+  return new AppError('ERR_HELPER', `/dev/${name} was connected, but the kernel has dropped it`);
 }
 
 /** Takes the first free device. Another program may take the same one in between: the kernel decides, and we go on. */
@@ -71,7 +94,7 @@ async function connectFree(request: AttachRequest): Promise<NbdDevice> {
   for (let index = 0; index < MAX_DEVICES; index++) {
     const name = `nbd${index}`;
     if (!isFree(name)) continue;
-    await record(request, name, null);
+    await record(request, { name, connectPid: null, backend: null });
     let client = '';
     try {
       await runTool('nbd-client', connectArguments(request, `/dev/${name}`), {
@@ -83,7 +106,7 @@ async function connectFree(request: AttachRequest): Promise<NbdDevice> {
       });
     } catch (error) {
       // Interrupted or out of time, it may have connected the device nevertheless.
-      await disconnect({ name, connectPid: client });
+      await disconnect({ name, connectPid: client, backend: null });
       if (!isFree(name) && !request.signal?.aborted) continue;
       removeAttachRecord(request.runDir, request.exportName);
       throw error;
@@ -91,50 +114,53 @@ async function connectFree(request: AttachRequest): Promise<NbdDevice> {
     const connectPid = sysAttribute(name, 'pid');
     if (connectPid === null) {
       removeAttachRecord(request.runDir, request.exportName);
-      throw new AppError('ERR_HELPER', `nbd-client connected /dev/${name}, but the kernel has dropped it`);
+      throw dropped(name);
     }
-    await record(request, name, connectPid);
-    return { name, connectPid };
+    const device = { name, connectPid, backend: null };
+    await record(request, device);
+    return device;
   }
   throw new AppError('ERR_DRIVER_MISSING', `no free nbd device among ${MAX_DEVICES}`);
 }
 
-/** nbd-client 3.24. Never with -timeout: the kernel would drop the device while a session recovers. */
+/** nbd-client 3.24. One connection goes without -timeout: the kernel would drop the device while a session recovers. */
 export function connectArguments(request: Omit<AttachRequest, 'mode'>, path: string): string[] {
+  const timeoutS = requestTimeoutS(request.connections ?? 1);
   return [
     ...['-unix', request.socketPath, path],
     ...['-N', request.exportName],
     ...['-b', String(request.blockSize)],
     ...['-C', String(request.connections ?? 1)],
+    ...(timeoutS === 0 ? [] : ['-timeout', String(timeoutS)]),
     ...(request.readOnly ? ['-R'] : []),
   ];
 }
 
-/** A device that does not exist yet is free too: nbd-client lets the kernel make it. */
-function isFree(name: string): boolean {
-  return sysAttribute(name, 'pid') === null && diskSize(name) === 0;
-}
-
-async function waitForSize(device: NbdDevice, request: AttachRequest): Promise<void> {
+async function waitForSize(device: NbdDevice, sizeBytes: number, signal?: AbortSignal): Promise<void> {
   const deadline = performance.now() + SIZE_MS;
-  while (diskSize(device.name) !== request.sizeBytes) {
+  while (diskSize(device.name) !== sizeBytes) {
     if (performance.now() > deadline || !isOurs(device)) {
       const size = diskSize(device.name);
-      throw new AppError('ERR_HELPER', `/dev/${device.name} shows ${size} bytes instead of ${request.sizeBytes}`);
+      throw new AppError('ERR_HELPER', `/dev/${device.name} shows ${size} bytes instead of ${sizeBytes}`);
     }
-    await delay(POLL_MS, request.signal);
+    await delay(POLL_MS, signal);
   }
 }
 
 function attachment(device: NbdDevice, request: AttachRequest): Attachment {
   const path = `/dev/${device.name}`;
-  const guard = guardNbd(device.name, device.connectPid);
+  const guard = guardNbd(device);
   let detached = false;
   return {
     mode: 'nbd',
     path,
     partitions: () => partitionNodes(device.name),
     rescan: () => settlePartitions(device.name),
+    async resize(sizeBytes) {
+      await resize(device, sizeBytes);
+      await waitForSize(device, sizeBytes);
+      return settlePartitions(device.name);
+    },
     inUse: () => (isOurs(device) ? usersOf(device.name) : Promise.resolve(null)),
     lost: new Promise(() => {}),
     async detach({ force = false } = {}) {
@@ -149,31 +175,22 @@ function attachment(device: NbdDevice, request: AttachRequest): Attachment {
   };
 }
 
-/** Whether the kernel's device is still the one that we connected: names are reused. */
-function isOurs(device: NbdDevice): boolean {
-  return sysAttribute(device.name, 'pid') === device.connectPid;
-}
-
 /** Disconnects a device that is ours and waits until the kernel has let it go. */
 async function disconnect(device: NbdDevice): Promise<void> {
-  if (!isOurs(device)) return;
-  await disconnectNbd(device.name);
+  if (isOurs(device)) await disconnectNbd(device.name);
 }
 
-/**
- * `nbd-client -d`, and waits until the kernel has let the device go. Whose it is has been checked by the caller. `between`
- * takes away what still holds the device: it may wait for requests that only the disconnection ends.
- */
-export async function disconnectNbd(name: string, between = async (): Promise<void> => {}): Promise<void> {
-  const nodes = kernelPartitions(name).map((partition) => `/dev/${partition.name}`);
-  await runTool('nbd-client', ['-d', `/dev/${name}`], { timeoutMs: CONNECT_MS });
-  await between();
-  const deadline = performance.now() + SIZE_MS;
-  while (sysAttribute(name, 'pid') !== null && performance.now() < deadline) await delay(POLL_MS);
-  removeStaleNodes(name, nodes);
+/** The kernel refuses another size for a device whose identifier is not ours; without one nothing is to be relied on. */
+async function resize({ name, backend }: NbdDevice, sizeBytes: number): Promise<void> {
+  const kernel = backend === null ? null : await kernelNbd();
+  if (kernel === null || backend === null) throw new AppError('ERR_NOT_SUPPORTED', `/dev/${name} keeps its size`);
+  await kernel.resize(nbdIndex(name), sizeBytes, backend);
 }
 
-async function record(request: AttachRequest, name: string, connectPid: string | null): Promise<void> {
-  const { runDir, exportName } = request;
-  await writeAttachRecord(runDir, { mode: 'nbd', exportName, path: `/dev/${name}`, connectPid, backingFile: null });
+async function record(
+  { runDir, exportName }: AttachRequest,
+  { name, connectPid, backend }: { [K in keyof NbdDevice]: NbdDevice[K] | null },
+): Promise<void> {
+  const path = name === null ? null : `/dev/${name}`;
+  await writeAttachRecord(runDir, { mode: 'nbd', exportName, path, connectPid, backend, backingFile: null });
 }

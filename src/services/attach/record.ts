@@ -10,6 +10,8 @@ const schema = v.object({
   path: v.nullable(v.pipe(v.string(), v.regex(/^\/dev\/(nbd|loop)[0-9]{1,6}$/))),
   /** nbd: the process that connected the device, as the kernel shows it in /sys/block/nbdN/pid. */
   connectPid: v.nullable(v.string()),
+  /** nbd by netlink: what the kernel shows in /sys/block/nbdN/backend (Linux 5.14); it names the device even without a path. */
+  backend: v.optional(v.nullable(v.string()), null),
   /** fuse: the file behind the loop device. */
   backingFile: v.nullable(v.string()),
 });
