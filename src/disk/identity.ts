@@ -14,6 +14,8 @@ export type Claim =
       readonly path: string;
       /** The process that connected the device, as in /sys/block/nbdN/pid. */
       readonly connectPid: string;
+      /** What it was given in /sys/block/nbdN/backend when it was connected; null if nothing is to be found there. */
+      readonly backend: string | null;
       readonly sizeBytes: number;
       /** Whether the session's worker reads bytes with this SHA-256 (hexadecimal) there. */
       readonly confirm: (offset: number, length: number, sha256: string) => Promise<boolean>;
@@ -70,6 +72,8 @@ async function proveNbd(claim: Claim & { kind: 'nbd' }, signal: AbortSignal | un
   const { path } = claim;
   if (sysAttribute(kernelName(path), 'pid') !== claim.connectPid)
     throw notOurs(path, 'it has been connected by another process');
+  if (claim.backend !== null && sysAttribute(kernelName(path), 'backend') !== claim.backend)
+    throw notOurs(path, 'it has been connected again');
   if (!(await holdsSameBytes(path, claim, signal))) throw notOurs(path, 'it holds other bytes than the LUN');
 }
 

@@ -184,6 +184,13 @@ describe('a rescan of a session that attaches', { skip: tgtMissing() || (whyNoLo
       await run('umount', mount);
       // tgt does not know it; that it is asked shows that nothing else stands against it.
       await assert.rejects(compareAndWriteLun(folder.paths, place, swap, {}), { code: 'ERR_NOT_SUPPORTED' });
+      tgt.adm('--op', 'delete', ...unit);
+      truncateSync(image, 24 * MIB);
+      tgt.adm('--op', 'new', ...unit, '-b', image);
+      const { changes, devices } = await rescanSession(folder.paths, session.sid, {});
+      assert.deepEqual([changes[0]?.change, changes[0]?.sizeBytes], ['grown', 24 * MIB]);
+      assert.match(changes[0]?.note ?? '', /^\/dev\/loop\d+ has its old size: detach and attach it/);
+      assert.match(devices.find(({ lun }) => lun === 2)?.note ?? '', /has its old size: detach and attach it/);
       // Gone while its session was attached to it: tgt deletes only what no command is in.
       tgt.adm('--op', 'delete', ...unit);
       const [vanished] = (await rescanSession(folder.paths, session.sid, {})).changes;

@@ -29,10 +29,10 @@ export interface Attachment {
   /** Makes the kernel read the partition table again; resolves with `partitions()` once every node works. */
   rescan(): Promise<string[]>;
   /**
-   * Gives the device another size, in bytes, while it is in use; resolves like `rescan`. Throws ERR_NOT_SUPPORTED where it
-   * keeps its size until it is attached again.
+   * Makes the device at least `sizeBytes` long while it is in use, never shorter; resolves like `rescan`. Throws
+   * ERR_NOT_SUPPORTED where it keeps its size until it is attached again.
    */
-  resize(sizeBytes: number): Promise<string[]>;
+  grow(sizeBytes: number): Promise<string[]>;
   /** Who uses the device or one of its partitions ("/dev/nbd0p1 is mounted on /mnt"), or null. */
   inUse(): Promise<string | null>;
   /**

@@ -213,7 +213,7 @@ function attachment(path: string, file: ExportFile, request: AttachRequest): Att
     path,
     partitions: () => partitionNodes(name),
     rescan: () => settlePartitions(name),
-    resize: () => Promise.reject(new AppError('ERR_NOT_SUPPORTED', `${path} keeps its size`)),
+    grow: () => Promise.reject(new AppError('ERR_NOT_SUPPORTED', `${path} keeps its size`)),
     inUse: () => (isOurs() ? usersOf(name) : Promise.resolve(null)),
     lost: file.ended.then(async (error) => {
       if (detached) return new Promise<AppError>(() => {});

@@ -156,9 +156,11 @@ function attachment(device: NbdDevice, request: AttachRequest): Attachment {
     path,
     partitions: () => partitionNodes(device.name),
     rescan: () => settlePartitions(device.name),
-    async resize(sizeBytes) {
-      await resize(device, sizeBytes);
-      await waitForSize(device, sizeBytes);
+    async grow(sizeBytes) {
+      if (diskSize(device.name) < sizeBytes) {
+        await resize(device, sizeBytes);
+        await waitForSize(device, sizeBytes);
+      }
       return settlePartitions(device.name);
     },
     inUse: () => (isOurs(device) ? usersOf(device.name) : Promise.resolve(null)),

@@ -118,7 +118,14 @@ function claimOf({ session, device }: DiskTarget, path: string, context: DiskCon
   if (record?.mode === 'nbd' && record.connectPid !== null) {
     const confirm = (offset: number, length: number, sha256: string) =>
       verifyBlock(context.paths, session.sid, { lun: device.lun, offset, length, sha256 }, { signal: context.signal });
-    return { kind: 'nbd', path, connectPid: record.connectPid, sizeBytes: device.sizeBytes, confirm };
+    return {
+      kind: 'nbd',
+      path,
+      connectPid: record.connectPid,
+      backend: record.backend,
+      sizeBytes: device.sizeBytes,
+      confirm,
+    };
   }
   throw new AppError('ERR_USAGE', `session ${session.sid} has no record of ${path}; nothing was changed`);
 }

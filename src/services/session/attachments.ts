@@ -189,6 +189,13 @@ export class SessionAttachments {
     if (attachment !== undefined) await this.#link(entry, attachment.path, await attachment.rescan());
   }
 
+  /** Gives the device the size of its LUN, which has grown. Throws ERR_NOT_SUPPORTED where only attaching again does. */
+  async grow(entry: ExportedLun): Promise<void> {
+    const attachment = this.#attached.get(entry);
+    if (attachment === undefined) return;
+    await this.#link(entry, attachment.path, await attachment.grow(entry.lun.sizeBytes));
+  }
+
   /**
    * Lets a disk command in that works on an export of `entry` without a device: the socket for it, and the number by
    * which it is released. Throws ERR_BUSY if somebody else writes to the same disk, here or by another path.

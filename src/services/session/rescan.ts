@@ -184,8 +184,24 @@ export class SessionRescan {
     entry.toldBytes = lun.sizeBytes;
     if (lun.sizeBytes === before) return null;
     await this.#readTable(entry.name, this.#options.exports.rescan(entry));
-    const grown = lun.sizeBytes > before;
-    return change(entry, grown ? 'grown' : 'shrunk', before, sizeNote(entry, grown));
+    if (lun.sizeBytes < before) return change(entry, 'shrunk', before, shrunkNote(entry));
+    const { path } = entry;
+    const device = path === null ? '' : `${await this.#grown(entry, path)}; `;
+    return change(entry, 'grown', before, `${device}NBD clients see the new size when they connect again`);
+  }
+
+  /** What has become of the device of a LUN that has grown. */
+  async #grown(entry: ExportedLun, path: string): Promise<string> {
+    const old = `${path} has its old size`;
+    try {
+      await this.#options.attachments.grow(entry);
+      if (entry.note?.startsWith(old)) entry.note = null;
+      return `${path} has grown with it`;
+    } catch (error) {
+      const isUnable = error instanceof AppError && error.code === 'ERR_NOT_SUPPORTED';
+      entry.note = `${old}${isUnable ? '' : ` (${messageOf(error)})`}: detach and attach it to use all of it`;
+      return entry.note;
+    }
   }
 
   /** It is another unit, or does not answer. A new one takes its place if nobody uses the old one. */
@@ -259,9 +275,8 @@ function isOther({ info }: Lun, unit: LunInfo): boolean {
   return unlikeness(info, unit) !== null;
 }
 
-function sizeNote({ path }: ExportedLun, grown: boolean): string {
-  const device = path === null ? '' : `${path} keeps its old size until the next login; `;
-  if (grown) return `${device}NBD clients see the new size when they connect again`;
+function shrunkNote({ path }: ExportedLun): string {
+  const device = path === null ? '' : `${path} keeps its old size until it is detached and attached; `;
   return `${device}DATA BEYOND THE NEW END IS GONE: what reaches over it ends with errors`;
 }
 
