@@ -78,10 +78,7 @@ export function placePartitions(
   existing: readonly Range[],
   sizes: readonly SizeSpec[],
 ): Range[] {
-  const most = label === 'gpt' ? GPT_MOST : DOS_MOST;
-  if (existing.length + sizes.length > most) {
-    throw new AppError('ERR_USAGE', `a ${label} label holds ${most} partitions, not ${existing.length + sizes.length}`);
-  }
+  mostPartitions(label, existing.length + sizes.length);
   const usable = usableRange(geometry, label);
   const grain = alignment(geometry) / geometry.blockSize;
   const end = usable.start + usable.length;
@@ -99,6 +96,12 @@ export function placePartitions(
     next += length;
     return range;
   });
+}
+
+/** @throws AppError ERR_USAGE when a table of that kind does not hold `count` partitions. */
+export function mostPartitions(label: LabelType, count: number): void {
+  const most = label === 'gpt' ? GPT_MOST : DOS_MOST;
+  if (count > most) throw new AppError('ERR_USAGE', `a ${label} label holds ${most} partitions, not ${count}`);
 }
 
 function wantedSectors(size: Exclude<SizeSpec, { kind: 'max' }>, usable: number, blockSize: number): number {
