@@ -1,11 +1,14 @@
 // What the disk commands share: naming a disk, arguments for a helper program, a dry run, and asking before data goes.
 import { Args, Flags } from '@oclif/core';
+import { shellLines } from '../disk/plan.js';
+import { clearedBytes } from '../disk/wipe.js';
 import type { PartitionPath } from '../services/disk/access.js';
 import type { BootMount } from '../services/disk/boot.js';
-import type { DiskJob } from '../services/disk/prepare.js';
+import type { DiskJob, StepResult } from '../services/disk/prepare.js';
 import { BaseCommand } from './base-command.js';
+import { Pace } from './pace.js';
 import { settled } from './render/text.js';
-import type { diskFormat, diskLabel, diskPartition } from './schemas/disk.js';
+import type { diskFormat, diskLabel, diskPartition, diskWipe } from './schemas/disk.js';
 import type { Result } from './schemas/parts.js';
 
 export const devArgument = {
@@ -33,6 +36,12 @@ export const confirmFlag = {
 
 /** What label, partition and format print under --json. */
 export type DiskJobJson = Result<typeof diskLabel | typeof diskPartition | typeof diskFormat>;
+export type DiskWipeJson = Result<typeof diskWipe>;
+
+export interface JobFlags {
+  readonly 'dry-run': boolean;
+  readonly confirm?: string | undefined;
+}
 
 export abstract class DiskCommand extends BaseCommand {
   /** What --fstab has come to. */
@@ -55,7 +64,7 @@ export abstract class DiskCommand extends BaseCommand {
    */
   protected async runJob(
     job: DiskJob,
-    flags: { readonly 'dry-run': boolean; readonly confirm?: string | undefined },
+    flags: JobFlags,
     done: (partitions: readonly PartitionPath[]) => string,
   ): Promise<DiskJobJson> {
     try {
@@ -68,8 +77,7 @@ export abstract class DiskCommand extends BaseCommand {
         this.render(job.lines.join('\n'));
         return { ...json, partitions: [] };
       }
-      const running = `${job.steps.map(({ tool }) => tool).join(', ')} on ${job.target.name}`;
-      const partitions = await this.waiting(running, () => job.run(({ stdout }) => this.render(settled(stdout))));
+      const partitions = await this.#runSteps(job);
       this.render(done(partitions));
       return { ...json, partitions };
     } finally {
@@ -77,8 +85,31 @@ export abstract class DiskCommand extends BaseCommand {
     }
   }
 
+  /** Past a second a terminal shows which program works, and how far it says that it is. */
+  async #runSteps(job: DiskJob): Promise<PartitionPath[]> {
+    const { name } = job.target;
+    const showResult = ({ step, stdout }: StepResult) => {
+      // What wipefs and the like say is of no use, and a clearing program's words have been shown as they came.
+      if (step.name === 'format') this.render(settled(stdout));
+    };
+    return this.waiting(`working on ${name}`, () => {
+      let pace = new Pace(0);
+      return job.run(showResult, (step, printed) => {
+        if (printed === null) {
+          pace = new Pace(job.sizeBytes);
+          this.detail(shellLines([step])[0] ?? '');
+          if (step.name === 'clear' && process.stderr.isTTY !== true) this.note(`clearing ${name}: ${step.tool}`);
+          this.nowWaitingFor(`${step.tool} on ${name}`, { afresh: true });
+          return;
+        }
+        const bytes = step.name === 'clear' ? clearedBytes(printed) : null;
+        if (bytes !== null) this.nowWaitingFor(`${step.tool} on ${name}: ${pace.text(bytes)}`);
+      });
+    });
+  }
+
   /** A dry run ends as the real one would; only a person who watches is not asked to agree to nothing. */
-  async #agree(job: DiskJob, flags: { readonly 'dry-run': boolean; readonly confirm?: string | undefined }) {
+  async #agree(job: DiskJob, flags: JobFlags) {
     if (job.loss === null) return;
     if (!flags['dry-run'] || !this.interactive || flags.confirm !== undefined) {
       await this.confirmByName({ ...job.loss, given: flags.confirm });

@@ -67,9 +67,17 @@ export interface Content {
 
 const NOTHING: Content = { type: null, table: null, label: null, uuid: null };
 
+/** What to look at: a device or file, or a part of it in bytes. */
+export interface Place {
+  readonly path: string;
+  readonly range?: { readonly offset: number; readonly length: number };
+}
+
 /** Throws ERR_HELPER when the device cannot be read. */
-export async function contentOf(path: string, options: Signal = {}): Promise<Content> {
-  const args = ['--probe', '--output', 'export', '--', path];
+export async function contentOf(place: string | Place, options: Signal = {}): Promise<Content> {
+  const { path, range } = typeof place === 'string' ? { path: place } : place;
+  const part = range === undefined ? [] : ['--offset', String(range.offset), '--size', String(range.length)];
+  const args = ['--probe', ...part, '--output', 'export', '--', path];
   // 2: nothing found, or not readable; 8: several signatures that contradict each other.
   const result = await runTool('blkid', args, { ...options, timeoutMs: PROBE_MS, okStatuses: [0, 2, 8] });
   if (result.status === 2 && result.stderr.trim() !== '') {

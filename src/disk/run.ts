@@ -1,8 +1,10 @@
 // Runs helper programs: no shell, a fixed PATH, a minimal environment, a time limit, and errors that say which program failed and why.
+import type { ChildProcess } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import type { Options } from 'execa';
 import { AppError } from '../util/errors.js';
 import { oneLine } from '../util/printable.js';
+import { LOCKED, lockArguments } from './lock.js';
 import { TOOL_ENVIRONMENT, TOOL_PACKAGES, TOOL_PATH, type Tool } from './tools.js';
 
 export interface RunOptions {
@@ -18,6 +20,14 @@ export interface RunOptions {
   readonly encoding?: 'utf8' | 'hex';
   /** Told the program's process number once it runs. */
   readonly onStart?: (pid: number) => void;
+  /** Told what the program prints, on either stream, while it runs. */
+  readonly onOutput?: (text: string) => void;
+  /** Variables beside the usual ones. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** The whole disk whose lock the program holds while it runs, also if it works on a partition; see `lockArguments`. */
+  readonly lock?: string | undefined;
+  /** The program gets SIGTERM when this process dies, however it dies. */
+  readonly diesWithUs?: boolean;
 }
 
 export interface RunResult {
@@ -63,21 +73,52 @@ function isExecutable(path: string): boolean {
  */
 export async function runTool(tool: Tool, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   checkInterrupted(options.signal);
+  if (!hasTool(tool)) throw missingTool(tool);
   const { execa } = await import('execa');
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  const child = execa(tool, args, {
-    ...baseOptions(),
+  const [program, ...rest] = wrapped(tool, args, options);
+  const child = execa(program, rest, {
+    ...baseOptions(options.env),
     encoding: options.encoding ?? 'utf8',
     ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
     timeout: timeoutMs,
   });
   if (child.pid !== undefined) options.onStart?.(child.pid);
+  if (options.onOutput !== undefined) tellOutput(child, options.onOutput);
   const result: Ended = await child;
   if (result.isCanceled) checkInterrupted(options.signal);
   const status = result.exitCode;
+  if (status === LOCKED && options.lock !== undefined) throw lockedError(options.lock);
   if (status === undefined || !(options.okStatuses ?? [0]).includes(status)) throw helperError(tool, result, timeoutMs);
   return { status, stdout: text(result.stdout), stderr: text(result.stderr) };
+}
+
+/**
+ * The command line that runs `tool`, with what holds the lock and what ends it with us in front. Both replace
+ * themselves by the next program, so that there is one process, and it is the tool's.
+ */
+function wrapped(
+  tool: Tool,
+  args: readonly string[],
+  { lock, diesWithUs = false }: Pick<RunOptions, 'lock' | 'diesWithUs'>,
+): [string, ...string[]] {
+  const locked = lock === undefined ? [] : lockArguments(lock);
+  // Where it is missing the next command still names what is left.
+  const tied = diesWithUs && hasTool('setpriv') ? ['setpriv', '--pdeathsig', 'TERM', '--'] : [];
+  const [first = tool, ...rest] = [...tied, ...locked, tool, ...args];
+  return [first, ...rest];
+}
+
+function lockedError(path: string): AppError {
+  return new AppError('ERR_BUSY', `${path} is locked by another program; nothing was changed by this step`, {
+    hint: `lslocks and fuser -v ${path} name it`,
+    retriable: true,
+  });
+}
+
+function tellOutput(child: Pick<ChildProcess, 'stdout' | 'stderr'>, tell: (text: string) => void): void {
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: unknown) => tell(String(chunk)));
 }
 
 export interface BackgroundTool {
@@ -92,11 +133,16 @@ export interface BackgroundTool {
  * Starts a helper that stays (nbdfuse). It is killed when this process exits in an orderly way. Throws ERR_HELPER when
  * it cannot be started.
  */
-export async function startTool(tool: Tool, args: readonly string[]): Promise<BackgroundTool> {
+export async function startTool(
+  tool: Tool,
+  args: readonly string[],
+  options: Pick<RunOptions, 'diesWithUs'> = {},
+): Promise<BackgroundTool> {
   if (!hasTool(tool)) throw missingTool(tool);
   const { execa } = await import('execa');
+  const [program, ...rest] = wrapped(tool, args, options);
   // A process group of its own: Ctrl-C in the terminal of a foreground session must not pull the disk away.
-  const child = execa(tool, args, { ...baseOptions(), stdin: 'ignore', stdout: 'ignore', detached: true });
+  const child = execa(program, rest, { ...baseOptions(), stdin: 'ignore', stdout: 'ignore', detached: true });
   const pid = child.pid;
   const killAtExit = () => child.kill('SIGKILL');
   process.once('exit', killAtExit);
@@ -128,10 +174,10 @@ export function missingTool(tool: Tool): AppError {
   });
 }
 
-function baseOptions() {
+function baseOptions(env: Readonly<Record<string, string>> = {}) {
   return {
     cwd: '/',
-    env: TOOL_ENVIRONMENT,
+    env: { ...TOOL_ENVIRONMENT, ...env },
     extendEnv: false,
     reject: false,
     stripFinalNewline: false,

@@ -15,6 +15,8 @@ export interface Paths {
   readonly runDir: string;
   /** The saved target configuration, rtslib's JSON. */
   readonly targetConfig: string;
+  /** What is kept beside the records: what `disk wipe` has taken off disks. */
+  readonly stateDir: string;
 }
 
 /** Command-line flags win over the environment. */
@@ -69,15 +71,18 @@ export function resolvePaths(
       hint: `name one of at most ${SOCKET_PATH_LARGEST - LONGEST_SOCKET.length} bytes with --run-dir or LUNCTL_RUN_DIR`,
     });
   }
+  const dbDir = pick(overrides.dbDir, 'LUNCTL_DB_DIR', defaults.dbDir);
   return {
     configDir: pick(overrides.configDir, 'LUNCTL_CONFIG_DIR', defaults.configDir),
-    dbDir: pick(overrides.dbDir, 'LUNCTL_DB_DIR', defaults.dbDir),
+    dbDir,
     runDir,
     targetConfig: pick(overrides.targetConfig, 'LUNCTL_TARGET_CONFIG', defaults.targetConfig),
+    // Root's records lie in open-iscsi's folder, which is not ours to fill.
+    stateDir: pick(undefined, 'LUNCTL_STATE_DIR', () => (facts.root ? '/var/lib/lunctl' : dbDir)),
   };
 }
 
-type Defaults = { readonly [key in keyof Paths]: () => string };
+type Defaults = { readonly [key in Exclude<keyof Paths, 'stateDir'>]: () => string };
 
 function rootDefaults(facts: PathFacts): Defaults {
   return {

@@ -30,6 +30,7 @@ export class Sandbox {
       LUNCTL_CONFIG_DIR: join(folder, 'etc'),
       LUNCTL_DB_DIR: join(folder, 'db'),
       LUNCTL_RUN_DIR: join(folder, 'run'),
+      LUNCTL_STATE_DIR: join(folder, 'state'),
     };
     await mkdir(env.LUNCTL_CONFIG_DIR, { mode: 0o700 });
     const sandbox = new Sandbox(folder, env);

@@ -18,6 +18,7 @@ describe('paths', () => {
       dbDir: '/etc/iscsi',
       runDir: '/run/lunctl',
       targetConfig: '/etc/target/saveconfig.json',
+      stateDir: '/var/lib/lunctl',
     });
   });
   it('the records are where they already are', () => {
@@ -35,6 +36,7 @@ describe('paths', () => {
       dbDir: '/home/me/.local/state/lunctl',
       runDir: '/home/me/.local/state/lunctl/run',
       targetConfig: '/home/me/.local/state/lunctl/target/saveconfig.json',
+      stateDir: '/home/me/.local/state/lunctl',
     });
     const env = { XDG_CONFIG_HOME: '/c', XDG_STATE_HOME: '/s', XDG_RUNTIME_DIR: '/run/user/1000' };
     assert.deepEqual(resolvePaths(env, {}, user), {
@@ -42,6 +44,7 @@ describe('paths', () => {
       dbDir: '/s/lunctl',
       runDir: '/run/user/1000/lunctl',
       targetConfig: '/s/lunctl/target/saveconfig.json',
+      stateDir: '/s/lunctl',
     });
     assert.equal(resolvePaths({ XDG_RUNTIME_DIR: 'relative' }, {}, user).runDir, '/home/me/.local/state/lunctl/run');
   });
@@ -51,12 +54,14 @@ describe('paths', () => {
       LUNCTL_DB_DIR: '/e/d',
       LUNCTL_RUN_DIR: '/e/r',
       LUNCTL_TARGET_CONFIG: '/e/t.json',
+      LUNCTL_STATE_DIR: '/e/s',
     };
     assert.deepEqual(resolvePaths(env, {}, facts()), {
       configDir: '/e/c',
       dbDir: '/e/d',
       runDir: '/e/r',
       targetConfig: '/e/t.json',
+      stateDir: '/e/s',
     });
     const paths = resolvePaths(env, { configDir: '/f/c', dbDir: 'relative', runDir: '' }, facts());
     assert.equal(paths.configDir, '/f/c');
@@ -68,7 +73,7 @@ describe('paths', () => {
       throw new Error('no home');
     };
     const all = { configDir: '/c', dbDir: '/d', runDir: '/r', targetConfig: '/t' };
-    assert.deepEqual(resolvePaths({}, all, facts({ root: false, home })), all);
+    assert.deepEqual(resolvePaths({}, all, facts({ root: false, home })), { ...all, stateDir: '/d' });
     assert.throws(() => resolvePaths({}, {}, facts({ root: false, home })), /no home/);
   });
   it('a run folder too long for its sockets is refused, in bytes', () => {

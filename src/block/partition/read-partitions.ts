@@ -38,6 +38,19 @@ export async function readPartitions(device: BlockDevice): Promise<readonly Part
   return (await readPartitionTable(device)).partitions;
 }
 
+/**
+ * Where copies of a GPT header stand, valid or not, in bytes: block 1 and the last block. Readers of partition tables pass
+ * over a copy without a protective MBR, or one that is damaged; whoever is about to overwrite the disk should not.
+ */
+export async function findGptHeaders(device: BlockDevice): Promise<number[]> {
+  const { blockSize } = device;
+  const blocks = Math.floor(device.sizeBytes / blockSize);
+  const places = blocks > 2 ? [blockSize, (blocks - 1) * blockSize] : [];
+  const found: number[] = [];
+  for (const at of places) if (hasGptSignature(await readBytes(device, at, blockSize))) found.push(at);
+  return found;
+}
+
 async function readGpt(device: BlockDevice, blocks: number): Promise<PartitionTable> {
   const primary = await readGptCopy(device, 1, blocks);
   if (typeof primary !== 'string') return primary;

@@ -3,7 +3,7 @@ import type * as v from 'valibot';
 import { configUnit } from './config.js';
 import { demo } from './demo.js';
 import { discoveryList, discoverySendtargets } from './discovery.js';
-import { diskFormat, diskLabel, diskList, diskMount, diskPartition, diskUnmount } from './disk.js';
+import { diskFormat, diskLabel, diskList, diskMount, diskPartition, diskUnmount, diskWipe } from './disk.js';
 import { errorDocument } from './error.js';
 import {
   lunAttach,
@@ -36,6 +36,7 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'disk mount': diskMount,
   'disk partition': diskPartition,
   'disk unmount': diskUnmount,
+  'disk wipe': diskWipe,
   error: errorDocument,
   'lun attach': lunAttach,
   'lun clear': lunClear,

@@ -99,6 +99,19 @@ const job = {
 export const diskLabel = document('disk-label', 'A new partition table.', job);
 export const diskPartition = document('disk-partition', 'New partitions.', job);
 export const diskFormat = document('disk-format', 'A new file system.', job);
+export const diskWipe = document('disk-wipe', 'The end of what was on a disk.', {
+  ...job,
+  unchanged: flag('There was no signature, and nothing else was asked for.'),
+  backup: v.pipe(
+    v.nullable(
+      v.strictObject({
+        folder: text('Folder with a file for each signature; in a dry run it has not been made.'),
+        restore: text('Line for a shell that puts them back.'),
+      }),
+    ),
+    v.description('What is kept of the signatures; null if there was none.'),
+  ),
+});
 
 const mounted = v.strictObject({
   source: text('Device node.'),

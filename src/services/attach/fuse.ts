@@ -2,7 +2,15 @@
 import { accessSync, constants, existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { partitionNodes, removeStaleNodes, settlePartitions } from '../../disk/nodes.js';
-import { type BackgroundTool, checkInterrupted, hasTool, missingTool, runTool, startTool } from '../../disk/run.js';
+import {
+  type BackgroundTool,
+  checkInterrupted,
+  hasTool,
+  missingTool,
+  type RunOptions,
+  runTool,
+  startTool,
+} from '../../disk/run.js';
 import {
   diskSize,
   kernelName,
@@ -89,11 +97,13 @@ export interface ExportFile {
  * Shows an NBD export as a file below `runDir`, at its full size when this returns. Works without root. Undoes
  * everything when it fails.
  */
-export async function mountExport(request: Omit<AttachRequest, 'mode' | 'blockSize'>): Promise<ExportFile> {
+export async function mountExport(
+  request: Omit<AttachRequest, 'mode' | 'blockSize'> & Pick<RunOptions, 'diesWithUs'>,
+): Promise<ExportFile> {
   const folder = `${request.runDir}/fuse-${request.exportName}`;
   const path = `${folder}/${request.exportName}`;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const process = await startTool('nbdfuse', nbdfuseArguments(request, path)).catch((error: unknown) => {
+  const process = await startTool('nbdfuse', nbdfuseArguments(request, path), request).catch((error: unknown) => {
     rmdirSync(folder);
     throw error;
   });

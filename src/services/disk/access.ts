@@ -1,11 +1,12 @@
 // A LUN as something that partitioning and mkfs programs can open: its device node, or, without one, a file that
 // nbdfuse shows for as long as a command runs. The second needs no root.
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { type Claim, type Hold, holdDevice } from '../../disk/identity.js';
 import type { Geometry } from '../../disk/layout.js';
 import { settlePartitions } from '../../disk/nodes.js';
-import { shellLine } from '../../disk/shell.js';
+import type { Place } from '../../disk/probe.js';
+import { shellLine, shellWord } from '../../disk/shell.js';
 import { kernelName, kernelPartitions, sysAttribute, usersOf } from '../../disk/sysfs.js';
 import { AppError } from '../../util/errors.js';
 import { type ExportFile, mountExport, nbdfuseArguments, requireFuseFile } from '../attach/fuse.js';
@@ -32,21 +33,31 @@ export interface DiskAccess {
   /** What a program opens: the whole disk, or the one partition asked for. */
   readonly path: string;
   readonly isFile: boolean;
+  /** The node of the whole disk, to be locked while a program works; absent for a file. */
+  readonly lock: string | undefined;
+  /** Of what `path` shows, bytes. */
+  readonly sizeBytes: number;
   /** Of the whole disk. */
   readonly geometry: Geometry;
-  /** Shell lines that a person would need around those of a plan, to do the same by hand. */
-  readonly before: readonly string[];
-  readonly after: readonly string[];
+  /** The lines of a plan with those that a person needs around them, to do the same by hand. */
+  byHand(lines: readonly string[], table: TableChange): string[];
   /** Who uses what is about to be changed, or null. */
   users(): Promise<string | null>;
-  /** The partitions that would go with a whole disk, as far as they can be looked into. */
-  readonly inside: readonly { readonly number: number; readonly path: string }[];
+  /** The partitions that would go with a whole disk, each where it can be looked into. */
+  readonly inside: readonly PartitionPlace[];
   /** Proves that `path` is the LUN and keeps it open; see `holdDevice`. */
   hold(): Promise<Hold>;
   /** After a change of the partition table: the kernel's and the worker's partitions follow it. */
   settle(): Promise<PartitionPath[]>;
   /** Undoes what opening has done. Idempotent. */
   close(): Promise<void>;
+}
+
+/** What a plan does to the partition table: nothing, a new list of partitions, or an end of it. */
+export type TableChange = 'none' | 'partitions' | 'empty';
+
+export interface PartitionPlace extends Place {
+  readonly number: number;
 }
 
 export interface PartitionPath {
@@ -69,13 +80,19 @@ async function openDevice(target: DiskTarget, disk: string, context: DiskContext
   return {
     path: part === undefined ? disk : `/dev/${part.name}`,
     isFile: false,
+    lock: disk,
+    sizeBytes: part?.length ?? target.device.sizeBytes,
     geometry: {
       sizeBytes: target.device.sizeBytes,
       blockSize: target.device.blockSize,
       optimalIoSize: Number(sysAttribute(name, 'queue/optimal_io_size') ?? 0),
     },
-    before: [],
-    after: [shellLine('partx', ['--update', '--', disk])],
+    byHand(lines, table) {
+      // partx counts it as a failure to find no partition.
+      const drop = table === 'empty' && kernelPartitions(name).length > 0 ? ['--delete'] : null;
+      const partx = table === 'partitions' ? ['--update'] : drop;
+      return [...lines, ...(partx === null ? [] : [shellLine('partx', [...partx, '--', disk])])];
+    },
     inside:
       target.partition === null
         ? kernelPartitions(name).map((p) => ({ number: p.number, path: `/dev/${p.name}` }))
@@ -148,6 +165,7 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
     sizeBytes: part?.sizeBytes ?? device.sizeBytes,
     readOnly: device.readOnly,
     runDir: `${temporary}/${process.pid}-${processStartTime(process.pid)}`,
+    diesWithUs: true,
     ...(context.signal === undefined ? {} : { signal: context.signal }),
   };
   const file = await mountExport(request).catch(async (error: unknown) => {
@@ -158,13 +176,18 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
   return {
     path: file.path,
     isFile: true,
+    lock: undefined,
+    sizeBytes: request.sizeBytes,
     geometry: { sizeBytes: device.sizeBytes, blockSize: device.blockSize, optimalIoSize: 0 },
-    before: [
-      shellLine('mkdir', ['-p', '-m', '0700', '--', dirname(file.path)]),
-      `${shellLine('nbdfuse', nbdfuseArguments(request, file.path))} &`,
-    ],
-    after: [shellLine('fusermount3', ['-u', '--', dirname(file.path)])],
-    inside: [],
+    byHand: (lines) => fileByHand(lines, file.path, { ...request, socketPath: session.socket }, context),
+    inside:
+      target.partition === null
+        ? device.partitions.map((p) => ({
+            number: p.number,
+            path: file.path,
+            range: { offset: p.startBytes, length: p.sizeBytes },
+          }))
+        : [],
     users: () => writersOf(target, context),
     hold: async () => stillThere(file),
     async settle() {
@@ -184,6 +207,29 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
       }
     },
   };
+}
+
+/**
+ * The lines with the file made before them and taken away after them: in a folder that no command of ours cleans, and by
+ * the socket for anybody.
+ */
+function fileByHand(
+  lines: readonly string[],
+  path: string,
+  request: Parameters<typeof nbdfuseArguments>[0],
+  { paths }: DiskContext,
+): string[] {
+  const folder = `${paths.runDir}/by-hand`;
+  const file = `${folder}/${basename(path)}`;
+  return [
+    shellLine('mkdir', ['-p', '-m', '0700', '--', folder]),
+    `${shellLine('nbdfuse', nbdfuseArguments(request, file))} &`,
+    `until test -s ${shellWord(file)}; do sleep 0.1; done`,
+    ...lines.map((line) => line.replaceAll(path, file)),
+    shellLine('fusermount3', ['-u', '--', folder]),
+    'wait',
+    shellLine('rmdir', ['--', folder]),
+  ];
 }
 
 /** What commands that were killed have left: by their own names they tell which process they belonged to. */

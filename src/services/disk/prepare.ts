@@ -1,21 +1,33 @@
 // The destructive disk commands: label, partition, format. Each is prepared first (looked at, planned, refused), then
 // run. Between the two the caller shows what would be lost and has it confirmed.
+import { randomUUID } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type LabelType, placePartitions, type SizeSpec } from '../../disk/layout.js';
-import { type FileSystem, planFormat, planLabel, planPartition, type Step, shellLines } from '../../disk/plan.js';
+import { type LabelType, placePartitions, type Range, type SizeSpec } from '../../disk/layout.js';
 import {
-  contentOf,
-  describeSignature,
-  isTable,
-  partitionTableOf,
-  type Signature,
-  signaturesOn,
-} from '../../disk/probe.js';
+  type FileSystem,
+  type PlanDisk,
+  planFormat,
+  planLabel,
+  planPartition,
+  type Step,
+  shellLines,
+} from '../../disk/plan.js';
+import { placeSpans, type Span } from '../../disk/positions.js';
+import { contentOf, describeSignature, isTable, type Signature } from '../../disk/probe.js';
 import { checkInterrupted, hasTool, missingTool, runTool } from '../../disk/run.js';
+import { planEraseHeaders } from '../../disk/wipe.js';
 import { AppError } from '../../util/errors.js';
 import { listSessions } from '../session/registry.js';
-import { type DiskAccess, type DiskContext, openDisk, type PartitionPath, refuseUsed } from './access.js';
+import {
+  type DiskAccess,
+  type DiskContext,
+  openDisk,
+  type PartitionPath,
+  refuseUsed,
+  type TableChange,
+} from './access.js';
+import { type Findings, look, requireTable, verifyTable } from './look.js';
 import { type DiskTarget, findDisk } from './name.js';
 
 /** What a job would destroy, in words, and how a person agrees to it. */
@@ -33,10 +45,15 @@ export interface StepResult {
   readonly stdout: string;
 }
 
+/** Told of each step as it begins, with null, and then of what its program prints. */
+export type OnProgress = (step: Step, printed: string | null) => void;
+
 export interface DiskJob {
   readonly target: DiskTarget;
   /** Where the programs of the plan work: a device node or a temporary file. */
   readonly path: string;
+  /** Of what is worked on, bytes. */
+  readonly sizeBytes: number;
   readonly steps: readonly Step[];
   /** The plan as shell lines. */
   readonly lines: readonly string[];
@@ -46,7 +63,7 @@ export interface DiskJob {
    * Runs the plan; before each step it is looked at once more whether the device is ours and free. Resolves with the
    * partitions as they are then. Throws ERR_BUSY, ERR_USAGE, ERR_HELPER, ERR_INTERRUPTED.
    */
-  run(onStep: (result: StepResult) => void): Promise<PartitionPath[]>;
+  run(onStep: (result: StepResult) => void, onProgress?: OnProgress): Promise<PartitionPath[]>;
   /** To be called in every ending. */
   close(): Promise<void>;
 }
@@ -65,43 +82,50 @@ export async function resolveTarget({ dev, partition, paths, signal }: DiskOptio
 
 /** A new, empty partition table on a whole disk. */
 export function prepareLabel(options: DiskOptions & { readonly type: LabelType }): Promise<DiskJob> {
-  return prepare(options, async ({ target, access }) => {
+  return prepare(options, async ({ target, access, findings }) => {
     checkWholeDisk(target);
-    checkTableSectors(target, access);
-    if (options.type === 'dos' && target.device.sizeBytes > 2 ** 32 * target.device.blockSize) {
+    const { type } = options;
+    if (type === 'dos' && target.device.sizeBytes > 2 ** 32 * target.device.blockSize) {
       throw new AppError('ERR_USAGE', `${target.name} is too large for a dos label`, { hint: 'use --type gpt' });
     }
-    const found = await signaturesOn(access.path, options);
-    return { steps: planLabel(access.path, options.type, found.length > 0), lost: found, settle: true };
+    const disk = planDisk(target, access);
+    const uuid = type === 'gpt' ? randomUUID() : randomUUID().slice(0, 8);
+    const steps = [
+      ...planEraseHeaders(disk, findings.hiddenHeaders),
+      ...planLabel(disk, type, { wipe: findings.signatures.length > 0, uuid }),
+    ];
+    return { steps, lost: findings.signatures, table: 'empty', verify: verifyTable(target, access, type, []) };
   });
 }
 
-/** Partitions behind those that are there; nothing that exists is changed, so nothing has to be confirmed. */
-export function preparePartition(options: DiskOptions & { readonly sizes: readonly SizeSpec[] }): Promise<DiskJob> {
-  return prepare(options, async ({ target, access }) => {
+/** Where new partitions shall go: behind those that are there, or between a start and an end. */
+export type PartitionWish = { readonly sizes: readonly SizeSpec[] } | { readonly spans: readonly Span[] };
+
+/** Partitions beside those that are there; nothing that exists is changed, so nothing has to be confirmed. */
+export function preparePartition(options: DiskOptions & PartitionWish): Promise<DiskJob> {
+  return prepare(options, async ({ target, access, findings }) => {
     checkWholeDisk(target);
-    checkTableSectors(target, access);
-    const found = await signaturesOn(access.path, options);
-    const table = await partitionTableOf(access.path, options);
-    const other = found.find((signature) => !isTable(signature));
-    if (other !== undefined) {
-      throw new AppError('ERR_REFUSED', `${target.name} holds ${describeSignature(other)}; nothing was changed`, {
-        hint: `lunctl disk label ${target.name} makes a new partition table, and destroys that`,
-      });
-    }
-    if (table === null || (table.label !== 'gpt' && table.label !== 'dos')) {
-      throw new AppError('ERR_USAGE', `${target.name} has no ${table === null ? '' : 'gpt or dos '}partition table`, {
-        hint: `lunctl disk label ${target.name}`,
-      });
-    }
-    const ranges = placePartitions(access.geometry, table.label, table.ranges, options.sizes);
-    return { steps: planPartition(access.path, table.label, ranges), lost: [], settle: true };
+    const { label, existing } = await requireTable(target, access, findings, options);
+    const { geometry } = access;
+    const ranges =
+      'spans' in options
+        ? placeSpans(geometry, label, existing, options.spans)
+        : placePartitions(geometry, label, existing, options.sizes);
+    const steps = planPartition(planDisk(target, access), label, numbered(ranges, findings), existing.length);
+    return { steps, lost: [], table: 'partitions', verify: verifyTable(target, access, label, ranges) };
   });
+}
+
+function numbered(ranges: readonly Range[], { own }: Findings) {
+  const last = own.table.partitions.reduce((most, { number }) => Math.max(most, number), 0);
+  return ranges.map((range, i) => ({ ...range, number: last + 1 + i, uuid: randomUUID() }));
 }
 
 export interface FormatOptions extends DiskOptions {
   readonly type: FileSystem;
   readonly label?: string | undefined;
+  /** Of the new file system; see `checkUuid`. */
+  readonly uuid?: string | undefined;
   /** Arguments for mkfs, as they are. */
   readonly extra: readonly string[];
 }
@@ -109,42 +133,49 @@ export interface FormatOptions extends DiskOptions {
 /** A file system on a partition or a whole disk. */
 export async function prepareFormat(options: FormatOptions): Promise<DiskJob> {
   checkMkfsArguments(options.extra);
-  return prepare(options, async ({ target, access }) => {
-    const found = await signaturesOn(access.path, options);
+  return prepare(options, async ({ target, access, findings }) => {
     const isWholeDisk = target.partition === null;
-    const { type, label, extra } = options;
+    const { type, label, uuid, extra } = options;
     const { blockSize } = target.device;
-    const { path, isFile } = access;
-    const steps = planFormat({ path, type, label, overwrite: found.length > 0, isFile, blockSize, isWholeDisk, extra });
-    return { steps, lost: found, settle: isWholeDisk };
+    const { path, isFile, lock } = access;
+    const overwrite = findings.signatures.length > 0;
+    const plan = { path, lock, type, label, uuid, overwrite, isFile, blockSize, isWholeDisk, extra };
+    // Headers that wipefs would not find go first: afterwards their place belongs to the file system.
+    const steps = [...planEraseHeaders({ path, lock }, findings.hiddenHeaders), ...planFormat(plan)];
+    return { steps, lost: findings.signatures, table: isWholeDisk ? 'empty' : 'none' };
   });
 }
 
-interface Plan {
+export interface Plan {
   readonly steps: readonly Step[];
   readonly lost: readonly Signature[];
-  /** The partition table changes. */
-  readonly settle: boolean;
+  /** What becomes of the partition table. */
+  readonly table: TableChange;
+  /** Looks at the end whether the plan has come true. */
+  readonly verify?: () => Promise<void>;
 }
 
-async function prepare(
+/** Looks at the disk, refuses it or makes a plan for it. */
+export async function prepare(
   options: DiskOptions,
-  plan: (at: { target: DiskTarget; access: DiskAccess }) => Promise<Plan>,
+  plan: (at: { target: DiskTarget; access: DiskAccess; findings: Findings }) => Promise<Plan>,
 ): Promise<DiskJob> {
   const target = await resolveTarget(options);
   if (target.device.readOnly) throw new AppError('ERR_ACCESS', `${target.name} is read-only`);
   const access = await openDisk(target, options);
   try {
     refuseUsed(target, await access.users());
-    const { steps, lost, settle } = await plan({ target, access });
+    const made = await plan({ target, access, findings: await look(target, access, options) });
+    const { steps, lost, table } = made;
     for (const { tool } of steps) if (!hasTool(tool)) throw missingTool(tool);
     return {
       target,
       path: access.path,
+      sizeBytes: access.sizeBytes,
       steps,
-      lines: [...access.before, ...shellLines(steps), ...(settle || access.isFile ? access.after : [])],
+      lines: steps.length === 0 ? [] : access.byHand(shellLines(steps), table),
       loss: lost.length === 0 ? null : lossOf(target, lost, await contentsInside(access, options)),
-      run: (onStep) => run(target, access, steps, settle, onStep, options.signal),
+      run: (onStep, onProgress) => run(target, access, made, { onStep, onProgress }, options.signal),
       close: () => access.close(),
     };
   } catch (error) {
@@ -156,9 +187,8 @@ async function prepare(
 async function run(
   target: DiskTarget,
   access: DiskAccess,
-  steps: readonly Step[],
-  settle: boolean,
-  onStep: (result: StepResult) => void,
+  { steps, table, verify }: Plan,
+  { onStep, onProgress }: { onStep: (result: StepResult) => void; onProgress: OnProgress | undefined },
   signal: AbortSignal | undefined,
 ): Promise<PartitionPath[]> {
   for (const step of steps) {
@@ -166,21 +196,29 @@ async function run(
     const hold = await access.hold();
     try {
       refuseUsed(target, await access.users());
-      const { tool, args, input, timeoutMs } = step;
-      const { stdout } = await runTool(tool, args, { timeoutMs, signal, ...(input === undefined ? {} : { input }) });
+      onProgress?.(step, null);
+      const { tool, args, name: _, ...how } = step;
+      const onOutput = (text: string) => onProgress?.(step, text);
+      const { stdout } = await runTool(tool, args, { ...how, signal, diesWithUs: true, onOutput });
       onStep({ step, stdout });
     } finally {
       await hold.release();
     }
   }
-  return settle ? access.settle() : [];
+  await verify?.();
+  return table === 'none' || steps.length === 0 ? [] : access.settle();
+}
+
+/** What a table is to be written on. */
+function planDisk({ device }: DiskTarget, { path, lock, isFile }: DiskAccess): PlanDisk {
+  return { path, lock, sectorSize: isFile && device.blockSize !== 512 ? device.blockSize : undefined };
 }
 
 /** What the partitions of a whole disk hold: that goes too, although the disk itself shows only a partition table. */
 function contentsInside({ inside }: DiskAccess, options: DiskOptions): Promise<string[]> {
   return Promise.all(
-    inside.map(async ({ number, path }) => {
-      const { type, label } = await contentOf(path, options);
+    inside.map(async ({ number, ...place }) => {
+      const { type, label } = await contentOf(place, options);
       return `partition ${number}, ${type ?? 'nothing known'}${label === null ? '' : ` "${label}"`}`;
     }),
   );
@@ -213,14 +251,6 @@ function lossOf(target: DiskTarget, found: readonly Signature[], inside: readonl
 function checkWholeDisk({ partition, name }: DiskTarget): void {
   if (partition === null) return;
   throw new AppError('ERR_USAGE', `${name} is a partition: a partition table belongs to a whole disk`);
-}
-
-/** sfdisk cannot be told a file's sector size, and a table of the wrong sectors is found by nobody. */
-function checkTableSectors({ device, name }: DiskTarget, access: DiskAccess): void {
-  if (!access.isFile || device.blockSize === 512) return;
-  throw new AppError('ERR_NOT_SUPPORTED', `${name} has blocks of ${device.blockSize} bytes: its table needs a device`, {
-    hint: 'log in with --attach nbd or --attach fuse, as root',
-  });
 }
 
 /** No argument may bring in another disk (a log device, a second device for btrfs, a device under another name). */
