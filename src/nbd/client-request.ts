@@ -1,8 +1,12 @@
 // One request of a client from its header to its reply: a pooled BlockRequest that answers by itself.
 import { BlockOp, type BlockRequest, BlockStatus, type Extent } from '../block/block-device.js';
 import type { BufferPool, RefBuffer } from '../util/ref-buffer.js';
+import { isZeros } from '../util/zeros.js';
 import type { ReplyWriter } from './reply-writer.js';
 import { Command } from './wire/constants.js';
+
+/** A shorter piece of zeros goes out as it is: its hole would save little. Bytes. */
+const HOLE_LEAST = 4096;
 
 /** Who is told that a request has been answered. */
 export interface RequestOwner {
@@ -17,8 +21,9 @@ export interface RequestOwner {
 
 /**
  * READ replies go out in one of two ways. Streamed: each piece becomes a chunk as it comes, and only the last one is held
- * back until the status is known, because it carries NBD_REPLY_FLAG_DONE. Whole (simple replies, NBD_CMD_FLAG_DF): nothing
- * is sent before the status; a single piece is held by reference, several are collected in a buffer.
+ * back until the status is known, because it carries NBD_REPLY_FLAG_DONE. Pieces of zeros are not sent: once other bytes come,
+ * or the end, one hole stands for all of them. Whole (simple replies, NBD_CMD_FLAG_DF): nothing is sent before the status; a
+ * single piece is held by reference, several are collected in a buffer.
  */
 export class ClientRequest implements BlockRequest {
   /** What the client asks for; `op` means something for commands that go to the device as a request. */
@@ -36,7 +41,7 @@ export class ClientRequest implements BlockRequest {
   /** Whether a BLOCK_STATUS must be answered with one extent. */
   one = false;
   readonly #owner: RequestOwner;
-  /** Bytes of a READ that have arrived, and that have been sent. */
+  /** Bytes of a READ that have arrived, and that have been sent. Streamed and with nothing held, zeros lie between them. */
   #arrived = 0;
   #sent = 0;
   /** The piece held back, where it belongs, and its memory. */
@@ -58,6 +63,10 @@ export class ClientRequest implements BlockRequest {
       return;
     }
     this.#arrived += piece.length;
+    if (!this.whole) {
+      if (piece.length >= HOLE_LEAST && isZeros(piece)) return;
+      if (at > this.#sent) this.#sendHole(at, false);
+    }
     const last = this.#arrived === this.length;
     if (owner !== null && last && (!this.whole || at === 0)) {
       owner.retain();
@@ -71,6 +80,10 @@ export class ClientRequest implements BlockRequest {
       this.#owner.replies.data(this, piece, at, owner, false);
       this.#sent = this.#arrived;
     }
+  }
+  #sendHole(end: number, last: boolean): void {
+    this.#owner.replies.hole(this, this.#sent, end - this.#sent, last);
+    this.#sent = end;
   }
   onRewind(at: number): boolean {
     if (this.#owner.ended || this.#sent > at) return this.#owner.ended;
@@ -109,6 +122,8 @@ export class ClientRequest implements BlockRequest {
       replies.data(this, this.#held, this.#heldAt, this.#heldOwner, true);
     } else if (this.#collected) {
       replies.data(this, this.#collected.buffer.subarray(0, this.length), 0, this.#collected, true);
+    } else if (!this.whole && this.#arrived > this.#sent) {
+      this.#sendHole(this.#arrived, true);
     } else {
       replies.endOfData(this);
     }

@@ -14,8 +14,10 @@ import {
   emitDataChunk,
   emitDescriptor,
   emitErrorChunk,
+  emitHoleChunk,
   emitNoneChunk,
   emitSimpleReply,
+  HOLE_CHUNK_LENGTH,
   SIMPLE_REPLY_LENGTH,
 } from './wire/reply.js';
 
@@ -70,6 +72,14 @@ export class ReplyWriter {
     if (copied) piece.copy(slab, start + headerLength);
     else if (owner) this.#sink.append(piece, owner);
     else this.#appendCopy(piece);
+  }
+
+  /** Zeros of a READ with structured replies, `length` of them from `at` bytes after its offset. `last` ends the reply. */
+  hole(request: Replied, at: number, length: number, last: boolean): void {
+    const { cookieHigh, cookieLow, offset } = request;
+    const start = this.#sink.reserve(HOLE_CHUNK_LENGTH);
+    const flags = last ? ReplyFlag.Done : 0;
+    emitHoleChunk(this.#sink.slab, start, flags, cookieHigh, cookieLow, offset + at, length);
   }
 
   /** The end of a READ whose pieces have all been sent; with nothing sent, a READ of zero bytes. */

@@ -435,9 +435,11 @@ describe('NBD transmission', () => {
     assert.equal(driver.held, 0);
   });
 
-  it('starts nothing while the client does not read its replies', () => {
+  it('starts nothing while the client does not read its replies', async () => {
     let started = 0;
-    const device = new FaultDevice(memory(), () => {
+    const disk = memory();
+    await writeBytes(disk, 0, pattern(MIB, 1));
+    const device = new FaultDevice(disk, () => {
       started++;
       return null;
     });
