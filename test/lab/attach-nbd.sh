@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
-# In the kernel lab: the attach tests on the kernel's own nbd, and the demo on it from end to end.
+# In the kernel lab: the attach tests on the kernel's own nbd, by netlink and by nbd-client, and the demo on it from end to end.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/lab/common.sh
 . "$here/common.sh"
 
-step 'the attach tests, with the nbd module'
+mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
 cd "$ROOT"
-node --test --test-reporter=spec "$PROGRAMS/services/attach-nbd.test.js" | tee /tmp/out
-expect 'on a kernel with the nbd module' /tmp/out
-expect '^. fail 0$' /tmp/out
+for way in netlink nbd-client; do
+  step "the attach tests, with the nbd module, by $way"
+  without=0
+  [ $way = netlink ] || without=1
+  LUNCTL_WITHOUT_KOFFI=$without node --test --test-reporter=spec "$PROGRAMS/services/attach-nbd.test.js" | tee /tmp/out
+  expect "on a kernel with the nbd module, by $way" /tmp/out
+  expect '^. fail 0$' /tmp/out
+done
 
 step 'the demo chooses nbd'
 # The first start reads every file from the host, which takes longer than the demo waits for its server on a busy machine.

@@ -22,6 +22,7 @@ const ON_DEMAND = {
   'lio-matrix': 'parameter sets and digests against LIO',
   'lio-chap': 'CHAP against LIO',
   'lio-luns': 'LUNs of LIO removed, swapped and resized under load (F29, F30, F31)',
+  'grow-nbd': 'a LUN of LIO grows under a mounted file system (F29)',
   'lio-reservations': 'persistent reservations of a LUN of LIO, beside open-iscsi',
 } as const;
 const TITLES: Readonly<Record<string, string>> = { ...ALWAYS, ...ON_DEMAND };

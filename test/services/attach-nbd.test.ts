@@ -214,6 +214,21 @@ function withModule(): void {
     assert.deepEqual([connected(), readdirSync(`${folder}/run`)], [[], []]);
   });
 
+  test('what the guard runs where nbd-client is not installed', {
+    skip: !byNetlink && 'there is no netlink',
+  }, async () => {
+    const attachment = await attachDevice(ask());
+    const program = new URL('../../src/services/attach/guard-main.js', import.meta.url).pathname;
+    const [code] = await once(
+      spawn(process.execPath, [program, kernelName(attachment.path)], { stdio: 'inherit' }),
+      'exit',
+    );
+    assert.equal(code, 0);
+    assert.deepEqual(connected(), []);
+    await attachment.detach();
+    assert.deepEqual(readdirSync(`${folder}/run`), []);
+  });
+
   test('what a dead server leaves goes, even when it is mounted', async () => {
     const { path } = await attachDevice(ask());
     await runTool('mount', ['--', `${path}p1`, `${folder}/mnt`]);

@@ -113,7 +113,8 @@ describe('the kernel by netlink', { skip: sockets === null ? 'no koffi for this 
   });
 
   for (const [name, answers, expected] of [
-    ['EPERM', [end(2, 1)], { code: 'ERR_HELPER', message: /cannot connect a device: EPERM/ }],
+    ['EPERM', [end(2, 1)], { code: 'ERR_ACCESS', message: /cannot connect a device: EPERM/, hint: /--attach fuse/ }],
+    ['EINVAL', [end(2, 22)], { code: 'ERR_HELPER', message: /EINVAL/ }],
     ['ENOENT', [end(2, 2)], { code: 'ERR_DRIVER_MISSING' }],
     ['no number', [end(2, 0)], { code: 'ERR_PROTOCOL' }],
     ['a short answer', [Buffer.alloc(7)], { code: 'ERR_PROTOCOL' }],

@@ -15,7 +15,8 @@ export default class SessionRescan extends LunCommand {
   static override summary = 'Look for LUNs that have appeared, vanished or changed their size';
   static override description =
     'A LUN that has appeared gets an NBD export, and a device as the login asked for; one that has vanished is withdrawn, ' +
-    'unless it is attached or NBD clients have it open. NBD clients see a new size when they connect again. Sessions do the ' +
+    'unless it is attached or NBD clients have it open. A kernel device grows with its LUN where koffi works, other devices ' +
+    'when they are attached again; NBD clients see a new size when they connect again. Sessions do the ' +
     'same by themselves when a unit reports such a change. All sessions are asked at once; each ends within 30 seconds ' +
     'and what attaching takes.';
   static override aliases = ['lun:rescan'];

@@ -21,6 +21,7 @@ import type { AttachRequest } from './attachment.js';
 
 const HANDSHAKE_MS = 15_000;
 const KERNEL_MS = 15_000;
+const EPERM = 1;
 const ENOENT = 2;
 
 /**
@@ -160,6 +161,8 @@ async function exchange(
 }
 
 function refusal(what: string, errno: number): AppError {
-  const code = errno === ENOENT ? 'ERR_DRIVER_MISSING' : 'ERR_HELPER';
-  return new AppError(code, `the kernel cannot ${what}: ${getSystemErrorName(-errno)}`);
+  const message = `the kernel cannot ${what}: ${getSystemErrorName(-errno)}`;
+  const hint = 'in a container the nbd of its host may be out of reach: use --attach fuse or --attach none';
+  if (errno === EPERM) return new AppError('ERR_ACCESS', message, { hint });
+  return errno === ENOENT ? new AppError('ERR_DRIVER_MISSING', message, { hint }) : new AppError('ERR_HELPER', message);
 }

@@ -2,7 +2,7 @@
 // Once connected, the kernel owns the sockets, and the only process that stays is the guard for a worker that is killed.
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { partitionNodes, settlePartitions } from '../../disk/nodes.js';
+import { ensureNode, partitionNodes, settlePartitions } from '../../disk/nodes.js';
 import { checkInterrupted, runTool } from '../../disk/run.js';
 import { diskSize, sysAttribute, usersOf } from '../../disk/sysfs.js';
 import { delay } from '../../transport/timers.js';
@@ -14,6 +14,7 @@ import { type KernelNbd, kernelNbd, requestTimeoutS } from './kernel-nbd.js';
 import { disconnectNbd, isFree, isOurs, type NbdDevice, nbdDeviceOf, nbdIndex, requireWay } from './nbd-device.js';
 import { removeAttachRecord, writeAttachRecord } from './record.js';
 
+const OTHER_WAYS = 'use --attach fuse (slower, as root) or --attach none (NBD URI only)';
 const CONNECT_MS = 15_000;
 const SIZE_MS = 5000;
 const POLL_MS = 10;
@@ -37,11 +38,13 @@ async function loadModule(): Promise<void> {
   } catch (error) {
     throw new AppError('ERR_DRIVER_MISSING', 'this kernel has no nbd module (modprobe nbd failed)', {
       cause: error,
-      hint: 'use --attach fuse (slower, as root) or --attach none (NBD URI only)',
+      hint: `load it (modprobe nbd; for a container, on its host), or ${OTHER_WAYS}`,
     });
   }
   if (!existsSync('/sys/module/nbd')) {
-    throw new AppError('ERR_DRIVER_MISSING', 'modprobe nbd succeeded, but the kernel shows no nbd driver');
+    throw new AppError('ERR_DRIVER_MISSING', 'modprobe nbd succeeded, but the kernel shows no nbd driver', {
+      hint: OTHER_WAYS,
+    });
   }
 }
 
@@ -52,6 +55,8 @@ export async function attachNbd(request: AttachRequest): Promise<Attachment> {
   const device = await (kernel === null ? connectFree(request) : connectByNetlink(kernel, request));
   try {
     await waitForSize(device, request.sizeBytes, request.signal);
+    // Without udev and devtmpfs nobody makes the node.
+    await ensureNode(device.name, sysAttribute(device.name, 'dev') ?? '', { signal: request.signal });
     await settlePartitions(device.name, { signal: request.signal });
     checkInterrupted(request.signal);
   } catch (error) {
