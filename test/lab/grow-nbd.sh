@@ -87,7 +87,7 @@ login 4
 dev=$(session_field path)
 lun_size 700
 expect "$dev has its old size: detach and attach it" /tmp/rescan.out
-expect 'detach and attach' <(lunctl session show -P 3)
+test "$(session_field note)" = "$dev has its old size: detach and attach it to use all of it"
 test "$(size)" = "$(mib 600)"
 lunctl lun detach "$dev"
 lunctl lun attach "$TARGET/0" --attach nbd

@@ -35,12 +35,13 @@ export default class SessionShow extends BaseCommand {
       throw new AppError('ERR_NOT_FOUND', 'No active sessions.');
     }
     const now = Date.now();
-    for (const session of sessions) this.#tellLoss(session);
+    for (const session of sessions) this.#tellTrouble(session);
     await this.#print(sessions, flags.print, now);
     return { sessions: sessions.map((session) => ({ ...session, ageSeconds: ageSeconds(session, now) })) };
   }
 
-  #tellLoss({ sid, recovery, lostSince, lastError }: SessionInfo): void {
+  #tellTrouble({ sid, recovery, lostSince, lastError, devices }: SessionInfo): void {
+    for (const { path, note } of devices) if (path !== null && note !== null) this.warning(`session ${sid}: ${note}`);
     if (lostSince === null) return;
     this.warning(`session ${sid} lost its connection at ${lostSince} (${recovery}): ${lastError ?? 'no reason known'}`);
   }

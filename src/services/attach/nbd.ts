@@ -9,7 +9,7 @@ import { delay } from '../../transport/timers.js';
 import { AppError } from '../../util/errors.js';
 import { isRoot } from '../../util/user.js';
 import type { Attachment, AttachRequest } from './attachment.js';
-import { guardNbd } from './guard.js';
+import { type AttachGuard, guardNbd } from './guard.js';
 import { type KernelNbd, kernelNbd, requestTimeoutS } from './kernel-nbd.js';
 import { disconnectNbd, isFree, isOurs, type NbdDevice, nbdDeviceOf, nbdIndex, requireWay } from './nbd-device.js';
 import { removeAttachRecord, writeAttachRecord } from './record.js';
@@ -53,6 +53,7 @@ export async function attachNbd(request: AttachRequest): Promise<Attachment> {
   await requireNbd();
   const kernel = await kernelNbd();
   const device = await (kernel === null ? connectFree(request) : connectByNetlink(kernel, request));
+  const guard = guardNbd(device);
   try {
     await waitForSize(device, request.sizeBytes, request.signal);
     // Without udev and devtmpfs nobody makes the node.
@@ -61,10 +62,11 @@ export async function attachNbd(request: AttachRequest): Promise<Attachment> {
     checkInterrupted(request.signal);
   } catch (error) {
     await disconnect(device);
+    await guard.release();
     removeAttachRecord(request.runDir, request.exportName);
     throw error;
   }
-  return attachment(device, request);
+  return attachment(device, guard, request);
 }
 
 /** The kernel chooses the device. Until that is known, the record names it by its identifier. */
@@ -152,9 +154,8 @@ async function waitForSize(device: NbdDevice, sizeBytes: number, signal?: AbortS
   }
 }
 
-function attachment(device: NbdDevice, request: AttachRequest): Attachment {
+function attachment(device: NbdDevice, guard: AttachGuard, request: AttachRequest): Attachment {
   const path = `/dev/${device.name}`;
-  const guard = guardNbd(device);
   let detached = false;
   return {
     mode: 'nbd',

@@ -91,7 +91,7 @@ export interface DeviceInfo {
   readOnly: boolean;
   writeCache: boolean;
   partitions: PartitionInfo[];
-  /** Why the LUN is not attached although that was asked for, in one line; null when there is nothing to say. */
+  /** Why the LUN is not attached although that was asked for, or what its device lacks, in one line; null: nothing to say. */
   note: string | null;
 }
 
