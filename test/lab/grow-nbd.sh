@@ -70,7 +70,7 @@ lun_size 600
 
 step 'partitions have links; a stranger'"'"'s link stays'
 run lunctl disk label "$dev" --confirm "$TARGET/0" >/dev/null
-run lunctl disk partition "$dev" >/dev/null
+run lunctl disk partition "$dev" --size max >/dev/null
 test "$(readlink -f "$LINK-part1")" = "${dev}p1"
 lunctl node logout >/dev/null
 test ! -L "$LINK" && test ! -L "$LINK-part1"
