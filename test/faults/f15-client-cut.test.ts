@@ -1,11 +1,11 @@
-// F15: an NBD client goes away in the middle: at every byte of a handshake and of one command of each kind. The session stays,
+// F15: an NBD client goes away in the middle: at every byte of a handshake, with every option, and of one command of each kind. The session stays,
 // nothing is kept for the dead, no write is done by half, and the next client is served (NBD proto.md).
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { clientFlags, infoData, option, request } from '../helpers/nbd-wire.js';
+import { clientFlags, infoData, metaContextData, option, request } from '../helpers/nbd-wire.js';
 import { count, figure, footprint, Rig, tgtMissing } from './rig.js';
 
 const ROUNDS = count('F15_ROUNDS', 1);
@@ -13,21 +13,39 @@ const BLOCK = 512;
 const BLOCKS = 8;
 const AT_ONCE = 8;
 const MOST_GROWTH_KIB = 48 * 1024;
-const Option = { structuredReply: 8, go: 7 } as const;
-const Command = { read: 0, write: 1, disconnect: 2, flush: 3, trim: 4, writeZeroes: 6 } as const;
+const Option = { list: 3, startTls: 5, info: 6, go: 7, structuredReply: 8, listContexts: 9, setContexts: 10 } as const;
+const Command = {
+  read: 0,
+  write: 1,
+  disconnect: 2,
+  flush: 3,
+  trim: 4,
+  cache: 5,
+  writeZeroes: 6,
+  blockStatus: 7,
+} as const;
 
 /** All that a client says, with one write of `fill`. */
 function words(exportName: string, fill: number): Buffer {
   const range = { offset: BLOCKS * BLOCK, length: BLOCK };
   return Buffer.concat([
     clientFlags(3),
+    option(Option.startTls),
     option(Option.structuredReply),
+    option(Option.list),
+    option(Option.info, infoData(exportName, [1, 2, 3])),
+    option(Option.listContexts, metaContextData(exportName)),
+    option(Option.setContexts, metaContextData(exportName, ['base:allocation'])),
     option(Option.go, infoData(exportName, [3])),
     request({ type: Command.write, cookie: 1n, offset: (fill % BLOCKS) * BLOCK, payload: Buffer.alloc(BLOCK, fill) }),
     request({ type: Command.read, cookie: 2n, offset: 0, length: BLOCKS * BLOCK }),
     request({ type: Command.flush, cookie: 3n }),
     request({ type: Command.trim, cookie: 4n, ...range }),
     request({ type: Command.writeZeroes, cookie: 5n, ...range }),
+    request({ type: Command.blockStatus, cookie: 7n, offset: 0, length: BLOCKS * BLOCK }),
+    request({ type: Command.cache, cookie: 8n, offset: 0, length: BLOCKS * BLOCK }),
+    request({ type: Command.read, cookie: 9n, offset: 2 ** 20, length: BLOCKS * BLOCK }),
+    request({ type: Command.blockStatus, cookie: 10n, offset: BLOCK, length: BLOCK, flags: 8 }),
     request({ type: Command.disconnect, cookie: 6n }),
   ]);
 }
@@ -52,7 +70,7 @@ describe('F15: an NBD client goes away in the middle', { skip: tgtMissing() }, (
       const [device] = rig.session.devices;
       const { socket, pid } = rig.session;
       const length = words(device?.exportName ?? '', 0).length;
-      assert.ok(length >= 400, `${length} bytes`);
+      assert.ok(length >= 900, `${length} bytes`);
       const settled = async () => {
         await sleep(500);
         return footprint(pid);
