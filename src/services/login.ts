@@ -2,6 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { AppError } from '../util/errors.js';
 import { checkTrustedFolder } from '../util/trusted-folder.js';
+import { oneShotIsids } from './one-shot/folder.js';
 import type { Paths } from './paths.js';
 import {
   claimFolder,
@@ -75,7 +76,7 @@ export async function loginForeground(request: LoginRequest, options: LoginOptio
 /** Everything up to the worker: refusals, the folder with its number, the ISID. */
 async function prepare(
   request: LoginRequest,
-  { paths, signal, kernelSessions = '/sys/class/iscsi_session' }: LoginOptions,
+  { paths, signal, kernelSessions }: LoginOptions,
 ): Promise<{ config: WorkerConfig; folder: SessionFolder }> {
   checkTrustedFolder(paths.runDir);
   const list = await listSessions(paths, { signal });
@@ -103,7 +104,7 @@ async function claim(
   const states = await Promise.all(sids.map((sid) => readState(sessionFolder(paths.runDir, sid))));
   const living = states.filter((other): other is SessionState => other !== null && ownerLives(other));
   refuseDuplicate(request, living);
-  const taken = new Set([...takenIsids(list), ...living.map(({ isid }) => isid)]);
+  const taken = new Set([...takenIsids(list), ...living.map(({ isid }) => isid), ...oneShotIsids(paths.runDir)]);
   const isid = isidFor(random, request, taken).toString('hex');
   const { targetName, portal, iface, index = 0, initiatorName } = request;
   return claimFolder(paths.runDir, {
@@ -137,8 +138,8 @@ function takenIsids({ sessions, silent }: SessionList): Set<string> {
   return new Set([...sessions.map(({ isid }) => isid), ...silent.map(({ state }) => state.isid)]);
 }
 
-/** Two initiators on one host, one disk: each has a cache that knows nothing of the other. */
-async function refuseKernelSession(targetName: string, folder: string): Promise<void> {
+/** Two initiators on one host, one disk: each has a cache that knows nothing of the other. Throws ERR_SESSION_EXISTS. */
+export async function refuseKernelSession(targetName: string, folder = '/sys/class/iscsi_session'): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   for (const name of names) {
     const theirs = await readFile(`${folder}/${name}/targetname`, 'utf8').catch(() => '');

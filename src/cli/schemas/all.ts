@@ -20,6 +20,7 @@ import {
   lunShow,
   sessionRescan,
 } from './lun.js';
+import { nbd } from './nbd.js';
 import { nodeList, nodeLogin, nodeLogout, nodeShow } from './node.js';
 import { schema } from './schema.js';
 import { serve, serveEvent } from './serve.js';
@@ -50,6 +51,7 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'lun reservations': lunReservations,
   'lun reserve': lunReserve,
   'lun show': lunShow,
+  nbd,
   'node list': nodeList,
   'node login': nodeLogin,
   'node logout': nodeLogout,

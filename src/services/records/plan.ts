@@ -1,6 +1,6 @@
 // From a choice of targets to login requests: records, credentials, offers and timers put together.
 import { checkIscsiName } from '../../iscsi/names.js';
-import { DEFAULT_PORT } from '../../iscsi/portal.js';
+import { DEFAULT_PORT, type Portal } from '../../iscsi/portal.js';
 import { AppError } from '../../util/errors.js';
 import type { Paths } from '../paths.js';
 import { type CredentialPair, requireStrong, weakSecrets } from '../secret-rules.js';
@@ -47,6 +47,15 @@ export async function planLogin(paths: Pick<Paths, 'configDir' | 'dbDir'>, choic
   throw new AppError('ERR_NOT_FOUND', 'No records found', {
     hint: target === undefined ? NO_RECORDS[choice.startup ?? 'any'] : 'find it first, or add -p PORTAL',
   });
+}
+
+/** For a login that looks at no record, also where there is one: the settings are iscsid.conf's. */
+export async function planWithoutRecord(
+  paths: Pick<Paths, 'configDir' | 'dbDir'>,
+  { targetName, portal }: { readonly targetName: string; readonly portal: Portal },
+): Promise<LoginPlan> {
+  const config = await readConfig(paths);
+  return { records: [temporaryNode(targetName, portal, config)], config, warnings: config.warnings };
 }
 
 const NO_RECORDS = {

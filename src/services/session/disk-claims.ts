@@ -15,6 +15,7 @@ export interface DiskClaim {
 
 /** A claim as it is found. */
 export interface LivingClaim extends DiskClaim {
+  /** 0 for a claim outside of sessions. */
   readonly sid: number;
 }
 
@@ -34,13 +35,17 @@ export function dropClaim(folder: string, name: string): void {
   rmSync(join(folder, name), { force: true });
 }
 
-/** Every claim of a living process below `runDir`. */
+/** Every claim of a living process below `runDir`: of sessions, and of `lunctl nbd`, which has no session number. */
 export function readClaims(runDir: string): LivingClaim[] {
-  const parent = join(runDir, 's');
-  const sids = entries(parent).filter((name) => /^\d+$/.test(name));
-  return sids.flatMap((sid) => {
-    const names = entries(join(parent, sid)).filter((name) => /^claim-\d+(-\d+)?\.json$/.test(name));
-    return names.flatMap((name) => readClaim(Number(sid), join(parent, sid, name)) ?? []);
+  const ofSessions = claimsBelow(join(runDir, 's'), Number);
+  return [...ofSessions, ...claimsBelow(join(runDir, 'n'), () => 0)];
+}
+
+function claimsBelow(parent: string, sidOf: (folder: string) => number): LivingClaim[] {
+  const folders = entries(parent).filter((name) => /^\d+$/.test(name));
+  return folders.flatMap((folder) => {
+    const names = entries(join(parent, folder)).filter((name) => /^claim-\d+(-\d+)?\.json$/.test(name));
+    return names.flatMap((name) => readClaim(sidOf(folder), join(parent, folder, name)) ?? []);
   });
 }
 

@@ -19,7 +19,7 @@ export interface SessionParts {
   readonly open: OpenSession;
   readonly exports: SessionExports;
   readonly servers: readonly ExportServer[];
-  readonly attachments: SessionAttachments;
+  readonly attachments: Pick<SessionAttachments, 'detachAll'>;
 }
 
 /**
@@ -56,4 +56,9 @@ export async function endSession({ log, open, exports, servers, attachments }: S
   await step('close', CLOSE_MS, () => open.close());
   log.info('session ended');
   return losses;
+}
+
+/** For what `endSession` has returned: the session is over, and this is what to tell. */
+export function lostWrites(losses: readonly string[]): AppError {
+  return new AppError('ERR_LOGOUT', `the session has ended, but its last writes may be lost: ${losses.join('; ')}`);
 }

@@ -66,9 +66,8 @@ export class SessionExports {
     return this.#luns.get(lun);
   }
 
-  /** Adds a LUN and reads its partition table. */
-  async add(lun: Lun): Promise<ExportedLun> {
-    const name = `lun${lun.info.lun}`;
+  /** Adds a LUN and reads its partition table. `name`: of its export; those of its partitions follow from it. */
+  async add(lun: Lun, name = `lun${lun.info.lun}`): Promise<ExportedLun> {
     const { secondPath } = this.#options;
     const entry: ExportedLun = {
       ...{ lun, name, partitions: [], attach: 'none', path: null, readOnlyDevice: false, note: null },

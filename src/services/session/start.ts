@@ -103,13 +103,14 @@ function onceForAll<T>(read: () => T): () => T {
   };
 }
 
-async function settled(work: Promise<unknown>): Promise<void> {
+/** Waits for what goes on although it was given up, within 10 s, however it ends. */
+export async function settled(work: Promise<unknown>): Promise<void> {
   const onTimeout = () => new AppError('ERR_TIMEOUT', 'still at work');
   await bounded(work, { timeoutMs: UNDO_MS, onTimeout }).catch(() => {});
 }
 
 /** Rejects when the connection is lost, or the caller gives up, before the session is usable. */
-async function failure({ over }: OpenSession, signal: AbortSignal): Promise<never> {
+export async function failure({ over }: OpenSession, signal: AbortSignal): Promise<never> {
   const aborted = new Promise<never>((_, reject) => {
     const give = () => reject(new AppError('ERR_INTERRUPTED', 'interrupted'));
     if (signal.aborted) give();

@@ -12,7 +12,7 @@ import { attachCommands } from './attach-commands.js';
 import type { SessionAttachments } from './attachments.js';
 import type { SessionClients } from './clients.js';
 import type { OpenSession } from './connect.js';
-import { endSession } from './end.js';
+import { endSession, lostWrites } from './end.js';
 import { deviceInfo, type ExportedLun, type SessionExports } from './exports.js';
 import { removeFolder, type SessionFolder } from './folder.js';
 import type { DeviceInfo, LoginRequest, SessionInfo } from './info.js';
@@ -245,10 +245,6 @@ export class SessionWorker {
       throw new AppError('ERR_NOT_FOUND', `session ${this.#parts.config.sid} has no disk at LUN ${number}`);
     return entry;
   }
-}
-
-function lostWrites(losses: readonly string[]): AppError {
-  return new AppError('ERR_LOGOUT', `the session has ended, but its last writes may be lost: ${losses.join('; ')}`);
 }
 
 function sum(luns: readonly ExportedLun[], bytes: (lun: Lun) => number): number {
