@@ -194,7 +194,7 @@ async function claimDisk(
   });
   const user = rival ?? (shared === true ? null : await usersElsewhere(paths.runDir, candidate));
   if (user === null) return;
-  throw new AppError('ERR_SESSION_EXISTS', `LUN ${lun} of ${targetName} has a writer already: ${user}`, {
+  throw new AppError('ERR_SESSION_EXISTS', `LUN ${lun} of ${targetName} is not served: ${user}`, {
     hint: 'take --read-only; or, knowing that both write, --shared',
   });
 }

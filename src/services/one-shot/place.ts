@@ -26,7 +26,8 @@ export function parseListenAddress(text: string): { readonly host: string; reado
   // An IPv6 address alone can be told from host and port by its second colon.
   const match = BRACKETED.exec(text) ?? PLAIN.exec(text) ?? BRACKETED.exec(`[${text}]`);
   const [, host = '', port = String(DEFAULT_PORT)] = match ?? [];
-  if (host === '' || Number(port) > 65_535) {
+  const written = host.includes(':') ? `[${host}]` : host;
+  if (host === '' || !URL.canParse(`http://${written}:${port}/`)) {
     throw new AppError('ERR_USAGE', `"${text}" is no address to listen on`, {
       hint: 'write ADDRESS, ADDRESS:PORT or [IPV6]:PORT',
     });
