@@ -26,6 +26,7 @@ ${rows(TOPICS)}
 
 Commands:
 ${rows({
+  nbd: 'Serve one LUN as an NBD export, without a record',
   serve: 'Offer files as an iSCSI target',
   login: 'The same as: node login',
   logout: 'The same as: node logout',
