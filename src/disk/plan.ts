@@ -6,7 +6,9 @@ import { shellLine } from './shell.js';
 import type { Tool } from './tools.js';
 
 export interface Step {
-  readonly name: 'wipe' | 'label' | 'partition' | 'format' | 'clean' | 'clear' | 'backup' | 'mount' | 'unmount';
+  readonly name:
+    | ('wipe' | 'label' | 'partition' | 'format' | 'clean' | 'clear' | 'backup')
+    | ('check' | 'grow' | 'mount' | 'unmount');
   readonly tool: Tool;
   readonly args: readonly string[];
   /** Standard input. */
@@ -15,6 +17,8 @@ export interface Step {
   /** The whole disk, whose lock the program holds; see `RunOptions`. */
   readonly lock?: string | undefined;
   readonly env?: Readonly<Record<string, string>>;
+  /** Exit statuses that are successes too. */
+  readonly okStatuses?: readonly number[];
 }
 
 export const FILE_SYSTEMS = ['xfs', 'ext4', 'btrfs', 'vfat', 'swap'] as const;
@@ -41,7 +45,7 @@ const PARTITION_TYPE = { gpt: '0FC63DAF-8483-4772-8E79-3D69D8477DE4', dos: '83' 
  * Exact sectors, nobody asked, nothing wiped behind our back: signatures have been looked for, and are removed by a
  * step of their own. The kernel is told by partx, see settlePartitions.
  */
-const SFDISK = ['--quiet', '--wipe=never', '--wipe-partitions=never', '--no-tell-kernel'] as const;
+export const SFDISK = ['--quiet', '--wipe=never', '--wipe-partitions=never', '--no-tell-kernel'] as const;
 
 /**
  * A new, empty partition table. `wipe`: the disk holds signatures and a person has agreed to lose them. `uuid`: of the

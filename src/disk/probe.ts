@@ -101,7 +101,11 @@ const sfdiskSchema = v.object({
   partitiontable: v.object({
     label: v.string(),
     sectorsize: v.optional(v.number()),
-    partitions: v.optional(v.array(v.object({ node: v.string(), start: v.number(), size: v.number() })), []),
+    lastlba: v.optional(v.number()),
+    partitions: v.optional(
+      v.array(v.object({ node: v.string(), start: v.number(), size: v.number(), type: v.string() })),
+      [],
+    ),
   }),
 });
 
@@ -109,7 +113,18 @@ export interface PartitionTable {
   readonly label: string;
   /** Bytes. Sectors of `ranges` are of this size. */
   readonly sectorSize: number;
-  readonly ranges: readonly { readonly start: number; readonly length: number }[];
+  /** GPT: the last sector that partitions can have; null for others. */
+  readonly lastUsable: number | null;
+  readonly ranges: readonly TableEntry[];
+}
+
+export interface TableEntry {
+  /** The partition's own number, from 1. */
+  readonly number: number;
+  readonly start: number;
+  readonly length: number;
+  /** GPT: the type GUID; MBR: the type byte in hexadecimal. */
+  readonly type: string;
 }
 
 /** The partition table on a disk or file, or null when there is none. Throws ERR_HELPER. */
@@ -125,8 +140,12 @@ export async function partitionTableOf(path: string, options: Signal = {}): Prom
 export function parseSfdisk(text: string): PartitionTable {
   const result = v.safeParse(sfdiskSchema, parseJson(text));
   if (!result.success) throw new AppError('ERR_HELPER', 'sfdisk printed something that is not its JSON');
-  const { label, sectorsize = 512, partitions } = result.output.partitiontable;
-  return { label, sectorSize: sectorsize, ranges: partitions.map(({ start, size }) => ({ start, length: size })) };
+  const { label, sectorsize = 512, lastlba = null, partitions } = result.output.partitiontable;
+  const ranges = partitions.map(({ node, start, size, type }) => {
+    const number = Number(/\d+$/.exec(node)?.[0] ?? 0);
+    return { number, start, length: size, type };
+  });
+  return { label, sectorSize: sectorsize, lastUsable: lastlba, ranges };
 }
 
 function parseJson(text: string): unknown {

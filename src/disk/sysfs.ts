@@ -104,12 +104,18 @@ export function mountPointsOf(path: string, dev: string, all: readonly MountEntr
 /**
  * Who uses the disk or one of its partitions, as a sentence without its full stop, or null. What cannot be named (a
  * mount in another namespace, a program that claimed the device) is found because the kernel refuses an exclusive open.
+ * `besidesMounts`: what is mounted where this process sees it counts as free.
  */
-export async function usersOf(name: string, partition?: string): Promise<string | null> {
+export async function usersOf(
+  name: string,
+  partition?: string,
+  { besidesMounts = false }: { readonly besidesMounts?: boolean } = {},
+): Promise<string | null> {
   const all = mounts();
   const parts = kernelPartitions(name).filter((part) => partition === undefined || part.name === partition);
   const nodes = [...parts, ...(partition === undefined ? [{ name, dev: sysAttribute(name, 'dev') ?? '' }] : [])];
-  for (const node of nodes) {
+  const unmounted = nodes.filter(({ name: node, dev }) => mountPointsOf(`/dev/${node}`, dev, all).length === 0);
+  for (const node of besidesMounts ? unmounted : nodes) {
     const path = `/dev/${node.name}`;
     const target = mountPointsOf(path, node.dev, all)[0];
     if (target !== undefined) return `${path} is mounted on ${target}`;
@@ -120,7 +126,7 @@ export async function usersOf(name: string, partition?: string): Promise<string 
     if (loop !== undefined) return `${path} is behind /dev/${loop.name}`;
     if (swapFiles().includes(path)) return `${path} is swap space in use`;
   }
-  for (const node of nodes) {
+  for (const node of unmounted) {
     if (await isClaimed(`/dev/${node.name}`)) return `/dev/${node.name} is in use by another program`;
   }
   return null;

@@ -70,13 +70,20 @@ describe('blkid --probe --output export', () => {
 
 describe('sfdisk --json', () => {
   test('a table with and without partitions', () => {
-    const table = { label: 'gpt', sectorsize: 4096, partitions: [{ node: 'a1', start: 256, size: 512, type: 'x' }] };
+    const partitions = [{ node: '/dev/loop0p12', start: 256, size: 512, type: 'x' }];
+    const table = { label: 'gpt', sectorsize: 4096, lastlba: 1018, partitions };
     assert.deepEqual(parseSfdisk(JSON.stringify({ partitiontable: table })), {
       label: 'gpt',
       sectorSize: 4096,
-      ranges: [{ start: 256, length: 512 }],
+      lastUsable: 1018,
+      ranges: [{ number: 12, start: 256, length: 512, type: 'x' }],
     });
-    assert.deepEqual(parseSfdisk('{"partitiontable":{"label":"dos"}}'), { label: 'dos', sectorSize: 512, ranges: [] });
+    assert.deepEqual(parseSfdisk('{"partitiontable":{"label":"dos"}}'), {
+      label: 'dos',
+      sectorSize: 512,
+      lastUsable: null,
+      ranges: [],
+    });
     assert.throws(() => parseSfdisk('{}'), { code: 'ERR_HELPER' });
   });
 });

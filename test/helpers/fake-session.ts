@@ -85,6 +85,10 @@ export interface FakeSession {
   readonly image: string;
   readonly disk: DeviceInfo;
   readonly attachment: Attachment | null;
+  /** The LUN has another size from now on; its device keeps the one it has. */
+  resize(sizeBytes: number): void;
+  /** Makes the device anew, with the size of now. */
+  attachAgain(): Promise<void>;
   /** SHA-256 of the whole image. */
   checksum(): string;
   close(): Promise<void>;
@@ -106,22 +110,24 @@ export async function startFakeSession(options: {
   truncateSync(image, sizeBytes);
   const socket = `${folder}/nbd.sock`;
   const nbdkit = await startNbdkit(socket, image);
-  const attachment =
+  const attachNow = (bytes: number) =>
     attach === 'none'
       ? null
-      : await attachDevice({
+      : attachDevice({
           mode: attach,
           socketPath: socket,
           exportName: 'lun0',
-          sizeBytes,
+          sizeBytes: bytes,
           blockSize,
           readOnly,
           runDir: folder,
         });
+  let attachment = await attachNow(sizeBytes);
   const disk = device({ path: attachment?.path ?? null, attach, sizeBytes, blockSize, readOnly });
   const info = session({ socket, devices: [disk] });
   const control = await serveControl(`${folder}/control.sock`, {
     info: () => info,
+    rescan: () => ({ changes: [], devices: [disk] }),
     'rescan-partitions': () => disk,
     'disk-users': () => ({ writers: 0, commands: false }),
     'helper-socket': () => ({ path: socket, hold: 1 }),
@@ -135,7 +141,18 @@ export async function startFakeSession(options: {
     folder,
     image,
     disk,
-    attachment,
+    get attachment() {
+      return attachment;
+    },
+    resize(bytes) {
+      truncateSync(image, bytes);
+      disk.sizeBytes = bytes;
+    },
+    async attachAgain() {
+      await attachment?.detach();
+      attachment = await attachNow(disk.sizeBytes);
+      disk.path = attachment?.path ?? null;
+    },
     checksum: () => createHash('sha256').update(readFileSync(image)).digest('hex'),
     async close() {
       await attachment?.detach({ force: true });

@@ -1,5 +1,7 @@
 // Disks, partitions and mounts as text.
 import type { BootMount } from '../../services/disk/boot.js';
+import type { GrownFileSystem } from '../../services/disk/grow-content.js';
+import type { GrownPartition } from '../../services/disk/grow-table.js';
 import type { ListedContent, ListedDisk } from '../../services/disk/list.js';
 import type { MountedFileSystem } from '../../services/disk/mount.js';
 import { table } from './table.js';
@@ -33,6 +35,21 @@ function dfSize(bytes: number): string {
   return `${unit > 0 && tenths < 10 ? tenths.toFixed(1) : Math.ceil(value)}${DF_UNITS[unit]}`;
 }
 const DF_UNITS = ['', 'K', 'M', 'G', 'T', 'P'] as const;
+
+/** What `disk grow` has done, a line for each thing. */
+export function grownText(name: string, partition: GrownPartition | null, fileSystem: GrownFileSystem | null): string {
+  const sizes = (grown: GrownPartition | GrownFileSystem) =>
+    `grown from ${formatSize(grown.beforeBytes)} to ${formatSize(grown.sizeBytes)}`;
+  const lines = [
+    ...(partition === null ? [] : [`${name}: partition ${partition.number} ${sizes(partition)}`]),
+    ...(fileSystem === null ? [] : [`${name}: ${contentName(fileSystem)} ${sizes(fileSystem)}`]),
+  ];
+  return lines.length === 0 ? `${name}: the partition table is up to date` : lines.join('\n');
+}
+
+function contentName({ type, mountPoint }: GrownFileSystem): string {
+  return mountPoint === null ? type : `${type} on ${mountPoint}`;
+}
 
 /** A tree: each disk, and its partitions below it. */
 export function diskListText(disks: readonly ListedDisk[]): string {

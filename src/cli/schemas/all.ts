@@ -3,7 +3,7 @@ import type * as v from 'valibot';
 import { configUnit } from './config.js';
 import { demo } from './demo.js';
 import { discoveryList, discoverySendtargets } from './discovery.js';
-import { diskFormat, diskLabel, diskList, diskMount, diskPartition, diskUnmount, diskWipe } from './disk.js';
+import { diskFormat, diskGrow, diskLabel, diskList, diskMount, diskPartition, diskUnmount, diskWipe } from './disk.js';
 import { errorDocument } from './error.js';
 import {
   lunAttach,
@@ -32,6 +32,7 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'discovery list': discoveryList,
   'discovery sendtargets': discoverySendtargets,
   'disk format': diskFormat,
+  'disk grow': diskGrow,
   'disk label': diskLabel,
   'disk list': diskList,
   'disk mount': diskMount,

@@ -2,6 +2,8 @@
 import * as v from 'valibot';
 import type { PartitionPath } from '../../services/disk/access.js';
 import type { FstabResult } from '../../services/disk/fstab.js';
+import type { GrownFileSystem } from '../../services/disk/grow-content.js';
+import type { GrownPartition } from '../../services/disk/grow-table.js';
 import type { ListedDisk, ListedMount, ListedPartition } from '../../services/disk/list.js';
 import type { MountedFileSystem } from '../../services/disk/mount.js';
 import {
@@ -75,18 +77,20 @@ export const diskList = document('disk-list', 'Disks, partitions, file systems a
 const dryRun = flag('Nothing was changed: --dry-run was given.');
 const plan = list(v.string(), 'What was done, or in a dry run would be, as lines for a shell.');
 
+const disk = v.pipe(
+  v.strictObject({
+    targetName,
+    lun,
+    path: devicePath,
+    nbd,
+    sizeBytes: size,
+    serial: text('Unit serial number, VPD page 80h; empty if it states none.'),
+  }),
+  v.description('The disk that was worked on.'),
+);
+
 const job = {
-  disk: v.pipe(
-    v.strictObject({
-      targetName,
-      lun,
-      path: devicePath,
-      nbd,
-      sizeBytes: size,
-      serial: text('Unit serial number, VPD page 80h; empty if it states none.'),
-    }),
-    v.description('The disk that was worked on.'),
-  ),
+  disk,
   dryRun,
   plan,
   loss: textOrNull('What the plan destroys, in lines for a person; null where there is nothing to lose.'),
@@ -110,6 +114,38 @@ export const diskWipe = document('disk-wipe', 'The end of what was on a disk.', 
       }),
     ),
     v.description('What is kept of the signatures; null if there was none.'),
+  ),
+});
+
+const beforeBytes = bytes('Its size before.');
+
+const grownPartition = v.strictObject({
+  number,
+  path: devicePath,
+  beforeBytes,
+  sizeBytes: size,
+}) satisfies Describes<GrownPartition>;
+
+const grownFileSystem = v.strictObject({
+  type: text('File system, as blkid names it.'),
+  mountPoint: textOrNull('Where it is mounted; null when it is not.'),
+  beforeBytes,
+  sizeBytes: size,
+}) satisfies Describes<GrownFileSystem>;
+
+export const diskGrow = document('disk-grow', 'Partition and file system of a LUN that has grown.', {
+  disk,
+  number: v.pipe(v.nullable(number), v.description('The partition that is meant; null for a disk without one.')),
+  dryRun,
+  changed: flag('There was something to grow; false when it has all the room there is.'),
+  plan,
+  partition: v.pipe(
+    v.nullable(grownPartition),
+    v.description('The partition that has grown, or in a dry run would; null when none has.'),
+  ),
+  fileSystem: v.pipe(
+    v.nullable(grownFileSystem),
+    v.description('The file system that has grown, or in a dry run would; null when none has.'),
   ),
 });
 

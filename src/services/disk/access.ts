@@ -43,6 +43,8 @@ export interface DiskAccess {
   byHand(lines: readonly string[], table: TableChange): string[];
   /** Who uses what is about to be changed, or null. */
   users(): Promise<string | null>;
+  /** The same for one partition of the whole disk, or all of it; but mounts that this process sees do not count. */
+  usersBesidesMounts(partition: number | null): Promise<string | null>;
   /** The partitions that would go with a whole disk, each where it can be looked into. */
   readonly inside: readonly PartitionPlace[];
   /** Proves that `path` is the LUN and keeps it open; see `holdDevice`. */
@@ -98,6 +100,10 @@ async function openDevice(target: DiskTarget, disk: string, context: DiskContext
         ? kernelPartitions(name).map((p) => ({ number: p.number, path: `/dev/${p.name}` }))
         : [],
     users: async () => (await usersOf(name, part?.name)) ?? writersOf(target, context),
+    async usersBesidesMounts(number) {
+      const node = kernelPartitions(name).find((p) => p.number === number)?.name;
+      return (await usersOf(name, node, { besidesMounts: true })) ?? writersOf(target, context);
+    },
     hold: () => holdDevice(claim, context.signal),
     async settle() {
       await settlePartitions(name, { signal: context.signal });
@@ -189,6 +195,7 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
           }))
         : [],
     users: () => writersOf(target, context),
+    usersBesidesMounts: () => writersOf(target, context),
     hold: async () => stillThere(file),
     async settle() {
       const after = await rescanPartitions(context.paths, session.sid, device.lun, { signal: context.signal });
