@@ -1,5 +1,6 @@
 // What every command shares: global flags, paths, output, questions, signals, and how it fails.
 import { Command, Errors, type Interfaces } from '@oclif/core';
+import { tellOfCleanUp } from '../services/attach/cleaned-up.js';
 import type { Paths } from '../services/paths.js';
 import { resolvePaths } from '../services/paths.js';
 import { AppError } from '../util/errors.js';
@@ -172,6 +173,7 @@ export abstract class BaseCommand extends Command {
       throw asUsageError(error, this.id ?? '');
     });
     this.#globals = { ...BEFORE_PARSE, ...(parsed.flags as Partial<Globals>) };
+    tellOfCleanUp((line) => this.warning(line));
     return parsed;
   }
 

@@ -133,10 +133,10 @@ describe('the new length', () => {
 
 test('the steps, as shell lines', () => {
   const sfdisk = 'sfdisk --quiet --wipe=never --wipe-partitions=never --no-tell-kernel --no-reread';
-  assert.deepEqual(shellLines([planGrowPartition({ path: '/dev/nbd0' }, 2, 4096), planMoveBackup({ path: '/dev/nbd0' })]), [
-    `printf '%s\\n' size=4096 | ${sfdisk} -N 2 -- /dev/nbd0`,
-    `${sfdisk} --relocate gpt-bak-std -- /dev/nbd0`,
-  ]);
+  assert.deepEqual(
+    shellLines([planGrowPartition({ path: '/dev/nbd0' }, 2, 4096), planMoveBackup({ path: '/dev/nbd0' })]),
+    [`printf '%s\\n' size=4096 | ${sfdisk} -N 2 -- /dev/nbd0`, `${sfdisk} --relocate gpt-bak-std -- /dev/nbd0`],
+  );
   const lines = (fs: Parameters<typeof planGrowFileSystem>[0], mountPoint: string | null) =>
     shellLines(planGrowFileSystem(fs, { path: '/dev/nbd0p1' }, mountPoint));
   assert.deepEqual(lines(XFS, '/mnt/my disk'), ["xfs_growfs -d -- '/mnt/my disk'"]);

@@ -15,10 +15,9 @@ export default class DiskList extends BaseCommand {
   async run(): Promise<Result<typeof diskList>> {
     const { args } = await this.parse(DiskList);
     const { listDisks } = await import('../../services/disk/list.js');
-    const { disks, pruned } = await this.waiting('looking at the disks', () =>
+    const { disks } = await this.waiting('looking at the disks', () =>
       listDisks({ paths: this.paths, signal: this.abortSignal }, args.dev),
     );
-    for (const { sid, removed } of pruned) this.warning(`session ${sid} was dead: ${removed.join('; ')}`);
     if (disks.length === 0) this.remark('no disks: no session is up');
     else this.render(diskListText(disks));
     return { disks };

@@ -1,6 +1,6 @@
 // A LUN as something that partitioning and mkfs programs can open: its device node, or, without one, a file that
 // nbdfuse shows for as long as a command runs. The second needs no root.
-import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { rmdirSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { type Claim, type Hold, holdDevice } from '../../disk/identity.js';
 import type { Geometry } from '../../disk/layout.js';
@@ -9,8 +9,8 @@ import type { Place } from '../../disk/probe.js';
 import { shellLine, shellWord } from '../../disk/shell.js';
 import { kernelName, kernelPartitions, sysAttribute, usersOf } from '../../disk/sysfs.js';
 import { AppError } from '../../util/errors.js';
+import { commandFolder } from '../attach/abandoned.js';
 import { type ExportFile, mountExport, nbdfuseArguments, requireFuseFile } from '../attach/fuse.js';
-import { removeLeftovers } from '../attach/leftovers.js';
 import { readAttachRecords } from '../attach/record.js';
 import type { Paths } from '../paths.js';
 import {
@@ -21,7 +21,7 @@ import {
   rescanPartitions,
   verifyBlock,
 } from '../session/control.js';
-import { processStartTime } from '../session/folder.js';
+import { ourselves } from '../session/folder.js';
 import type { DiskTarget } from './name.js';
 
 export interface DiskContext {
@@ -160,9 +160,6 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
   if (target.partition !== null && part === undefined) throw noPartition(target);
   // Before anything is made, and once more before each step: clients that come later cannot write.
   refuseUsed(target, await writersOf(target, context));
-  // Beside the sessions and not inside one, so that a killed command cannot be in the way of a logout.
-  const temporary = `${context.paths.runDir}/disk`;
-  await removeAbandoned(temporary);
   const admitted = await helperSocket(context.paths, session.sid, partOf(target), { signal: context.signal });
   const release = () => helperDone(context.paths, session.sid, device.lun, admitted.hold);
   const request = {
@@ -170,7 +167,7 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
     exportName: part?.exportName ?? device.exportName,
     sizeBytes: part?.sizeBytes ?? device.sizeBytes,
     readOnly: device.readOnly,
-    runDir: `${temporary}/${process.pid}-${processStartTime(process.pid)}`,
+    runDir: commandFolder(context.paths.runDir, ourselves()),
     diesWithUs: true,
     ...(context.signal === undefined ? {} : { signal: context.signal }),
   };
@@ -237,16 +234,6 @@ function fileByHand(
     'wait',
     shellLine('rmdir', ['--', folder]),
   ];
-}
-
-/** What commands that were killed have left: by their own names they tell which process they belonged to. */
-async function removeAbandoned(folder: string): Promise<void> {
-  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
-    const [pid, startTime] = name.split('-');
-    if (processStartTime(Number(pid)) === startTime) continue;
-    await removeLeftovers(`${folder}/${name}`);
-    rmSync(`${folder}/${name}`, { recursive: true, force: true });
-  }
 }
 
 /** The file is a mount of our own, made from the session's socket a moment ago: only its end can part them. */

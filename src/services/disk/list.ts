@@ -11,7 +11,7 @@ import {
   sysAttribute,
 } from '../../disk/sysfs.js';
 import type { DeviceInfo, SessionInfo } from '../session/info.js';
-import { listSessions, type PrunedSession } from '../session/registry.js';
+import { listSessions } from '../session/registry.js';
 import type { DiskContext } from './access.js';
 import { type DiskTarget, findDisk } from './name.js';
 
@@ -59,19 +59,17 @@ export interface ListedDisk extends ListedContent {
 
 export interface DiskList {
   readonly disks: readonly ListedDisk[];
-  /** Sessions that were found dead and have been removed. */
-  readonly pruned: readonly PrunedSession[];
 }
 
 /** `dev`: only that disk. A device that cannot be read is listed without its content. */
 export async function listDisks(context: DiskContext, dev?: string): Promise<DiskList> {
-  const { sessions, pruned } = await listSessions(context.paths, context);
+  const { sessions } = await listSessions(context.paths, context);
   const owners: Pick<DiskTarget, 'session' | 'device'>[] =
     dev === undefined
       ? sessions.flatMap((session) => session.devices.map((device) => ({ session, device })))
       : [findDisk(dev, sessions)];
   const disks = await Promise.all(owners.map((owner) => describe(owner.session, owner.device, context)));
-  return { disks, pruned };
+  return { disks };
 }
 
 async function describe(session: SessionInfo, device: DeviceInfo, context: DiskContext): Promise<ListedDisk> {

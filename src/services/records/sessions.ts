@@ -43,13 +43,7 @@ function bySid(all: readonly SessionRef[], sid: number): readonly SessionRef[] {
   return found;
 }
 
-/** What a listing has to say besides its sessions. */
-export function registryWarnings({ silent, pruned }: SessionList): string[] {
-  return [
-    ...silent.map(({ sid, reason }) => `session ${sid} does not answer: ${reason}`),
-    ...pruned.map(({ sid, state, removed }) => {
-      const whose = state === null ? '' : ` to ${state.targetName}`;
-      return `session ${sid}${whose} had died; cleaned up: ${removed.join(', ')}`;
-    }),
-  ];
+/** What a listing has to say besides its sessions. What has been cleaned up is told where it is done. */
+export function registryWarnings({ silent }: SessionList): string[] {
+  return silent.map(({ sid, reason }) => `session ${sid} does not answer: ${reason}`);
 }

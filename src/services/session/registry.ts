@@ -1,7 +1,9 @@
 // Which sessions there are: every run folder is asked who owns it, and what a dead worker has left is removed.
+import { existsSync } from 'node:fs';
 import { callControl } from '../../transport/control.js';
 import { delay } from '../../transport/timers.js';
 import { AppError, messageOf } from '../../util/errors.js';
+import { cleanedUp } from '../attach/cleaned-up.js';
 import type { Paths } from '../paths.js';
 import {
   ownerLives,
@@ -58,6 +60,7 @@ export interface ListOptions {
  */
 export async function listSessions(paths: Pick<Paths, 'runDir'>, options: ListOptions = {}): Promise<SessionList> {
   const sids = await sessionIds(paths.runDir);
+  await removeAbandonedCommands(paths.runDir);
   const found = await Promise.all(sids.map((sid) => examine(paths.runDir, sid, options)));
   return {
     sessions: found.flatMap((f) => (f.kind === 'live' ? [f.info] : [])),
@@ -115,11 +118,20 @@ async function unanswered(runDir: string, folder: SessionFolder, sid: number, er
   return { kind: 'silent', session: { sid, state, reason: messageOf(error) } };
 }
 
+/** What killed disk commands have left: mostly nothing, and then nothing is loaded for it. */
+async function removeAbandonedCommands(runDir: string): Promise<void> {
+  if (!existsSync(`${runDir}/disk`)) return;
+  const { removeAbandoned } = await import('../attach/abandoned.js');
+  await removeAbandoned(runDir, ownerLives);
+}
+
 async function prune(runDir: string, folder: SessionFolder, sid: number, state: SessionState | null): Promise<Found> {
   // Rarely needed, and it brings half of the attach code with it.
   const { cleanLeftovers } = await import('../attach/attach.js');
   const removed = await cleanLeftovers(folder.path).catch((error: unknown) => [`left: ${messageOf(error)}`]);
   if (state !== null) await dropLinks(runDir, state);
   await removeFolder(folder);
-  return { kind: 'pruned', session: { sid, state, removed: [...removed, `removed ${folder.path}`] } };
+  const all = [...removed, `removed ${folder.path}`];
+  cleanedUp(`session ${sid}${state === null ? '' : ` to ${state.targetName}`}`, all);
+  return { kind: 'pruned', session: { sid, state, removed: all } };
 }

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { errorToJson } from '../../transport/control.js';
 import { delay } from '../../transport/timers.js';
 import { AppError, messageOf } from '../../util/errors.js';
+import { tellOfCleanUp } from '../attach/cleaned-up.js';
 import { ourselves, readState, removeFolder, type SessionFolder, sessionFolder, writeState } from './folder.js';
 import { openSessionLog, type SessionLog } from './log.js';
 import { prepareForMemoryPressure } from './memory-pressure.js';
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
   // Not before the folder is ours: a listing must never take it for one that a dead process left.
   await takeOver(folder);
   endOnSignals(abandoned, log);
+  tellOfCleanUp((line) => log.warn(line));
   // Before anything is started that has to inherit it.
   for (const line of await prepareForMemoryPressure()) log.info(line);
   try {
