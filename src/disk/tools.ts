@@ -32,6 +32,7 @@ export const TOOL_PACKAGES = {
   setpriv: 'util-linux',
   sfdisk: 'fdisk',
   sha256sum: 'coreutils',
+  sync: 'coreutils',
   umount: 'mount',
   wipefs: 'util-linux',
   xfs_growfs: 'xfsprogs',

@@ -1,7 +1,7 @@
 // Attaches an export without the kernel's NBD client: nbdfuse shows it as a file, a loop device makes that a disk.
 import { accessSync, constants, existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { partitionNodes, removeStaleNodes, settlePartitions } from '../../disk/nodes.js';
+import { partitionNodes, settlePartitions } from '../../disk/nodes.js';
 import {
   type BackgroundTool,
   checkInterrupted,
@@ -11,20 +11,13 @@ import {
   runTool,
   startTool,
 } from '../../disk/run.js';
-import {
-  diskSize,
-  kernelName,
-  kernelPartitions,
-  loopDevices,
-  mounts,
-  sysAttribute,
-  usersOf,
-} from '../../disk/sysfs.js';
+import { kernelName, mounts, usersOf } from '../../disk/sysfs.js';
 import type { Tool } from '../../disk/tools.js';
 import { delay } from '../../transport/timers.js';
 import { AppError } from '../../util/errors.js';
 import { isRoot } from '../../util/user.js';
 import type { Attachment, AttachRequest } from './attachment.js';
+import { dropLoops, isOwnLoop, makeLoop, type OwnLoop } from './loop.js';
 import { removeAttachRecord, writeAttachRecord } from './record.js';
 
 const FILE_MS = 10_000;
@@ -66,22 +59,30 @@ export function requireFuseFile(): void {
 export async function attachFuse(request: AttachRequest): Promise<Attachment> {
   requireFuse();
   const file = await mountExport(request);
-  const undo = async () => {
-    await dropLoops(file.path);
-    await file.unmount({ force: true });
-    removeAttachRecord(request.runDir, request.exportName);
-  };
+  let loop: OwnLoop | undefined;
   try {
     await record(request, file.path, null);
-    const path = await makeLoop(file.path, request);
-    await record(request, file.path, path);
-    await settlePartitions(kernelName(path), { signal: request.signal });
+    loop = await makeLoop(file.path, request);
+    await record(request, file.path, loop);
+    await settlePartitions(kernelName(loop.path), { signal: request.signal });
     checkInterrupted(request.signal);
-    return attachment(path, file, request);
+    return attachment(loop, file, request);
   } catch (error) {
-    await undo();
+    await release(file, loop, request, true);
     throw error;
   }
+}
+
+/** Takes the loop device and the file away. `force`: whoever uses them. */
+async function release(
+  file: ExportFile,
+  own: OwnLoop | undefined,
+  request: AttachRequest,
+  force: boolean,
+): Promise<void> {
+  await dropLoops(file.path, { own, force });
+  await file.unmount({ force });
+  removeAttachRecord(request.runDir, request.exportName);
 }
 
 export interface ExportFile {
@@ -185,78 +186,40 @@ export async function unmountFuse(folder: string, force: boolean): Promise<void>
   }
 }
 
-/** Direct I/O keeps each block in memory once instead of twice; where FUSE refuses it, the loop device goes without. */
-async function makeLoop(file: string, request: AttachRequest): Promise<string> {
-  const common = ['--find', '--show', '--partscan', '--sector-size', String(request.blockSize)];
-  const options = { signal: request.signal };
-  const args = [...common, ...(request.readOnly ? ['--read-only'] : [])];
-  let path: string;
-  try {
-    path = (await runTool('losetup', [...args, '--direct-io=on', '--', file], options)).stdout.trim();
-  } catch (error) {
-    if (request.signal?.aborted) throw error;
-    await dropLoops(file);
-    path = (await runTool('losetup', [...args, '--', file], options)).stdout.trim();
-  }
+function attachment(loop: OwnLoop, file: ExportFile, request: AttachRequest): Attachment {
+  const { path } = loop;
   const name = kernelName(path);
-  const blockSize = Number(sysAttribute(name, 'queue/logical_block_size'));
-  if (!/^\/dev\/loop\d+$/.test(path) || sysAttribute(name, 'loop/backing_file') !== file) {
-    throw new AppError('ERR_HELPER', `losetup answered ${path}, which is not a loop device on ${file}`);
-  }
-  if (diskSize(name) !== request.sizeBytes || blockSize !== request.blockSize) {
-    throw new AppError('ERR_HELPER', `${path} has ${diskSize(name)} bytes in blocks of ${blockSize}`);
-  }
-  return path;
-}
-
-function attachment(path: string, file: ExportFile, request: AttachRequest): Attachment {
-  const name = kernelName(path);
-  const isOurs = () => sysAttribute(name, 'loop/backing_file') === file.path;
-  let detached = false;
-  const release = async (force: boolean) => {
-    await dropLoops(file.path);
-    await file.unmount({ force });
-    removeAttachRecord(request.runDir, request.exportName);
-  };
+  /** From here on the end of nbdfuse is our own doing. */
+  let ending = false;
+  let gone = false;
+  const users = async () => ((await isOwnLoop(loop)) ? usersOf(name) : null);
   return {
     mode: 'fuse',
     path,
     partitions: () => partitionNodes(name),
     rescan: () => settlePartitions(name),
     grow: () => Promise.reject(new AppError('ERR_NOT_SUPPORTED', `${path} keeps its size`)),
-    inUse: () => (isOurs() ? usersOf(name) : Promise.resolve(null)),
+    inUse: users,
     lost: file.ended.then(async (error) => {
-      if (detached) return new Promise<AppError>(() => {});
-      detached = true;
-      await release(true);
+      if (ending) return new Promise<AppError>(() => {});
+      ending = gone = true;
+      await release(file, loop, request, true);
       return error;
     }),
     async detach({ force = false } = {}) {
-      if (detached) return;
-      const user = force || !isOurs() ? null : await usersOf(name);
+      if (gone) return;
+      const user = force ? null : await users();
       if (user !== null) throw new AppError('ERR_BUSY', `${path} cannot be detached: ${user}`);
-      detached = true;
-      await release(force);
+      ending = true;
+      await release(file, loop, request, force);
+      gone = true;
     },
   };
 }
 
-/**
- * Detaches every loop device on `file` and waits until the kernel has let them go; one that is still open elsewhere
- * goes with its last user.
- */
-export async function dropLoops(file: string): Promise<void> {
-  const deadline = performance.now() + RELEASE_MS;
-  for (const { name, backingFile } of loopDevices()) {
-    if (backingFile !== file) continue;
-    const nodes = kernelPartitions(name).map((partition) => `/dev/${partition.name}`);
-    await runTool('losetup', ['--detach', `/dev/${name}`], { timeoutMs: RELEASE_MS });
-    while (sysAttribute(name, 'loop/backing_file') === file && performance.now() < deadline) await delay(POLL_MS);
-    removeStaleNodes(name, nodes);
-  }
-}
-
-async function record(request: AttachRequest, backingFile: string, path: string | null): Promise<void> {
+async function record(request: AttachRequest, backingFile: string, loop: OwnLoop | null): Promise<void> {
   const { runDir, exportName } = request;
-  await writeAttachRecord(runDir, { mode: 'fuse', exportName, path, connectPid: null, backend: null, backingFile });
+  const { path, backing } = loop ?? { path: null, backing: null };
+  const ofNbd = { connectPid: null, backend: null };
+  await writeAttachRecord(runDir, { mode: 'fuse', exportName, path, ...ofNbd, backingFile, backing });
 }

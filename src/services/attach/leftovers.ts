@@ -4,7 +4,8 @@ import { runTool } from '../../disk/run.js';
 import { kernelName, kernelPartitions, loopDevices, mountPointsOf, mounts, sysAttribute } from '../../disk/sysfs.js';
 import { messageOf } from '../../util/errors.js';
 import { userId } from '../../util/user.js';
-import { dropLoops, unmountFuse } from './fuse.js';
+import { unmountFuse } from './fuse.js';
+import { dropLoops, isOwnLoop, type OwnLoop } from './loop.js';
 import { disconnectNbd, isOurs, nbdDeviceOf } from './nbd-device.js';
 import { type AttachRecord, readAttachRecords, removeAttachRecord } from './record.js';
 
@@ -22,14 +23,14 @@ export async function removeLeftovers(runDir: string): Promise<string[]> {
       done.push(`${name}: ${messageOf(error)}`);
     }
   };
-  // First of all, so that every request still waiting in the kernel ends with an error instead of waiting on.
+  const loops = await leftLoops(runDir);
+  // Before all that could wait, so that every request still waiting in the kernel ends with an error instead of waiting on.
   for (const pid of nbdfuseProcesses(runDir)) {
     await step(`ended nbdfuse, process ${pid}`, async () => void process.kill(pid, 'SIGKILL'));
   }
-  for (const { name, backingFile } of loopDevices()) {
-    if (!backingFile.startsWith(`${runDir}/`)) continue;
+  for (const { name, backingFile, own } of loops) {
     for (const target of mountsOn(name)) await step(`unmounted ${target}`, () => unmount(target));
-    await step(`detached /dev/${name}`, () => dropLoops(backingFile));
+    await step(`detached /dev/${name}`, () => dropLoops(backingFile, { own, force: true }));
   }
   for (const { target } of mounts()) {
     if (!target.startsWith(`${runDir}/`)) continue;
@@ -50,6 +51,18 @@ export async function removeLeftovers(runDir: string): Promise<string[]> {
   return done;
 }
 
+/** Loop devices on files below the folder; and those of the records, whose files a lazy unmount has taken out of sight. */
+async function leftLoops(runDir: string) {
+  const own = new Map<string, OwnLoop>();
+  for (const { mode, path, backingFile: file, backing } of readAttachRecords(runDir)) {
+    if (mode !== 'fuse' || path === null || file === null || backing === null) continue;
+    if (await isOwnLoop({ path, file, backing })) own.set(kernelName(path), { path, file, backing });
+  }
+  return loopDevices()
+    .filter(({ name, backingFile }) => own.has(name) || backingFile.startsWith(`${runDir}/`))
+    .map(({ name, backingFile }) => ({ name, backingFile, own: own.get(name) }));
+}
+
 /** Processes with our own mount point as an argument; a run folder is one user's, so the name cannot be another's. */
 function nbdfuseProcesses(runDir: string): number[] {
   return readdirSync('/proc').flatMap((entry) => {
@@ -68,7 +81,7 @@ function commandLine(pid: string): string[] {
   }
 }
 
-function mountsOn(name: string): string[] {
+export function mountsOn(name: string): string[] {
   const all = mounts();
   const nodes = [{ name, dev: sysAttribute(name, 'dev') ?? '' }, ...kernelPartitions(name)];
   // The newest mount first: one may lie below another.

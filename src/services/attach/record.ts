@@ -12,13 +12,14 @@ const schema = v.object({
   connectPid: v.nullable(v.string()),
   /** nbd by netlink: what the kernel shows in /sys/block/nbdN/backend (Linux 5.14); it names the device even without a path. */
   backend: v.optional(v.nullable(v.string()), null),
-  /** fuse: the file behind the loop device. */
+  /** fuse: the file behind the loop device, by its path and by its device and inode. */
   backingFile: v.nullable(v.string()),
+  backing: v.optional(v.nullable(v.string()), null),
 });
 export type AttachRecord = v.InferOutput<typeof schema>;
 
 /** Files are 0600 in a folder that only the worker's user can enter. */
-export async function writeAttachRecord(runDir: string, record: AttachRecord): Promise<void> {
+export async function writeAttachRecord(runDir: string, record: v.InferInput<typeof schema>): Promise<void> {
   const { default: writeFileAtomic } = await import('write-file-atomic');
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
   // The devices do not outlive a crash of the machine, so the record need not either.

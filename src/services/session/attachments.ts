@@ -242,6 +242,22 @@ export class SessionAttachments {
     }
   }
 
+  /** Unmounts the file systems on all devices, or writes back those that are busy; for a session that ends in any case. */
+  async unmountAll(timeoutMs: number): Promise<void> {
+    const { log } = this.#options;
+    const work = [...this.#attached].map(async ([{ name }, attachment]) => {
+      if ((await attachment.inUse()) === null) return;
+      const { unmountDevice } = await import('../attach/unmount.js');
+      for (const line of await unmountDevice(attachment.path, timeoutMs)) log.warn(`${name}: ${line}`);
+    });
+    await Promise.all(work);
+  }
+
+  /** Whether a device is still there, or half there. */
+  get anyLeft(): boolean {
+    return this.#attached.size > 0 || this.#underWay.size > 0;
+  }
+
   /** Takes every device away, whoever uses it, for good: no other is made. Failures are logged. */
   async detachAll(): Promise<void> {
     this.#ending.abort(new AppError('ERR_NOT_CONNECTED', 'the session is ending'));

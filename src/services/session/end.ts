@@ -1,5 +1,6 @@
 // The end of a session, in the order that loses nothing, each step with its share of 14 seconds.
 import { flush } from '../../block/promise.js';
+import { now } from '../../transport/clock.js';
 import { bounded } from '../../transport/timers.js';
 import { AppError, messageOf } from '../../util/errors.js';
 import type { ExportServer } from '../export-server.js';
@@ -8,11 +9,15 @@ import type { OpenSession } from './connect.js';
 import type { SessionExports } from './exports.js';
 import type { SessionLog } from './log.js';
 
+const UNMOUNT_MS = 3000;
+/** With the unmounting before it. */
 const DETACH_MS = 5000;
-const CLIENTS_MS = 2000;
+const CLIENTS_MS = 1500;
 const FLUSH_MS = 3500;
 const LOGOUT_MS = 2000;
-const CLOSE_MS = 1500;
+const CLOSE_MS = 1000;
+/** For devices whose last requests have waited for the connection: they have ended with an error by then. */
+const STUCK_MS = 1000;
 
 export interface SessionParts {
   readonly log: SessionLog;
@@ -23,7 +28,7 @@ export interface SessionParts {
 }
 
 /**
- * Detaches the devices (their last writes still go through), turns NBD clients away, empties the target's caches, logs
+ * Unmounts what is still mounted, detaches the devices (their last writes still go through), turns NBD clients away, empties the target's caches, logs
  * out and closes the connection. Never throws: what a step cannot do is logged, and the next one is taken. Returns the
  * steps that may have cost acknowledged writes, one line each; empty is the rule.
  */
@@ -40,7 +45,13 @@ export async function endSession({ log, open, exports, servers, attachments }: S
     }
   };
   const anyWritten = exports.luns.some(({ lun }) => lun.writtenBytes > 0);
-  await step('detach', DETACH_MS, () => attachments.detachAll(), anyWritten);
+  // A session that is not asked whether its disks are in use: with the connection there is a way for what is not written yet.
+  const began = now();
+  if (open.session.state === 'LOGGED_IN') {
+    await step('unmount', UNMOUNT_MS, () => attachments.unmountAll(UNMOUNT_MS), anyWritten);
+  }
+  const detached = attachments.detachAll();
+  await step('detach', DETACH_MS - Math.round(now() - began), () => detached, anyWritten);
   // Requests that wait for a connection end here, so that their clients hear of it.
   if (open.session.state !== 'LOGGED_IN') await step('give up', LOGOUT_MS, () => open.session.logout());
   await Promise.all(servers.map((server) => server.shutdown(CLIENTS_MS)));
@@ -54,6 +65,7 @@ export async function endSession({ log, open, exports, servers, attachments }: S
     );
   }
   await step('close', CLOSE_MS, () => open.close());
+  await step('detach late', STUCK_MS, () => detached);
   log.info('session ended');
   return losses;
 }

@@ -174,7 +174,8 @@ export class SessionWorker {
 
   async #leave(): Promise<void> {
     await this.#control?.close();
-    await removeFolder(this.#parts.folder);
+    // What could not be taken away is named there, for the next command to do so.
+    if (!this.#parts.attachments.anyLeft) await removeFolder(this.#parts.folder);
     this.#resolveEnded();
   }
 
