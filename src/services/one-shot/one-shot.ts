@@ -148,7 +148,7 @@ async function serve(open: OpenSession, request: OneShotRequest, options: OneSho
   watchSize(open, exports, log, ending.signal);
   const close = async () => {
     ending.abort();
-    const attachments = { detachAll: async () => {} };
+    const attachments = { unmountAll: async () => {}, detachAll: async () => {} };
     const losses = await endSession({ log, open, exports, servers: [server], attachments });
     traces.left();
     if (losses.length > 0) throw lostWrites(losses);

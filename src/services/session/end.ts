@@ -24,13 +24,13 @@ export interface SessionParts {
   readonly open: OpenSession;
   readonly exports: SessionExports;
   readonly servers: readonly ExportServer[];
-  readonly attachments: Pick<SessionAttachments, 'detachAll'>;
+  readonly attachments: Pick<SessionAttachments, 'unmountAll' | 'detachAll'>;
 }
 
 /**
- * Unmounts what is still mounted, detaches the devices (their last writes still go through), turns NBD clients away, empties the target's caches, logs
- * out and closes the connection. Never throws: what a step cannot do is logged, and the next one is taken. Returns the
- * steps that may have cost acknowledged writes, one line each; empty is the rule.
+ * Unmounts what is still mounted, detaches the devices (their last writes still go through), turns NBD clients away,
+ * empties the target's caches, logs out and closes the connection. Never throws: what a step cannot do is logged, and
+ * the next one is taken. Returns the steps that may have cost acknowledged writes, one line each; empty is the rule.
  */
 export async function endSession({ log, open, exports, servers, attachments }: SessionParts): Promise<string[]> {
   const losses: string[] = [];
