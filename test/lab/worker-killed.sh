@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # In the kernel lab: a file system on the kernel's nbd loses its session worker by kill -9, in the middle of writing.
 # I/O fails at once, nothing hangs, unmounting works, and after a new login the file system is clean and has every byte
-# that had been synced. LAB_KILLS says how often.
+# that had been synced. LAB_KILLS says how often: by turns on a device attached by netlink with one connection, by nbd-client
+# with one, by netlink with four, by nbd-client with four.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/lab/common.sh
@@ -54,16 +55,20 @@ churn() {
 step 'LIO, a session, ext4'
 echo "InitiatorName=$INITIATOR" >"$LUNCTL_CONFIG_DIR/initiatorname.iscsi"
 lio_target 256
-login() {
-  lunctl node login "$TARGET" -p 127.0.0.1 --attach nbd >/tmp/login.out
+login() { # ROUND
+  local without=$((($1 + 1) % 2)) connections=1
+  [ $((($1 - 1) % 4)) -lt 2 ] || connections=4
+  LUNCTL_WITHOUT_KOFFI=$without lunctl node login "$TARGET" -p 127.0.0.1 --attach nbd --connections $connections >/tmp/login.out
   dev=$(grep -o '/dev/nbd[0-9]*' /tmp/login.out)
+  [ -e "/sys/block/${dev#/dev/}/backend" ] && way=netlink || way=nbd-client
+  [ "$without" = "$([ $way = netlink ] && echo 0 || echo 1)" ] || { echo "attached by $way"; exit 1; }
 }
-login
+login 1
 step 'make the file system'
 mkfs.ext4 -q "$dev"
 worst=0
-for round in $(seq "${LAB_KILLS:-1}"); do
-  step "kill $round"
+for round in $(seq "${LAB_KILLS:-2}"); do
+  step "kill $round, $way"
   mount "$dev" /mnt
   dd if=/dev/urandom of=/mnt/synced bs=1M count=4 conv=fsync status=none
   sum=$(sha256sum </mnt/synced)
@@ -86,7 +91,7 @@ for round in $(seq "${LAB_KILLS:-1}"); do
   run umount /mnt
   nothing_blocked
   step 'log in again and check'
-  login
+  login $((round + 1))
   # The journal's replay belongs to the next mount; what it leaves must need no repair.
   e2fsck -fp -E journal_only "$dev" >/tmp/journal.out 2>&1 || [ $? = 1 ] || { cat /tmp/journal.out; exit 1; }
   e2fsck -fn "$dev" >/tmp/fsck.out 2>&1 || { cat /tmp/fsck.out; exit 1; }
@@ -95,7 +100,7 @@ for round in $(seq "${LAB_KILLS:-1}"); do
   rm -rf /mnt/churn.* /mnt/file
   umount /mnt
 done
-echo "FIGURE ${LAB_KILLS:-1} kills, the last read failed after at most $worst ms"
+echo "FIGURE ${LAB_KILLS:-2} kills, the last read failed after at most $worst ms"
 if dmesg | grep -E 'blocked for more than|BUG:|Oops'; then exit 1; fi
 lunctl node logout >/dev/null
 no_leftovers
