@@ -52,7 +52,8 @@ touch /tmp/stop
 wait "$writer"
 df -BM /mnt | tee /tmp/df
 test "$(df -BM --output=size /mnt | tail -1 | tr -dc 0-9)" -gt 500
-dd if=/dev/urandom of=/mnt/more bs=1M count=450 conv=fsync status=none
+fallocate -l 450M /mnt/more
+dd if=/dev/urandom of=/mnt/more bs=1M seek=434 count=16 conv=notrunc,fsync status=none
 umount /mnt
 run xfs_repair -n "$dev" >/tmp/repair.out 2>&1 || { cat /tmp/repair.out; exit 1; }
 mount "$dev" /mnt
