@@ -1,7 +1,10 @@
 // Runs the test files with node's own runner. Arguments: the folders below test/ to run (default: all but lab/ and long/).
-// Ends with 1 when a test failed, and under CI also when one was skipped: there no peer may be missing.
+// Ends with 1 when a test failed, when something is left on the machine afterwards (named: a process, device, mount or
+// socket), and under CI also when one was skipped: there no peer may be missing.
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 const SEPARATE = ['lab', 'long'];
@@ -21,6 +24,19 @@ if (files.length === 0) {
 }
 // A file that has not ended by then hangs: a leaked socket must not hold up a whole run.
 const MOST_MINUTES = wanted.some((w) => SEPARATE.includes(w.split('/')[0])) ? 120 : 10;
+const cwd = fileURLToPath(new URL('../..', import.meta.url));
+// What the tests make lies here, and tells by that whose it is. Its name is short: sockets have room for 107 bytes.
+const folder = mkdtempSync(`${tmpdir()}/lt-`);
+chmodSync(folder, 0o1777);
+// tsx keeps what it has compiled among temporary files: that is shared with other runs.
+const compiled = `tsx-${process.getuid?.() ?? 0}`;
+mkdirSync(`${tmpdir()}/${compiled}`, { recursive: true });
+symlinkSync(`${tmpdir()}/${compiled}`, `${folder}/${compiled}`);
+const orphans = spawn(
+  process.execPath,
+  ['--import', 'tsx', fileURLToPath(new URL('./orphans.ts', import.meta.url)), folder],
+  { cwd, stdio: ['pipe', 'inherit', 'inherit'] },
+);
 // Two at a time: suites that time their peers do not like more neighbours than cores.
 const child = spawn(
   process.execPath,
@@ -33,15 +49,20 @@ const child = spawn(
     '--test-reporter=spec',
     ...files,
   ],
-  { cwd: fileURLToPath(new URL('../..', import.meta.url)), stdio: ['ignore', 'pipe', 'inherit'] },
+  { cwd, env: { ...process.env, TMPDIR: folder }, stdio: ['ignore', 'pipe', 'inherit'] },
 );
 let tail = '';
 child.stdout.on('data', (chunk) => {
   process.stdout.write(chunk);
   tail = (tail + chunk).slice(-65536);
 });
-child.on('close', (code) => {
+child.on('close', async (code) => {
+  orphans.stdin.end();
+  const [left] = orphans.exitCode === null ? await once(orphans, 'close') : [orphans.exitCode];
+  // What is still mounted there is not to be emptied.
+  if (left === 0) rmSync(folder, { recursive: true, force: true });
+  else console.error(`${folder} is kept`);
   const skipped = Number(/^. skipped (\d+)$/m.exec(tail)?.[1] ?? 0);
   if (skipped > 0 && process.env.CI) console.error(`${skipped} tests were skipped, which CI does not allow`);
-  process.exitCode = code !== 0 ? 1 : skipped > 0 && process.env.CI ? 1 : 0;
+  process.exitCode = code !== 0 || left !== 0 ? 1 : skipped > 0 && process.env.CI ? 1 : 0;
 });
