@@ -124,7 +124,10 @@ async function serve(open: OpenSession, request: OneShotRequest, options: OneSho
   const { log, signal } = options;
   const unused = withResolver();
   const ending = new AbortController();
-  const exports = new SessionExports({ shared: true, isHeld: () => false, secondPath: () => null, log });
+  const exports = new SessionExports({
+    targetName: request.login.targetName,
+    ...{ shared: true, isHeld: () => false, secondPath: () => null, log },
+  });
   const onUnused = () => {
     if (!persistent) unused.resolve();
     // Whoever has gone may have made partitions.

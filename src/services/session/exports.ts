@@ -30,6 +30,8 @@ export interface ExportedPartition {
 }
 
 export interface SessionExportsOptions {
+  /** Told to clients in the descriptions of the exports. */
+  readonly targetName: string;
   /** Other clients may write beside an attached device. */
   readonly shared: boolean;
   /** Whether a disk command works on blocks of that export. */
@@ -108,7 +110,9 @@ export class SessionExports {
   }
 
   #registry(isLocked: (entry: ExportedLun, exportName: string) => boolean): ExportRegistry {
-    const list = (): NbdExport[] => this.luns.flatMap((entry) => exportsOf(entry, (name) => isLocked(entry, name)));
+    const { targetName } = this.#options;
+    const list = (): NbdExport[] =>
+      this.luns.flatMap((entry) => exportsOf(entry, targetName, (name) => isLocked(entry, name)));
     return {
       list,
       find: (name) => {
@@ -119,16 +123,17 @@ export class SessionExports {
   }
 }
 
-function exportsOf(entry: ExportedLun, isLocked: (exportName: string) => boolean): NbdExport[] {
+function exportsOf(entry: ExportedLun, targetName: string, isLocked: (exportName: string) => boolean): NbdExport[] {
   const { lun, name, partitions } = entry;
   const readOnly = (exportName: string) => lun.readOnly || isLocked(exportName);
   const { vendor, product, serial } = lun.info;
-  const description = [vendor, product, serial].filter((part) => part !== '').join(' ');
+  const words = [vendor, product, serial === '' ? '' : `serial ${serial}`].filter((word) => word !== '').join(' ');
+  const unit = `${targetName} LUN ${lun.info.lun}`;
   return [
-    { name, description, device: lun, readOnly: readOnly(name) },
+    { name, description: words === '' ? unit : `${unit}: ${words}`, device: lun, readOnly: readOnly(name) },
     ...partitions.map(({ info, device }) => ({
       name: info.exportName,
-      description: `partition ${info.number} of ${name}`,
+      description: `${unit}, partition ${info.number}`,
       device,
       readOnly: readOnly(info.exportName),
     })),

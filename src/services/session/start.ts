@@ -41,6 +41,7 @@ export async function startSession(config: WorkerConfig, environment: WorkerEnvi
   const clients = new SessionClients(servers);
   const claims = onceForAll(() => readClaims(config.runDir));
   const exports = new SessionExports({
+    targetName: request.targetName,
     shared: request.shared ?? false,
     isHeld: (name) => clients.isHeld(name),
     secondPath: ({ info }) => secondPath({ sid: config.sid, targetName: request.targetName, info }, claims()),
