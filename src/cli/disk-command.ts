@@ -4,7 +4,8 @@ import { shellLines } from '../disk/plan.js';
 import { clearedBytes } from '../disk/wipe.js';
 import type { PartitionPath } from '../services/disk/access.js';
 import type { BootMount } from '../services/disk/boot.js';
-import type { DiskJob, StepResult } from '../services/disk/prepare.js';
+import type { DiskTarget } from '../services/disk/name.js';
+import type { DiskJob, Loss, StepResult } from '../services/disk/prepare.js';
 import { BaseCommand } from './base-command.js';
 import { Pace } from './pace.js';
 import { settled } from './render/text.js';
@@ -68,11 +69,9 @@ export abstract class DiskCommand extends BaseCommand {
     done: (partitions: readonly PartitionPath[]) => string,
   ): Promise<DiskJobJson> {
     try {
-      const { device, session } = job.target;
-      const { path, nbd, sizeBytes, serial, lun } = device;
-      const disk = { targetName: session.targetName, lun, path, nbd, sizeBytes, serial };
+      const disk = this.diskJson(job.target);
       const json = { disk, dryRun: flags['dry-run'], plan: job.lines, loss: job.loss?.what ?? null };
-      await this.#agree(job, flags);
+      if (job.loss !== null) await this.agreeTo(job.loss, flags);
       if (flags['dry-run']) {
         this.render(job.lines.join('\n'));
         return { ...json, partitions: [] };
@@ -108,13 +107,18 @@ export abstract class DiskCommand extends BaseCommand {
     });
   }
 
+  /** What the disk commands print of their disk under --json. */
+  protected diskJson({ session, device }: DiskTarget): DiskJobJson['disk'] {
+    const { path, nbd, sizeBytes, serial, lun } = device;
+    return { targetName: session.targetName, lun, path, nbd, sizeBytes, serial };
+  }
+
   /** A dry run ends as the real one would; only a person who watches is not asked to agree to nothing. */
-  async #agree(job: DiskJob, flags: JobFlags) {
-    if (job.loss === null) return;
+  protected async agreeTo(loss: Loss, flags: JobFlags) {
     if (!flags['dry-run'] || !this.interactive || flags.confirm !== undefined) {
-      await this.confirmByName({ ...job.loss, given: flags.confirm });
+      await this.confirmByName({ ...loss, given: flags.confirm });
       return;
     }
-    for (const line of job.loss.what.split('\n')) this.note(line);
+    for (const line of loss.what.split('\n')) this.note(line);
   }
 }

@@ -20,3 +20,18 @@ export function parseSize(text: string): number {
   if (bytes > BigInt(Number.MAX_SAFE_INTEGER)) throw new AppError('ERR_USAGE', `${text} is larger than any disk`);
   return Number(bytes);
 }
+
+const UNITS = ['B', 'K', 'M', 'G', 'T', 'P'] as const;
+
+/** A size as lsblk writes it: 512B, 64M, 1.5G, 10G; powers of 1024, one decimal at most. */
+export function formatSize(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  const rounded = Math.round(value * 10) / 10;
+  if (rounded >= 1024 && unit < UNITS.length - 1) return `1${UNITS[unit + 1]}`;
+  return `${rounded}${UNITS[unit]}`;
+}

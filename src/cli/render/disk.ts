@@ -4,6 +4,7 @@ import type { GrownFileSystem } from '../../services/disk/grow-content.js';
 import type { GrownPartition } from '../../services/disk/grow-table.js';
 import type { ListedContent, ListedDisk } from '../../services/disk/list.js';
 import type { MountedFileSystem } from '../../services/disk/mount.js';
+import { PROVISION_STEPS, type ProvisionStep } from '../../services/disk/provision.js';
 import { table } from './table.js';
 import { formatSize, orDash } from './text.js';
 
@@ -24,6 +25,18 @@ export function mountedText({ source, type, sizeBytes, usedBytes, availableBytes
 /** `BootMount` as --json prints it, in whatever ending. */
 export function bootJson(boot: BootMount | null) {
   return { fstab: boot?.fstab ?? null, startupChanged: boot?.startup?.changed ?? false };
+}
+
+/** One step of provisioning, numbered among all. */
+export function stepText({ name, done, leftOut, detail }: ProvisionStep, total: number): string {
+  const number = PROVISION_STEPS.indexOf(name) + 1;
+  return ` [${number}/${total}] ${name.padEnd(9)}  ${detail}${done || leftOut ? '' : ', unchanged'}`;
+}
+
+/** When no step had to be done. */
+export function unchangedText(steps: readonly ProvisionStep[]): string {
+  const shown = steps.filter(({ name, leftOut }) => !leftOut && name !== 'login' && name !== 'attach');
+  return `unchanged: ${shown.map(({ name, detail }) => (name === 'label' ? `${detail} label` : detail)).join(', ')}`;
 }
 
 /** A size as df -h prints it: rounded up, with one decimal below 10. */

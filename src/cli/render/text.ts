@@ -1,20 +1,7 @@
 // Small pure pieces of output text: sizes, ages, and strings that came from a peer.
 import { printable } from '../../util/printable.js';
 
-const UNITS = ['B', 'K', 'M', 'G', 'T', 'P'] as const;
-
-/** A size as lsblk writes it: 512B, 64M, 1.5G, 10G; powers of 1024, one decimal at most. */
-export function formatSize(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  const rounded = Math.round(value * 10) / 10;
-  if (rounded >= 1024 && unit < UNITS.length - 1) return `1${UNITS[unit + 1]}`;
-  return `${rounded}${UNITS[unit]}`;
-}
+export { formatSize } from '../../util/size.js';
 
 /** A duration in two units at most: 9s, 4m10s, 2h14m, 3d5h. */
 export function formatAge(seconds: number): string {

@@ -3,7 +3,17 @@ import type * as v from 'valibot';
 import { configUnit } from './config.js';
 import { demo } from './demo.js';
 import { discoveryList, discoverySendtargets } from './discovery.js';
-import { diskFormat, diskGrow, diskLabel, diskList, diskMount, diskPartition, diskUnmount, diskWipe } from './disk.js';
+import {
+  diskFormat,
+  diskGrow,
+  diskLabel,
+  diskList,
+  diskMount,
+  diskPartition,
+  diskProvision,
+  diskUnmount,
+  diskWipe,
+} from './disk.js';
 import { errorDocument } from './error.js';
 import {
   lunAttach,
@@ -37,6 +47,7 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'disk list': diskList,
   'disk mount': diskMount,
   'disk partition': diskPartition,
+  'disk provision': diskProvision,
   'disk unmount': diskUnmount,
   'disk wipe': diskWipe,
   error: errorDocument,

@@ -6,9 +6,11 @@ import type { GrownFileSystem } from '../../services/disk/grow-content.js';
 import type { GrownPartition } from '../../services/disk/grow-table.js';
 import type { ListedDisk, ListedMount, ListedPartition } from '../../services/disk/list.js';
 import type { MountedFileSystem } from '../../services/disk/mount.js';
+import { PROVISION_STEPS, type ProvisionStep } from '../../services/disk/provision.js';
 import {
   attach,
   bytes,
+  choice,
   count,
   type Describes,
   devicePath,
@@ -77,17 +79,16 @@ export const diskList = document('disk-list', 'Disks, partitions, file systems a
 const dryRun = flag('Nothing was changed: --dry-run was given.');
 const plan = list(v.string(), 'What was done, or in a dry run would be, as lines for a shell.');
 
-const disk = v.pipe(
-  v.strictObject({
-    targetName,
-    lun,
-    path: devicePath,
-    nbd,
-    sizeBytes: size,
-    serial: text('Unit serial number, VPD page 80h; empty if it states none.'),
-  }),
-  v.description('The disk that was worked on.'),
-);
+const workedOn = v.strictObject({
+  targetName,
+  lun,
+  path: devicePath,
+  nbd,
+  sizeBytes: size,
+  serial: text('Unit serial number, VPD page 80h; empty if it states none.'),
+});
+
+const disk = v.pipe(workedOn, v.description('The disk that was worked on.'));
 
 const job = {
   disk,
@@ -184,4 +185,21 @@ export const diskUnmount = document('disk-unmount', 'The end of mounts.', {
   plan,
   unmounted: list(v.string(), 'The directories; empty in a dry run.'),
   fstab: list(fstabLine, 'The lines removed; empty without --fstab and in a dry run.'),
+});
+
+const provisionStep = v.strictObject({
+  name: choice(PROVISION_STEPS, 'The step.'),
+  done: flag('It was done now; otherwise it was so already, or has been left out.'),
+  leftOut: flag('It is not so, and was not done: there is no device, or no directory was named.'),
+  detail: text('What it has come to, for a person.'),
+}) satisfies Describes<ProvisionStep>;
+
+export const diskProvision = document('disk-provision', 'All steps from a login to a mount.', {
+  disk: v.pipe(v.nullable(workedOn), v.description('null in a dry run that would have to log in first.')),
+  dryRun,
+  plan: list(v.string(), 'What was done, or in a dry run would be, as command lines; empty when all was so already.'),
+  changed: flag('A step was done now.'),
+  steps: list(provisionStep, 'In their order; in a dry run only those that are so already.'),
+  mounted: v.pipe(v.nullable(mounted), v.description('null in a dry run, and where nothing is mounted.')),
+  ...boot,
 });

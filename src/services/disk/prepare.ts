@@ -224,7 +224,8 @@ function contentsInside({ inside }: DiskAccess, options: DiskOptions): Promise<s
   );
 }
 
-function lossOf(target: DiskTarget, found: readonly Signature[], inside: readonly string[]): Loss {
+/** In words: the disk, and what is on it. */
+export function lossOf(target: DiskTarget, found: readonly Signature[], inside: readonly string[]): Loss {
   const { name, fullName, device, session, partition } = target;
   const details = [
     [

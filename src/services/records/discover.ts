@@ -29,6 +29,8 @@ export interface DiscoverAndRecord {
   readonly strongSecrets?: boolean;
   /** Whether the records follow the answer. */
   readonly record: boolean;
+  /** Of this target alone records are made, and no other is changed or removed. */
+  readonly onlyNew?: string;
   readonly timeoutMs: number | undefined;
   readonly signal: AbortSignal;
 }
@@ -65,6 +67,7 @@ export async function discoverAndRecord(paths: Paths, request: DiscoverAndRecord
     portal,
     found: targets,
     ...(ifaces.length === 0 ? {} : { ifaces }),
+    ...(request.onlyNew === undefined ? {} : { onlyNew: request.onlyNew }),
     config,
     save: request.keepCredentials ? request.credentials : null,
     inUse: (ref) => sessions.some((session) => usesRecord(session, ref)),

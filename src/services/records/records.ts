@@ -101,6 +101,8 @@ export interface DiscoveryOutcome {
   /** Bound to these; default: the interface named default. */
   readonly ifaces?: readonly IfaceRecord[];
   readonly config: ConfigFile;
+  /** See DiscoverAndRecord. */
+  readonly onlyNew?: string;
   /** Kept in the discovery record, when not null. */
   readonly save: CredentialPair | null;
   readonly inUse: (ref: NodeRef) => boolean;
@@ -112,16 +114,17 @@ export async function recordDiscovery(
   paths: DatabasePaths,
   outcome: DiscoveryOutcome,
 ): Promise<{ changes: RecordChange[]; skipped: string[] }> {
-  const { portal, config, save, inUse } = outcome;
-  const usable = outcome.found.filter(isUsable);
-  const skipped = outcome.found.filter((found) => !isUsable(found)).map((found) => found.targetName);
+  const { portal, config, save, inUse, onlyNew } = outcome;
+  const meant = outcome.found.filter(({ targetName }) => onlyNew === undefined || targetName === onlyNew);
+  const usable = meant.filter(isUsable);
+  const skipped = meant.filter((found) => !isUsable(found)).map((found) => found.targetName);
   const changes = await locked(paths, outcome.signal, async () => {
     if (save !== null) {
       const values = (await readDiscovery(paths, portal))?.values ?? newSendTargetsValues(portal, config.values);
       setDiscoveryCredentials(values, save);
       await writeSendTargets(paths.dbDir, { portal, values });
     }
-    const operations = new Set(['new', 'update', 'delete'] as const);
+    const operations = new Set(onlyNew === undefined ? (['new', 'update', 'delete'] as const) : (['new'] as const));
     const { ifaces } = outcome;
     const bound = ifaces === undefined ? {} : { ifaces };
     return await applyDiscovery(paths.dbDir, {
