@@ -14,6 +14,11 @@ export interface NbdLimits {
   readonly queries: number;
   /** Largest READ or WRITE in bytes. */
   readonly requestLength: number;
+  /**
+   * Smallest block that clients are told of, in bytes; null: the device's own. Every range is served in any case, but
+   * libnbd's clients pass on only what they were told.
+   */
+  readonly smallestBlock: number | null;
   /** Largest WRITE payload that is read to its end and refused with EINVAL; a longer one ends the connection. */
   readonly payloadDrain: number;
   /** Extents of one BLOCK_STATUS reply. Clients ask again for the rest. */
@@ -36,6 +41,7 @@ export const DEFAULT_LIMITS: NbdLimits = {
   nameLength: 4096,
   queries: 32,
   requestLength: 2 ** 25,
+  smallestBlock: null,
   payloadDrain: 2 ** 26,
   extents: 1000,
   requestsInFlight: 128,

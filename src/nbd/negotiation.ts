@@ -115,8 +115,9 @@ export class Negotiation {
       this.#reply(OptionReply.Info, emitTextInfo(type, entry.description));
     }
     if (type === Info.BlockSize) {
-      const { minimum, preferred, maximum } = blockSizes(entry.device, this.#limits.requestLength);
-      this.#reply(OptionReply.Info, emitBlockSizeInfo(minimum, preferred, maximum));
+      const { requestLength, smallestBlock } = this.#limits;
+      const { minimum, preferred, maximum } = blockSizes(entry.device, requestLength);
+      this.#reply(OptionReply.Info, emitBlockSizeInfo(smallestBlock ?? minimum, preferred, maximum));
     }
   }
 

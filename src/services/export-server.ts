@@ -1,5 +1,6 @@
 // NBD on a unix socket or on TCP: joins the NBD server core to sockets and to a registry of exports.
 import type { ExportRegistry } from '../nbd/exports.js';
+import type { NbdLimits } from '../nbd/limits.js';
 import { NbdServerConnection } from '../nbd/server-connection.js';
 import { now } from '../transport/clock.js';
 import { formatEndpoint } from '../transport/connect.js';
@@ -22,6 +23,8 @@ export interface ExportServerOptions {
   readonly log: SessionLog;
   /** Default 16. */
   readonly mostClients?: number;
+  /** Of each client, where they are not the usual ones. */
+  readonly limits?: Partial<NbdLimits>;
   /** Told when the last connection has gone, if any had opened an export. */
   onUnused?(): void;
 }
@@ -94,7 +97,7 @@ export class ExportServer {
   }
 
   #accept(wire: Wire): void {
-    const { exports, pool, log, mostClients = MOST_CLIENTS } = this.#options;
+    const { exports, pool, log, limits = {}, mostClients = MOST_CLIENTS } = this.#options;
     if (this.#clients.size >= mostClients) this.#makeRoom();
     if (this.#stopped || this.#clients.size >= mostClients) {
       log.warn(`NBD client refused: ${this.#stopped ? 'the session is ending' : `${mostClients} clients already`}`);
@@ -102,7 +105,8 @@ export class ExportServer {
       return;
     }
     const tls = this.#tls !== null;
-    const core = new NbdServerConnection({ exports, sink: wire.sink, pool, now: now(), wake: () => wire.wake(), tls });
+    const wake = () => wire.wake();
+    const core = new NbdServerConnection({ exports, sink: wire.sink, pool, now: now(), limits, wake, tls });
     this.#clients.set(wire, core);
     wire.attach(core, {
       timed: [core],

@@ -68,6 +68,8 @@ export async function startSession(config: WorkerConfig, environment: WorkerEnvi
         log,
         // Our own helpers, and each device may have all its connections.
         mostClients: CONNECTIONS_OF_A_DEVICE * Math.max(1, exports.luns.length),
+        // e2fsprogs change single bytes of a superblock, and nbdfuse turns down what is less than a block.
+        limits: { smallestBlock: 1 },
       });
       servers[1] = made;
       return made;
