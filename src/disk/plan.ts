@@ -47,6 +47,9 @@ const PARTITION_TYPE = { gpt: '0FC63DAF-8483-4772-8E79-3D69D8477DE4', dos: '83' 
  */
 export const SFDISK = ['--quiet', '--wipe=never', '--wipe-partitions=never', '--no-tell-kernel'] as const;
 
+/** As parted has it, right behind the table: sfdisk's own choice, 1 MiB, is a gap that sgdisk warns of. */
+const FIRST_USABLE = 'first-lba: 34';
+
 /**
  * A new, empty partition table. `wipe`: the disk holds signatures and a person has agreed to lose them. `uuid`: of the
  * table; 8 hexadecimal digits for a dos label.
@@ -55,7 +58,7 @@ export function planLabel(disk: PlanDisk, type: LabelType, { wipe, uuid }: { wip
   const id = type === 'gpt' ? uuid : `0x${uuid}`;
   const label =
     disk.sectorSize === undefined
-      ? sfdisk('label', disk, [], [`label: ${type}`, `label-id: ${id}`])
+      ? sfdisk('label', disk, [], [`label: ${type}`, `label-id: ${id}`, ...(type === 'gpt' ? [FIRST_USABLE] : [])])
       : fdisk('label', disk, [type === 'gpt' ? 'g' : 'o', 'x', 'i', id, 'r']);
   return wipe ? [planWipe(disk), label] : [label];
 }

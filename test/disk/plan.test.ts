@@ -34,7 +34,7 @@ const format = (plan: Partial<FormatPlan>) =>
 describe('plans', () => {
   test('label on a blank disk', () => {
     assert.deepEqual(shellLines(planLabel(NBD0, 'gpt', { wipe: false, uuid: A })), [
-      `printf '%s\\n' 'label: gpt' 'label-id: ${A}' | ${SFDISK} -- /dev/nbd0`,
+      `printf '%s\\n' 'label: gpt' 'label-id: ${A}' 'first-lba: 34' | ${SFDISK} -- /dev/nbd0`,
     ]);
   });
   test('label over data wipes first', () => {

@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export const BIN = join(import.meta.dirname, '../../bin/run.js');
+
+/** Debian's user and group of that name, and nogroup. */
+const NOBODY = 65_534;
 
 export interface Run {
   code: number | null;
@@ -20,9 +23,12 @@ export class Sandbox {
   private constructor(
     readonly folder: string,
     readonly env: NodeJS.ProcessEnv,
+    /** Who runs everything in it; undefined: whoever runs the test. */
+    readonly user: { readonly uid: number; readonly gid: number } | undefined,
   ) {}
 
-  static async make(initiatorName: string): Promise<Sandbox> {
+  /** `unprivileged`: a test that runs as root becomes nobody in here. */
+  static async make(initiatorName: string, { unprivileged = false } = {}): Promise<Sandbox> {
     const folder = await mkdtemp(join(tmpdir(), 'lunctl-e2e-'));
     const env = {
       PATH: process.env.PATH,
@@ -33,8 +39,11 @@ export class Sandbox {
       LUNCTL_STATE_DIR: join(folder, 'state'),
     };
     await mkdir(env.LUNCTL_CONFIG_DIR, { mode: 0o700 });
-    const sandbox = new Sandbox(folder, env);
-    await writeFile(join(env.LUNCTL_CONFIG_DIR, 'initiatorname.iscsi'), `InitiatorName=${initiatorName}\n`);
+    const user = unprivileged && process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : undefined;
+    const sandbox = new Sandbox(folder, env, user);
+    const name = join(env.LUNCTL_CONFIG_DIR, 'initiatorname.iscsi');
+    await writeFile(name, `InitiatorName=${initiatorName}\n`);
+    if (user) for (const path of [folder, env.LUNCTL_CONFIG_DIR, name]) await chown(path, user.uid, user.gid);
     return sandbox;
   }
 
@@ -49,7 +58,10 @@ export class Sandbox {
   run(...args: string[]): Promise<Run> {
     const began = performance.now();
     return new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [BIN, ...args], { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(process.execPath, [BIN, ...args], {
+        ...{ env: this.env, ...this.user },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
       let stdout = '';
       let stderr = '';
       child.stdout.on('data', (chunk) => (stdout += chunk));
@@ -66,10 +78,11 @@ export class Sandbox {
     return run;
   }
 
-  /** Starts `lunctl serve …` on a port of the kernel's choice; resolves with the port when it listens. */
+  /** Starts `lunctl serve …` on a port of the kernel's choice, unless there is a --portal; resolves with the port when it listens. */
   serve(...args: string[]): Promise<{ port: number; child: ChildProcess; output: () => string }> {
-    const child = spawn(process.execPath, [BIN, 'serve', '--portal', '127.0.0.1:0', ...args], {
-      env: this.env,
+    const portal = args.includes('--portal') ? [] : ['--portal', '127.0.0.1:0'];
+    const child = spawn(process.execPath, [BIN, 'serve', ...portal, ...args], {
+      ...{ env: this.env, ...this.user },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#children.push(child);
