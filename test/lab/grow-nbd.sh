@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # In the kernel lab: a LUN of LIO grows under a mounted XFS that is being written to; the kernel device grows with it by
-# netlink, and where there is only nbd-client it says what to do. Then links in /dev/disk/by-path, and what becomes of them.
+# netlink, partition and file system by `disk grow`, and where there is only nbd-client it says what to do. Then links in /dev/disk/by-path, and what becomes of them.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/lab/common.sh
@@ -28,13 +28,16 @@ loop=$(losetup -f --show /var/tmp/loop.img)
 lio_block_lun "$loop"
 echo "InitiatorName=$INITIATOR" >"$LUNCTL_CONFIG_DIR/initiatorname.iscsi"
 
-step 'four connections by netlink; XFS on the whole disk'
+step 'four connections by netlink; XFS on a partition'
 login 4
 dev=$(session_field path)
 grep '^lunctl-' "/sys/block/$(basename "$dev")/backend"
 test "$(readlink -f "$LINK")" = "$dev"
-mkfs.xfs -q "$dev"
-mount "$dev" /mnt
+run lunctl disk label "$dev" >/dev/null
+run lunctl disk partition "$dev" 0% 100% >/dev/null
+test "$(readlink -f "$LINK-part1")" = "${dev}p1"
+mkfs.xfs -q "${dev}p1"
+mount "${dev}p1" /mnt
 dd if=/dev/urandom of=/mnt/kept bs=1M count=8 conv=fsync status=none
 sum=$(sha256sum </mnt/kept)
 df -BM /mnt
@@ -46,8 +49,7 @@ expect 'grown' /tmp/rescan.out
 expect "$dev has grown with it" /tmp/rescan.out
 test "$(size)" = "$(mib 600)"
 test "$(session_field sizeBytes)" = "$(mib 600)"
-lunctl disk list
-run xfs_growfs /mnt
+run lunctl disk grow "$dev"
 touch /tmp/stop
 wait "$writer"
 df -BM /mnt | tee /tmp/df
@@ -55,8 +57,10 @@ test "$(df -BM --output=size /mnt | tail -1 | tr -dc 0-9)" -gt 500
 fallocate -l 450M /mnt/more
 dd if=/dev/urandom of=/mnt/more bs=1M seek=434 count=16 conv=notrunc,fsync status=none
 umount /mnt
-run xfs_repair -n "$dev" >/tmp/repair.out 2>&1 || { cat /tmp/repair.out; exit 1; }
-mount "$dev" /mnt
+sgdisk -v "$dev" | tee /tmp/verify
+expect 'No problems found' /tmp/verify
+run xfs_repair -n "${dev}p1" >/tmp/repair.out 2>&1 || { cat /tmp/repair.out; exit 1; }
+mount "${dev}p1" /mnt
 test "$sum" = "$(sha256sum </mnt/kept)"
 umount /mnt
 echo 'FIGURE a LUN of 400 MiB grew to 600 under a mounted XFS that was written to; df shows it without logout'
@@ -69,10 +73,7 @@ fails 1 dd if="$dev" of=/dev/null bs=1M skip=595 count=1 iflag=direct status=non
 dd if="$dev" of=/dev/null bs=1M count=1 iflag=direct status=none
 lun_size 600
 
-step 'partitions have links; a stranger'"'"'s link stays'
-run lunctl disk label "$dev" --confirm "$TARGET/0" >/dev/null
-run lunctl disk partition "$dev" --size max >/dev/null
-test "$(readlink -f "$LINK-part1")" = "${dev}p1"
+step 'links go with the session; that of a stranger stays'
 lunctl node logout >/dev/null
 test ! -L "$LINK" && test ! -L "$LINK-part1"
 ln -s "$loop" "$LINK"
