@@ -60,7 +60,7 @@ login() { # ROUND
   [ $((($1 - 1) % 4)) -lt 2 ] || connections=4
   LUNCTL_WITHOUT_KOFFI=$without lunctl node login "$TARGET" -p 127.0.0.1 --attach nbd --connections $connections >/tmp/login.out
   dev=$(grep -o '/dev/nbd[0-9]*' /tmp/login.out)
-  [ -e "/sys/block/${dev#/dev/}/backend" ] && way=netlink || way=nbd-client
+  grep -qs '^lunctl-' "/sys/block/${dev#/dev/}/backend" && way=netlink || way=nbd-client
   [ "$without" = "$([ $way = netlink ] && echo 0 || echo 1)" ] || { echo "attached by $way"; exit 1; }
 }
 login 1

@@ -126,7 +126,7 @@ function withModule(): void {
     const [{ connectPid, backend } = assert.fail('no record')] = readAttachRecords(`${folder}/run`);
     assert.ok(connectPid !== null);
     assert.equal(backend === null, !byNetlink);
-    assert.equal(sysAttribute(kernelName(path), 'backend'), backend);
+    assert.equal(sysAttribute(kernelName(path), 'backend'), backend ?? '');
     const confirm = async (offset: number, length: number, sha256: string) => {
       const image = readFileSync(`${folder}/image`).subarray(offset, offset + length);
       return createHash('sha256').update(image).digest('hex') === sha256;

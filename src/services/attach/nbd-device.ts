@@ -16,7 +16,7 @@ export interface NbdDevice {
   readonly name: string;
   /** The process or thread that connected it, as in /sys/block/nbd0/pid. */
   readonly connectPid: string;
-  /** What it was given in /sys/block/nbd0/backend; null if it was connected without, or the kernel does not show it. */
+  /** What it was given in /sys/block/nbd0/backend; null if it was connected without (the file is empty), or Linux is < 5.14. */
   readonly backend: string | null;
 }
 
