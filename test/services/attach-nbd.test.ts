@@ -249,6 +249,7 @@ test('records of attached devices: written whole, read strictly', async () => {
       connectPid: '262',
       backend: null,
       backingFile: null,
+      backing: null,
     } as const;
     await writeAttachRecord(runDir, record);
     assert.deepEqual(readAttachRecords(runDir), [record]);
