@@ -1,5 +1,5 @@
 // One request of a client from its header to its reply: a pooled BlockRequest that answers by itself.
-import { BlockOp, type BlockRequest, BlockStatus, type Extent } from '../block/block-device.js';
+import { BlockFlag, BlockOp, type BlockRequest, BlockStatus, type Extent } from '../block/block-device.js';
 import type { BufferPool, RefBuffer } from '../util/ref-buffer.js';
 import { isZeros } from '../util/zeros.js';
 import type { ReplyWriter } from './reply-writer.js';
@@ -100,7 +100,7 @@ export class ClientRequest implements BlockRequest {
   }
 
   onDone(outcome: BlockStatus): void {
-    const status = this.command === Command.Flush ? this.#owner.flushed(outcome) : outcome;
+    const status = this.command === Command.Flush ? this.#owner.flushed(outcome) : this.#told(outcome);
     if (!this.#owner.ended) this.#answer(status);
     this.#heldOwner?.release();
     this.#collected?.release();
@@ -110,6 +110,11 @@ export class ClientRequest implements BlockRequest {
     this.#owner.onAnswered(this, status);
   }
 
+  /** NBD_ENOTSUP is for a WRITE_ZEROES with FAST_ZERO alone (proto.md "Error values"). A TRIM is a hint: nothing had to be done. */
+  #told(outcome: BlockStatus): BlockStatus {
+    if (outcome !== BlockStatus.Enotsup || (this.flags & BlockFlag.FastZero) !== 0) return outcome;
+    return this.command === Command.Trim ? BlockStatus.Ok : BlockStatus.Eio;
+  }
   #answer(status: BlockStatus): void {
     const { replies } = this.#owner;
     if (status !== BlockStatus.Ok) {

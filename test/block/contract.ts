@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
+import { allocationOf } from '../../src/block/allocation.js';
 import { type BlockDevice, BlockFlag, BlockOp, type BlockRequest, BlockStatus } from '../../src/block/block-device.js';
 import {
   BlockError,
@@ -210,6 +211,46 @@ export function blockDeviceContract(
         await trim(device, length, length);
         await middle();
       }
+    });
+
+    it('tells extents that lie in the range, in order, and calls nothing zero that is not', async () => {
+      const size = 2 ** 20;
+      await writeBytes(device, 0, pattern(65_536, 8));
+      await writeBytes(device, 262_144, pattern(4096, 8));
+      if (device.canTrim) await trim(device, 524_288, 262_144);
+      for (const [offset, length, most] of [
+        [0, size, 1000],
+        [0, size, 1],
+        [0, size, 2],
+        [block, block, 1000],
+        [size - block, block, 1],
+        [device.sizeBytes - block, block, 5],
+      ] as const) {
+        const extents = await allocationOf(device, { offset, length }, most);
+        assert.ok(extents.length > 0 && extents.length <= most);
+        let at = offset;
+        for (const [i, extent] of extents.entries()) {
+          assert.ok(extent.length > 0 && extent.length % block === 0);
+          const before = extents[i - 1];
+          assert.ok(before?.hole !== extent.hole || before.zero !== extent.zero, 'neighbours of one kind are one');
+          for (let done = 0; extent.zero && done < extent.length; done += 65_536) {
+            const bytes = await readBytes(device, at + done, Math.min(65_536, extent.length - done));
+            assert.ok(
+              bytes.every((byte) => byte === 0),
+              `zero at ${at + done}`,
+            );
+          }
+          at += extent.length;
+        }
+        assert.ok(at <= offset + length);
+      }
+      const [first] = await allocationOf(device, { offset: 0, length: 65_536 }, 1);
+      assert.deepEqual(first, { length: 65_536, hole: false, zero: false }, 'what has been written is data');
+    });
+
+    it('takes a hint of what will be read', async () => {
+      device.prefetch?.({ offset: 0, length: device.sizeBytes });
+      assert.ok((await readBytes(device, 0, block)).length === block);
     });
 
     it('takes a request from within the completion of another', async () => {

@@ -291,6 +291,17 @@ describe('NBD transmission', () => {
     });
   }
 
+  it('tells ENOTSUP to nobody but FAST_ZERO: a TRIM that cannot be done is done, zeroes that cannot be written are lost', () => {
+    const device = new FaultDevice(memory(), () => ({ status: E.Enotsup }));
+    const driver = opened(device);
+    const error = (type: number, flags = 0) => answer(driver, request({ type, flags, length: 512 })).error;
+    assert.equal(error(Command.WriteZeroes, CommandFlag.FastZero), E.Enotsup);
+    assert.equal(error(Command.WriteZeroes), E.Eio);
+    assert.equal(error(Command.Trim), E.Ok);
+    assert.equal(error(Command.Trim, CommandFlag.Fua), E.Ok);
+    assert.equal(error(Command.Read), E.Eio);
+  });
+
   it('takes FUA on every command, as clients send it, and ignores it where nothing is written', () => {
     const device = new FaultDevice(memory(), (r) => {
       assert.equal(r.flags, 0);
