@@ -9,7 +9,7 @@ peers='tgtd:tgt istgt:istgt iscsi-ls:libiscsi-bin qemu-img:qemu-utils fio:fio nb
   mkfs.ext4:e2fsprogs mkfs.btrfs:btrfs-progs mkfs.vfat:dosfstools mandoc:mandoc script:bsdutils
   parted:parted sgdisk:gdisk stress-ng:stress-ng fuse2fs:fuse2fs pgrep:procps ss:iproute2 ip:iproute2 systemd-analyze:systemd'
 lab='qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio modprobe:kmod iscsid:open-iscsi targetcli:targetcli-fb
-  dbus-daemon:dbus udevadm:udev sg_persist:sg3-utils'
+  dbus-daemon:dbus udevadm:udev sg_persist:sg3-utils lvcreate:lvm2 stress-ng:stress-ng'
 files='/usr/lib/x86_64-linux-gnu/qemu/block-iscsi.so:qemu-block-extra /usr/lib/python3/dist-packages/nbd.py:python3-libnbd
   /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1:libfaketime'
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
