@@ -1,26 +1,38 @@
-// Loaded into one lunctl command (node --import): stops it at an exact moment of its work, runs another program from beginning to
-// end, and lets it go on. LAB_AT is the moment, `EVENT NAME COUNT`, LAB_AT_COMMAND the program:
-//   spawn sfdisk 1   right before the helper is started for the first time
-//   running mkfs.ext4 1   right after its start
-//   exit wipefs 2    when it has ended for the second time
-//   open /dev/nbd0 1 right before the command itself opens that path; `opened`: right after
-import { spawnSync } from 'node:child_process';
-import childProcess from 'node:child_process';
+// Stops this process at an exact moment of its own work, for as long as another program runs from beginning to end:
+//   spawn sfdisk 1         right before that helper is started for the first time
+//   running mkfs.ext4 1    right after its start
+//   exit wipefs 2          when it has ended for the second time
+//   open /dev/nbd0 1       right before that path is opened for the first time; `opened`: right after
+import childProcess, { spawnSync } from 'node:child_process';
 import fs from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 
-const [event = '', name = '', count = '1'] = (process.env.LAB_AT ?? '').split(' ');
-const command = process.env.LAB_AT_COMMAND ?? '';
-let seen = 0;
+interface Stop {
+  /** `EVENT NAME COUNT` */
+  readonly moment: string;
+  readonly command: readonly [string, ...string[]];
+}
+let armed: Stop | null = null;
+const seen = new Map<string, number>();
 
-/** Blocks the whole command, which therefore stands at this very point. */
-function reached(what: string, subject: string): void {
-  if (what !== event || subject !== name || ++seen !== Number(count)) return;
-  const { status, error } = spawnSync('/bin/bash', ['-c', command], { stdio: ['ignore', 'inherit', 'inherit'] });
-  if (status !== 0) throw error ?? new Error(`${command} failed: ${status}`);
+/** Runs `command` at that moment, which comes once at most. */
+export function stopAt(moment: string, command: Stop['command']): void {
+  armed = { moment, command };
+  seen.clear();
+}
+
+function reached(event: string, name: string): void {
+  const count = (seen.get(`${event} ${name}`) ?? 0) + 1;
+  seen.set(`${event} ${name}`, count);
+  if (armed?.moment !== `${event} ${name} ${count}`) return;
+  const [file, ...args] = armed.command;
+  armed = null;
+  const { status, error } = spawnSync(file, args, { stdio: 'inherit' });
+  if (status !== 0) throw error ?? new Error(`${file} ended with ${status}`);
 }
 
 const { spawn } = childProcess;
+const { open } = fs;
 Object.assign(childProcess, {
   spawn(file: string, ...rest: never[]) {
     reached('spawn', file);
@@ -30,7 +42,6 @@ Object.assign(childProcess, {
     return child;
   },
 });
-const { open } = fs;
 Object.assign(fs, {
   async open(...args: Parameters<typeof open>) {
     reached('open', String(args[0]));
@@ -39,4 +50,5 @@ Object.assign(fs, {
     return handle;
   },
 });
+// Those who have imported the functions by name get ours too.
 syncBuiltinESMExports();

@@ -29,6 +29,19 @@ refuse() {
   [ "$(grep -c '^lunctl: ' /tmp/refused.err)" = 1 ] && [ "$(grep -Evc '^(lunctl|hint|warning): ' /tmp/refused.err)" = 0 ] ||
     { echo "expected one line of reason from: $*"; exit 1; }
 }
+# serve_disk ARGS...: our target in the background, ready when this returns; $serve is its process.
+serve_disk() {
+  node "$ROOT/bin/run.js" serve "$@" --target "$TARGET" --allow "$INITIATOR" >/tmp/serve.out 2>&1 &
+  serve=$!
+  until grep -q 'listening on' /tmp/serve.out; do kill -0 $serve || { cat /tmp/serve.out; exit 1; }; sleep 0.2; done
+}
+# Ends it as Ctrl-C does.
+end_serve() {
+  local got=0
+  kill -INT "$serve"
+  wait "$serve" || got=$?
+  [ "$got" = 130 ] || { echo "serve ended with $got"; cat /tmp/serve.out; exit 1; }
+}
 initiator_config() { # USER PASSWORD
   echo "InitiatorName=$INITIATOR" >"$LUNCTL_CONFIG_DIR/initiatorname.iscsi"
   (umask 077; printf 'node.session.auth.authmethod = CHAP\nnode.session.auth.username = %s\nnode.session.auth.password = %s\n' "$1" "$2" \

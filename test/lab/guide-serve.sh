@@ -9,21 +9,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 step 'our target with CHAP and three disks of 10 GiB'
 (umask 077; printf password >/tmp/secret)
 mkdir -p /var/lib/iscsi_disks
-cd /var/lib/iscsi_disks
-serve_images() { # IMAGE
-  node "$ROOT/bin/run.js" serve "$1=10G" --target "$TARGET" --allow "$INITIATOR" --chap-user username --chap-secret-file /tmp/secret \
-    >/tmp/serve.out 2>&1 &
-  serve=$!
-  until grep -q 'listening on' /tmp/serve.out; do kill -0 $serve; sleep 0.2; done
-}
-end_serve() {
-  kill -INT "$serve"
-  wait "$serve" || [ $? = 130 ]
-}
+serve_image() { serve_disk "/var/lib/iscsi_disks/$1=10G" --chap-user username --chap-secret-file /tmp/secret; }
 initiator_config username password
 
 step "the guide's disk on the kernel's nbd"
-serve_images /var/lib/iscsi_disks/nbd.img
+serve_image nbd.img
 run lunctl discovery sendtargets -p 127.0.0.1
 run lunctl node login --attach nbd
 guide_disk "$(session_field path)"
@@ -35,7 +25,7 @@ step 'a kernel without nbd: refused with the way out, then through FUSE'
 rmmod nbd
 mkdir -p /etc/modprobe.d
 echo 'install nbd /bin/false' >/etc/modprobe.d/lab.conf
-serve_images /var/lib/iscsi_disks/fuse.img
+serve_image fuse.img
 refuse 12 lunctl node login --attach nbd
 expect 'modprobe nbd' /tmp/refused.err
 expect -- '--attach fuse' /tmp/refused.err
@@ -48,7 +38,7 @@ end_serve
 no_leftovers
 
 step 'without root: no device, and yet label, partition and file system'
-serve_images /var/lib/iscsi_disks/rootless.img
+serve_image rootless.img
 useradd --create-home --home-dir /var/tmp/user user
 chmod 666 /dev/fuse
 cp -r "$LUNCTL_CONFIG_DIR" /var/tmp/user/etc
@@ -62,7 +52,7 @@ run as_user discovery sendtargets -p 127.0.0.1
 run as_user node login --attach none
 disk=$TARGET/0
 run as_user disk label "$disk" --type gpt
-run as_user disk partition "$disk" 0% 100%
+run as_user disk partition "$disk"
 run as_user disk format "${disk}p1" --type xfs -- -i size=1024 -s size=4096 | tee /tmp/mkfs.out
 guide_xfs /tmp/mkfs.out
 run as_user node logout

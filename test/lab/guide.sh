@@ -29,7 +29,7 @@ guide_disk() {
   run cat /proc/partitions | tee /tmp/out
   expect " 10485760 $name\$" /tmp/out
   run lunctl disk label "$1" --type gpt
-  run lunctl disk partition "$1" 0% 100%
+  run lunctl disk partition "$1"
   test -b "${1}p1"
   guide_table "$1"
   run lunctl disk format "${1}p1" --type xfs -- -i size=1024 -s size=4096 | tee /tmp/mkfs.out

@@ -6,7 +6,16 @@ import { before, type TestContext, test } from 'node:test';
 
 const LAB = 'test/lab/kernel-lab';
 /** How much the scripts do; without them each takes its short form. */
-const COUNTS = ['LAB_LOGINS', 'LAB_SETS', 'LAB_KILLS', 'LAB_ROUNDS', 'LAB_HOLD_MS', 'LAB_STALE'];
+const COUNTS = [
+  ...['LAB_LOGINS', 'LAB_SETS', 'LAB_KILLS', 'LAB_ROUNDS', 'LAB_HOLD_MS', 'LAB_STALE'],
+  ...['LAB_RACES', 'LAB_FS', 'LAB_FS_SECONDS', 'LAB_CONNECTIONS', 'LAB_MEMORY_MIB', 'LAB_MEMORY_WAYS', 'FS_LOAD_MIB'],
+];
+/** Machines that differ from the others: memory (MiB) and a scratch disk (as truncate -s takes it). */
+const MACHINES: Readonly<Record<string, { readonly mem?: string; readonly scratch: string }>> = {
+  'fs-verify': { scratch: '8G' },
+  'low-memory': { mem: '512', scratch: '16G' },
+  'lvm-lun': { scratch: '500107862016' },
+};
 /** A script that takes longer is given up. */
 const MINUTES = Number(process.env.LAB_MINUTES ?? '15');
 
@@ -17,8 +26,13 @@ const ALWAYS = {
   'open-iscsi-serve': "open-iscsi mounts a LUN of our target, by the guide's own commands",
   'lio-recovery': 'LIO and the network end the connection under load, and no request fails',
   'worker-killed': 'a worker killed under a mounted file system (F12)',
+  'guide-serve': "the guide's disk on our own target: kernel nbd, FUSE where there is none, and without root",
+  identity: 'nbd0 taken over by a stranger in the middle of disk commands',
+  'fs-verify': "file systems on the kernel's nbd under verified load",
+  'low-memory': 'more than memory written back through us, the target in the same machine (F36)',
 } as const;
 const ON_DEMAND = {
+  'lvm-lun': "the CentOS guide's logical volume as a LUN of LIO and of ours",
   'lio-matrix': 'parameter sets and digests against LIO',
   'lio-chap': 'CHAP against LIO',
   'lio-luns': 'LUNs of LIO removed, swapped and resized under load (F29, F30, F31)',
@@ -36,8 +50,10 @@ function chosen(): readonly string[] {
 function lab(script: string): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     const environment = COUNTS.flatMap((name) => ['--env', name]);
-    const limits = ['--mem', '3000', '--timeout', String(MINUTES * 60)];
-    const child = spawn(LAB, [...limits, ...environment, `test/lab/${script}.sh`], {
+    const { mem = '3000', scratch } = MACHINES[script] ?? {};
+    const machine = ['--mem', mem, ...(scratch === undefined ? [] : ['--scratch', scratch])];
+    const limits = ['--timeout', String(MINUTES * 60)];
+    const child = spawn(LAB, [...machine, ...limits, ...environment, `test/lab/${script}.sh`], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';

@@ -2,8 +2,8 @@
 # In the kernel lab: LIO, set up by targetcli as the Rocky Linux guide does, and our client in front of it, down to a mounted disk.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=test/lab/common.sh
-. "$here/common.sh"
+# shellcheck source=test/lab/guide.sh
+. "$here/guide.sh"
 
 step 'a sparse file system for the images: targetcli allocates what it creates'
 truncate -s 40G /var/tmp/fs.img
@@ -42,13 +42,8 @@ run lunctl session show | tee /tmp/out
 expect "^tcp: \[[0-9]*\] 127.0.0.1:3260,1 $TARGET \(non-flash\)" /tmp/out
 refuse 15 lunctl node login --attach nbd
 
-step 'disk: label, partition, format, mount'
-run lunctl disk label "$dev" --type gpt
-run lunctl disk partition "$dev"
-test -b "${dev}p1"
-run lunctl disk format "${dev}p1" --type xfs -- -i size=1024 -s size=4096
-run lunctl disk mount "${dev}p1" /mnt
-df -hT /mnt
+step "the guide's disk"
+guide_disk "$dev"
 run lunctl disk list
 step 'refusals: a mounted disk, a disk with data, a device that is not ours'
 refuse 28 lunctl disk format "${dev}p1" --type ext4 --confirm "$TARGET/0"

@@ -8,10 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 step 'our target with CHAP'
 (umask 077; printf password >/tmp/secret)
 mkdir -p /var/lib/iscsi_disks
-node "$ROOT/bin/run.js" serve /var/lib/iscsi_disks/disk01.img=10G --target "$TARGET" --allow "$INITIATOR" \
-  --chap-user username --chap-secret-file /tmp/secret >/tmp/serve.out 2>&1 &
-serve=$!
-until grep -q 'listening on' /tmp/serve.out; do kill -0 $serve; sleep 0.2; done
+serve_disk /var/lib/iscsi_disks/disk01.img=10G --chap-user username --chap-secret-file /tmp/secret
 cat /tmp/serve.out
 
 step 'the initiator, as the guide sets it up'
@@ -65,10 +62,7 @@ if dmesg | grep -iE 'I/O error|Buffer I/O|detected conn error'; then echo 'the k
 run iscsiadm -m node --logout
 iscsiadm -m node -T "$TARGET" -o update -n node.session.auth.password -v wrongsecret12
 fails 24 iscsiadm -m node --login
-kill -INT $serve
-got=0
-wait $serve || got=$?
-test "$got" = 130
+end_serve
 expect 'login +'"$INITIATOR" /tmp/serve.out
 expect_not 'password' /tmp/serve.out
 echo 'LAB PASSED'
