@@ -12,14 +12,27 @@ mkdir -p /var/lib/iscsi_disks
 mount -o loop /var/tmp/fs.img /var/lib/iscsi_disks
 
 step 'targetcli, the commands of the guide'
-iqn=$TARGET/tpg1
-targetcli /backstores/fileio create disk01 /var/lib/iscsi_disks/disk01.img 10G
-targetcli /iscsi create "$TARGET"
-targetcli "/iscsi/$iqn/luns" create /backstores/fileio/disk01
-targetcli "/iscsi/$iqn/acls" create "$INITIATOR"
-targetcli "/iscsi/$iqn/acls/$INITIATOR" set auth userid=username
-targetcli "/iscsi/$iqn/acls/$INITIATOR" set auth password=password
-targetcli "/iscsi/$iqn" set attribute authentication=1
+# In one session, as the guide types them: each start of targetcli takes seconds in emulation.
+targetcli >/tmp/targetcli.out 2>&1 <<END || :
+cd /backstores/fileio
+create disk01 /var/lib/iscsi_disks/disk01.img 10G
+cd /iscsi
+create $TARGET
+cd $TARGET/tpg1/luns
+create /backstores/fileio/disk01
+cd ../acls
+create $INITIATOR
+cd $INITIATOR
+set auth userid=username
+set auth password=password
+cd /iscsi/$TARGET/tpg1
+set attribute authentication=1
+exit
+END
+cat /tmp/targetcli.out
+expect 'Created fileio disk01 with size 10737418240' /tmp/targetcli.out
+expect 'Created mapped LUN 0' /tmp/targetcli.out
+expect 'Parameter authentication is now' /tmp/targetcli.out
 
 step 'initiator name and CHAP in iscsid.conf, as the guide edits them'
 initiator_config username password
@@ -50,19 +63,19 @@ refuse 28 lunctl disk format "${dev}p1" --type ext4 --confirm "$TARGET/0"
 refuse 28 lunctl disk label "$dev" --confirm "$TARGET/0"
 refuse 28 lunctl node logout
 refuse 7 lunctl disk label /dev/ram0
-dd if=/dev/urandom of=/mnt/file bs=1M count=32 status=none
+dd if=/dev/urandom of=/mnt/file bs=1M count=8 status=none
 sum=$(sha256sum </mnt/file)
 run lunctl disk unmount /mnt
-before=$(dd if="$dev" bs=1M count=64 iflag=direct status=none | sha256sum)
+before=$(dd if="$dev" bs=1M count=16 iflag=direct status=none | sha256sum)
 refuse 40 lunctl disk label "$dev" </dev/null
 refuse 40 lunctl disk format "${dev}p1" --type ext4 </dev/null
-test "$before" = "$(dd if="$dev" bs=1M count=64 iflag=direct status=none | sha256sum)"
+test "$before" = "$(dd if="$dev" bs=1M count=16 iflag=direct status=none | sha256sum)"
 run lunctl disk mount "${dev}p1" /mnt
 test "$sum" = "$(sha256sum </mnt/file)"
 run lunctl disk unmount /mnt
 
 step 'fio randwrite with verification on the kernel device and logout'
-fio --name=lab --filename="${dev}p1" --direct=1 --ioengine=libaio --rw=randwrite --bs=4k --iodepth=16 --size=32M \
+fio --name=lab --filename="${dev}p1" --direct=1 --ioengine=libaio --rw=randwrite --bs=4k --iodepth=16 --size=${LAB_FIO_MIB:-8}M \
   --verify=crc32c --do_verify=1 --minimal >/tmp/fio.out
 run lunctl node logout
 test ! -e "/sys/block/${dev#/dev/}/pid"
@@ -71,11 +84,11 @@ refuse 21 lunctl session show
 step 'fio through the NBD socket alone, in front of LIO'
 run lunctl node login --attach none
 uri=$(session_field nbd)
-fio --name=lab --ioengine=nbd --uri="$uri" --rw=randwrite --bs=4k --iodepth=16 --size=32M --verify=crc32c --do_verify=1 --minimal >/tmp/fio.out
+fio --name=lab --ioengine=nbd --uri="$uri" --rw=randwrite --bs=4k --iodepth=16 --size=${LAB_FIO_MIB:-8}M --verify=crc32c --do_verify=1 --minimal >/tmp/fio.out
 run lunctl node logout
 
 step 'login and size, again and again: usable when login returns'
-for _ in $(seq "${LAB_LOGINS:-5}"); do
+for _ in $(seq "${LAB_LOGINS:-2}"); do
   lunctl node login --attach nbd >/dev/null
   test "$(blockdev --getsize64 "$(session_field path)")" = 10737418240
   lunctl node logout >/dev/null
