@@ -2,7 +2,8 @@
 //   spawn sfdisk 1         right before that helper is started for the first time
 //   running mkfs.ext4 1    right after its start
 //   exit wipefs 2          when it has ended for the second time
-//   open /dev/nbd0 1       right before that path is opened for the first time; `opened`: right after
+//   open /dev/nbd0 1       right before that path is opened to be held for the first time; `opened`: right after
+//   claim /dev/nbd0 1      right before it is opened to see whether another program has it
 import childProcess, { spawnSync } from 'node:child_process';
 import fs from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
@@ -44,9 +45,10 @@ Object.assign(childProcess, {
 });
 Object.assign(fs, {
   async open(...args: Parameters<typeof open>) {
-    reached('open', String(args[0]));
+    const [path, flags] = [String(args[0]), args[1]];
+    reached(flags === 'r' ? 'open' : 'claim', path);
     const handle = await open(...args);
-    reached('opened', String(args[0]));
+    reached(flags === 'r' ? 'opened' : 'claimed', path);
     return handle;
   },
 });

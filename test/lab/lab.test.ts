@@ -8,7 +8,16 @@ const LAB = 'test/lab/kernel-lab';
 /** How much the scripts do; without them each takes its short form. */
 const COUNTS = [
   ...['LAB_LOGINS', 'LAB_SETS', 'LAB_KILLS', 'LAB_ROUNDS', 'LAB_HOLD_MS', 'LAB_STALE'],
-  ...['LAB_RACES', 'LAB_FS', 'LAB_FS_SECONDS', 'LAB_CONNECTIONS', 'LAB_MEMORY_MIB', 'LAB_MEMORY_WAYS', 'LAB_FIO_MIB', 'FS_LOAD_MIB'],
+  ...[
+    'LAB_RACES',
+    'LAB_FS',
+    'LAB_FS_SECONDS',
+    'LAB_CONNECTIONS',
+    'LAB_MEMORY_MIB',
+    'LAB_MEMORY_WAYS',
+    'LAB_FIO_MIB',
+    'FS_LOAD_MIB',
+  ],
 ];
 /** Machines that differ from the others: memory (MiB) and a scratch disk (as truncate -s takes it). */
 const MACHINES: Readonly<Record<string, { readonly mem?: string; readonly scratch: string }>> = {
@@ -33,6 +42,7 @@ const ALWAYS = {
 } as const;
 const ON_DEMAND = {
   'lvm-lun': "the CentOS guide's logical volume as a LUN of LIO and of ours",
+  grow: "a LUN of LIO that grows under a mounted file system on the kernel's nbd",
   'lio-matrix': 'parameter sets and digests against LIO',
   'lio-chap': 'CHAP against LIO',
   'lio-luns': 'LUNs of LIO removed, swapped and resized under load (F29, F30, F31)',
