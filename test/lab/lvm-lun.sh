@@ -25,7 +25,7 @@ volume_disk() {
   run cat /proc/partitions >/tmp/out
   expect " $blocks ${dev#/dev/}\$" /tmp/out
   run lunctl disk label "$dev" --type gpt "$@"
-  run lunctl disk partition "$dev"
+  run lunctl disk partition "$dev" 0% 100%
   # parted aligns both ends to 1 MiB; its own table says where it would have put them.
   parted --script --machine "$dev" unit s print | tee /tmp/out
   expect '^1:2048s:' /tmp/out
