@@ -47,6 +47,12 @@ initiator_config() { # USER PASSWORD
   (umask 077; printf 'node.session.auth.authmethod = CHAP\nnode.session.auth.username = %s\nnode.session.auth.password = %s\n' "$1" "$2" \
     >"$LUNCTL_CONFIG_DIR/iscsid.conf")
 }
+# log_in ARGS...: our login, and $dev is the device of LUN 0 as it is printed.
+log_in() {
+  run lunctl node login "$@" | tee /tmp/login.out
+  dev=$(awk '$1 == "0" && $2 ~ "^/dev/" { print $2 }' /tmp/login.out)
+  test -b "$dev"
+}
 # session_field path|nbd: of the first device of the first session.
 session_field() { lunctl session show --json | node -e '
   const s = JSON.parse(require("fs").readFileSync(0, "utf8")).sessions[0];

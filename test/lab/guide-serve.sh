@@ -17,8 +17,8 @@ guide_nbd() {
   step "the guide's disk on the kernel's nbd"
   serve_image nbd.img
   run lunctl discovery sendtargets -p 127.0.0.1
-  run lunctl node login --attach nbd
-  guide_disk "$(session_field path)"
+  log_in --attach nbd
+  guide_disk "$dev"
   run lunctl disk unmount /mnt
   run lunctl node logout
   end_serve
@@ -34,8 +34,8 @@ guide_fuse() {
   refuse 12 lunctl node login --attach nbd
   expect 'modprobe nbd' /tmp/refused.err
   expect '--attach fuse' /tmp/refused.err
-  run lunctl node login --attach fuse
-  guide_disk "$(session_field path)"
+  log_in --attach fuse
+  guide_disk "$dev"
   run lunctl disk unmount /mnt
   run lunctl node logout
   test -z "$(losetup --list --noheadings)"

@@ -46,10 +46,8 @@ expect 'node.session.auth.authmethod = CHAP' /tmp/out
 expect_not '= password$' /tmp/out
 
 step login
-run lunctl node login --attach nbd | tee /tmp/out
-expect 'successful\.' /tmp/out
-dev=$(session_field path)
-test -b "$dev"
+log_in --attach nbd
+expect 'successful\.' /tmp/login.out
 test "$(blockdev --getsize64 "$dev")" = 10737418240
 run lunctl session show | tee /tmp/out
 expect "^tcp: \[[0-9]*\] 127.0.0.1:3260,1 $TARGET \(non-flash\)" /tmp/out

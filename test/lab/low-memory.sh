@@ -40,10 +40,9 @@ for way in ${LAB_MEMORY_WAYS:-serve/nbd serve/fuse lio/nbd lio/fuse}; do
     lio/*) lio_target 5120 ;;
   esac
   run lunctl discovery sendtargets -p 127.0.0.1 >/dev/null
-  run lunctl node login --attach "${way#*/}"
-  device=$(session_field path)
-  run lunctl disk format "$device" --type ext4 >/tmp/mkfs.out
-  run lunctl disk mount "$device" /mnt
+  log_in --attach "${way#*/}"
+  run lunctl disk format "$dev" --type ext4 >/tmp/mkfs.out
+  run lunctl disk mount "$dev" /mnt
   began=$SECONDS
   dd if=/dev/zero of=/mnt/file bs=1M count="$mib" conv=fsync status=none
   echo "FIGURE $way: $mib MiB written in $((SECONDS - began)) s"

@@ -59,15 +59,14 @@ grep -q 'Created mapped LUN 0' /tmp/targetcli.out || { cat /tmp/targetcli.out; e
 step 'our client on LIO'
 run lunctl discovery sendtargets -p 192.168.90.1 | tee /tmp/out
 expect "^192.168.90.1:3260,1 $TARGET\$" /tmp/out
-run lunctl node login --attach nbd
-volume_disk "$(session_field path)"
+log_in --attach nbd
+volume_disk "$dev"
 run lunctl node logout
 targetcli clearconfig confirm=True >/dev/null
 
 step 'our client on our own target'
 serve_disk $volume --portal 192.168.90.1
-run lunctl node login --attach nbd
-dev=$(session_field path)
+log_in --attach nbd
 refuse 40 lunctl disk label "$dev"
 volume_disk "$dev" --confirm "$TARGET/0"
 run lunctl node logout
