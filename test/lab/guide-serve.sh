@@ -26,6 +26,7 @@ guide_nbd() {
 # Without the nbd module.
 guide_fuse() {
   step 'a kernel without nbd: refused with the way out, then through FUSE'
+  modprobe fuse
   rmmod nbd
   mkdir -p /etc/modprobe.d
   echo 'install nbd /bin/false' >/etc/modprobe.d/lab.conf
@@ -47,6 +48,7 @@ guide_none() {
   step 'without root: no device, and yet label, partition and file system'
   serve_image rootless.img
   useradd --create-home --home-dir /var/tmp/user user
+  modprobe fuse
   chmod 666 /dev/fuse
   cp -r "$LUNCTL_CONFIG_DIR" /var/tmp/user/etc
   mkdir -m 700 /var/tmp/user/run
