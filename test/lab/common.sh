@@ -63,6 +63,8 @@ no_leftovers() {
   local left
   left=$(pgrep -af 'worker-main|nbd-client|nbdfuse' || :)
   [ -z "$left" ] || { echo "left behind: $left"; exit 1; }
+  left=$(losetup --list --noheadings --output NAME,BACK-FILE | grep /run/lunctl/ || :)
+  [ -z "$left" ] || { echo "left behind: $left"; exit 1; }
   left=$(find /run/lunctl -mindepth 1 -path '*/s/*' 2>/dev/null || :)
   [ -z "$left" ] || { echo "left behind: $left"; exit 1; }
 }
