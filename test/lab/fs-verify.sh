@@ -15,12 +15,12 @@ mount "$KERNEL_LAB_SCRATCH" /var/tmp/scratch
 echo "InitiatorName=$INITIATOR" >"$LUNCTL_CONFIG_DIR/initiatorname.iscsi"
 serve_disk /var/tmp/scratch/disk.img=2G
 lunctl discovery sendtargets -p 127.0.0.1 >/dev/null
-for connections in ${LAB_CONNECTIONS:-1 4}; do
+for connections in ${LAB_CONNECTIONS:-4}; do
   step "log in with $connections connections"
   run lunctl node login --attach nbd --connections "$connections"
   run lunctl disk label nbd0 --confirm "$TARGET/0"
   run lunctl disk partition nbd0
-  for type in ${LAB_FS:-xfs ext4 btrfs}; do
+  for type in ${LAB_FS:-xfs}; do
     step "$type, $connections connections, $seconds s"
     run lunctl disk format nbd0p1 --type "$type" --confirm "$TARGET/0" >/tmp/mkfs.out
     run lunctl disk mount nbd0p1 /mnt

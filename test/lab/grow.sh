@@ -30,7 +30,7 @@ lio_block_lun "$loop"
 echo "InitiatorName=$INITIATOR" >"$LUNCTL_CONFIG_DIR/initiatorname.iscsi"
 run lunctl discovery sendtargets -p 127.0.0.1
 run lunctl node login --attach nbd
-for type in ${LAB_FS:-xfs ext4 btrfs}; do
+for type in ${LAB_FS:-xfs}; do
   step "$type on $mib MiB"
   run lunctl disk label nbd0 --confirm "$TARGET/0"
   run lunctl disk partition nbd0

@@ -8,16 +8,8 @@ const LAB = 'test/lab/kernel-lab';
 /** How much the scripts do; without them each takes its short form. */
 const COUNTS = [
   ...['LAB_LOGINS', 'LAB_SETS', 'LAB_KILLS', 'LAB_ROUNDS', 'LAB_HOLD_MS', 'LAB_STALE'],
-  ...[
-    'LAB_RACES',
-    'LAB_FS',
-    'LAB_FS_SECONDS',
-    'LAB_CONNECTIONS',
-    'LAB_MEMORY_MIB',
-    'LAB_MEMORY_WAYS',
-    'LAB_FIO_MIB',
-    'FS_LOAD_MIB',
-  ],
+  ...['LAB_GUIDE', 'LAB_RACES', 'LAB_FS', 'LAB_FS_SECONDS', 'LAB_CONNECTIONS', 'LAB_FIO_MIB', 'FS_LOAD_MIB'],
+  ...['LAB_MEMORY_MIB', 'LAB_MEMORY_WAYS'],
 ];
 /** Machines that differ from the others: memory (MiB) and a scratch disk (as truncate -s takes it). */
 const MACHINES: Readonly<Record<string, { readonly mem?: string; readonly scratch: string }>> = {

@@ -32,7 +32,7 @@ peak() {
   echo "FIGURE $way: $1 had at most $most MiB of $(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)"
   [ $most -gt 0 ] && [ $most -le $MOST_MIB ]
 }
-for way in ${LAB_MEMORY_WAYS:-serve/nbd serve/fuse lio/nbd lio/fuse}; do
+for way in ${LAB_MEMORY_WAYS:-serve/nbd}; do
   step "$way"
   rm -f $IMAGES/*.img
   case $way in

@@ -36,6 +36,11 @@ export const ROWS = [
     env: {
       ...{ LAB_SCRIPTS: 'all', LAB_MINUTES: '60', LAB_LOGINS: '50', LAB_SETS: 'all' },
       ...{ LAB_KILLS: '10', LAB_ROUNDS: '5', LAB_HOLD_MS: '3000', LAB_STALE: '50' },
+      ...{
+        LAB_GUIDE: 'nbd fuse none',
+        LAB_FS: 'xfs ext4 btrfs',
+        LAB_MEMORY_WAYS: 'serve/nbd serve/fuse lio/nbd lio/fuse',
+      },
       ...{ LAB_RACES: 'all', LAB_FS_SECONDS: '240', LAB_CONNECTIONS: '1 4', LAB_MEMORY_MIB: '4096', LAB_FIO_MIB: '32' },
     },
     minutes: 360,
