@@ -72,6 +72,11 @@ export class ExportServer {
     return this.#listener?.port ?? 0;
   }
 
+  /** How many connections there are, those in the handshake too. */
+  get connections(): number {
+    return this.#clients.size;
+  }
+
   /** How many connections have opened an export for which `matches` holds. `readOnly`: as the client was told. */
   clientsOf(matches: (exportName: string, readOnly: boolean) => boolean): number {
     let count = 0;

@@ -53,10 +53,14 @@ export class TlsAcceptor {
    */
   accept(plain: Socket): Promise<Socket> {
     return new Promise((resolve, reject) => {
+      // One that goes away in the middle of the handshake is to be noticed, not waited for.
+      const halfOpen = plain.allowHalfOpen;
+      plain.allowHalfOpen = false;
       // A server for each connection: it tells whose handshake has ended, and no session is resumed past a revocation.
       const server = createServer(this.#options);
       server.once('secureConnection', (socket: TLSSocket) => {
         socket.disableRenegotiation();
+        socket.allowHalfOpen = halfOpen;
         resolve(socket);
       });
       server.once('tlsClientError', (error, socket) => {

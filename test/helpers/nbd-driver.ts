@@ -17,7 +17,12 @@ export class NbdDriver {
   readonly #pending: Buffer[] = [];
   wakes = 0;
 
-  constructor(exports: Iterable<NbdExport>, limits: Partial<NbdLimits> = {}, pool = new CountingPool()) {
+  constructor(
+    exports: Iterable<NbdExport>,
+    limits: Partial<NbdLimits> = {},
+    pool = new CountingPool(),
+    { tls = false } = {},
+  ) {
     this.pool = pool;
     this.core = new NbdServerConnection({
       exports: new ExportTable(exports),
@@ -25,6 +30,7 @@ export class NbdDriver {
       pool,
       now: 0,
       limits,
+      tls,
       wake: () => {
         this.wakes++;
       },
@@ -59,6 +65,11 @@ export class NbdDriver {
       const chunk = this.#pending.shift();
       if (chunk) this.#deliver(chunk);
     }
+    this.drain();
+  }
+  /** Delivers bytes as a driver must not: although the core is paused. */
+  deliverPaused(bytes: Buffer): void {
+    this.#deliver(bytes);
     this.drain();
   }
   /** Everything that the server has sent since the last call; the core may then go on. */

@@ -11,6 +11,11 @@ export const ROWS = [
   { file: 'faults/f38-clock-jump.test.ts', env: {}, minutes: 3 },
   { file: 'faults/f14-stale-state.test.ts', env: {}, minutes: 3 },
   { file: 'faults/f15-client-cut.test.ts', env: { F15_ROUNDS: '20' }, minutes: 5 },
+  {
+    file: 'faults/f15-tls-cut.test.ts',
+    env: { F15_TLS_STRIDE: '1', F16_TLS_RUNS: '5000', F19_TLS_ATTACKERS: '1000' },
+    minutes: 10,
+  },
   { file: 'faults/f16-garbage.test.ts', env: { F16_RUNS: '20000', F16_CLIENTS: '2000' }, minutes: 30 },
   { file: 'faults/f02-reset.test.ts', env: { F02_RESETS: '200', F02_EVERY_MS: '3000' }, minutes: 40 },
   { file: 'faults/f03-black-hole.test.ts', env: { F03_NOP_MS: '5000', F03_DOWN_MS: '25000' }, minutes: 5 },
