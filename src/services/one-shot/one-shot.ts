@@ -148,7 +148,7 @@ async function serve(open: OpenSession, request: OneShotRequest, options: OneSho
     throw error;
   }
   const server = await listening;
-  watchSize(open, exports, log, ending.signal);
+  watchSize(open, exports, ending.signal);
   const close = async () => {
     ending.abort();
     const attachments = { unmountAll: async () => {}, detachAll: async () => {} };
@@ -203,15 +203,10 @@ async function claimDisk(
 }
 
 /** New clients see a new size by themselves; the partitions are read again. */
-function watchSize(open: OpenSession, exports: SessionExports, log: SessionLog, ending: AbortSignal): void {
+function watchSize(open: OpenSession, exports: SessionExports, ending: AbortSignal): void {
   const look = async () => {
     await delay(SETTLE_MS, ending);
-    for (const entry of exports.luns) {
-      await exports.rescan(entry);
-      if (entry.lun.sizeBytes === entry.toldBytes) continue;
-      log.warn(`${entry.name} has ${entry.lun.sizeBytes} bytes now, ${entry.toldBytes} before`);
-      entry.toldBytes = entry.lun.sizeBytes;
-    }
+    for (const entry of exports.luns) await exports.rescan(entry);
   };
   open.onUnitAttention = (sense) => {
     if (classifySense(sense).reason === 'capacity-changed') look().catch(() => {});
