@@ -1,4 +1,5 @@
 // Unit files for systemd, with the absolute paths of this installation in them.
+import { SYSTEM_CALLS } from './session/worker-unit.js';
 
 /** How this program is started: Node and its script, absolute. */
 export interface Program {
@@ -43,6 +44,8 @@ RestrictSUIDSGID=yes
 RestrictNamespaces=yes
 ProtectHostname=yes
 SystemCallArchitectures=native
+SystemCallFilter=${SYSTEM_CALLS}
+SystemCallErrorNumber=EPERM
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_DAC_OVERRIDE CAP_FOWNER CAP_CHOWN CAP_KILL
 

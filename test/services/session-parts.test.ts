@@ -8,7 +8,7 @@ import { nbdUri } from '../../src/services/session/exports.js';
 import type { Credentials } from '../../src/services/session/info.js';
 import { isidFor, isidRandomPart, type NexusKey } from '../../src/services/session/isid.js';
 import { openSessionLog } from '../../src/services/session/log.js';
-import { workerCommand } from '../../src/services/session/worker-process.js';
+import { workerCommand } from '../../src/services/session/worker-unit.js';
 import { AppError } from '../../src/util/errors.js';
 import { chap } from '../helpers/session.js';
 

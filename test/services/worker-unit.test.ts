@@ -2,20 +2,33 @@
 // files that systemd is given hold before its own checker.
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { fstabOptions } from '../../src/services/disk/fstab.js';
 import { login } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
 import type { Server } from '../../src/services/serve/options.js';
 import { readState, sessionFolder, writeState } from '../../src/services/session/folder.js';
 import { getSession } from '../../src/services/session/registry.js';
-import { workerCommand } from '../../src/services/session/worker-process.js';
+import { SYSTEM_CALLS, UNIT_PROPERTIES, workerCommand } from '../../src/services/session/worker-unit.js';
 import { loginUnit } from '../../src/services/unit-file.js';
+import { whyNoLoopDisks } from '../helpers/disk.js';
 import { serveDisks } from '../helpers/own-target.js';
-import { loginRequest, makeRunFolder, processes, type RunFolder, readProc } from '../helpers/session.js';
+import { BIN, Sandbox } from '../helpers/sandbox.js';
+import { INITIATOR, loginRequest, makeRunFolder, processes, type RunFolder, readProc } from '../helpers/session.js';
 import { until } from '../helpers/stream-core.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
@@ -149,17 +162,173 @@ describe('unit files', { skip: noAnalyze }, () => {
   });
 
   it("a session's unit has properties that systemd knows", async () => {
-    const options = workerCommand(1, [script], { systemd: true, environment: {} });
-    const properties = options.flatMap((option) => option.match(/^--property=(.*)/)?.[1] ?? []);
-    assert.ok(properties.length > 10);
-    const ofUnit = /^(Before|After|Conflicts|DefaultDependencies)=/;
-    const text = [
-      '[Unit]',
-      ...properties.filter((property) => ofUnit.test(property)),
-      '[Service]',
-      `ExecStart=${process.execPath} ${script}`,
-      ...properties.filter((property) => !ofUnit.test(property)),
-    ];
-    assert.equal(await verify('lunctl-session-1.service', `${text.join('\n')}\n`), '');
+    assert.equal(await verify('lunctl-session-1.service', sessionUnit()), '');
+    const wrong = sessionUnit().replace('SystemCallFilter=@system-service', 'SystemCallFilter=@no-such-set');
+    assert.match(await verify('lunctl-session-1.service', wrong), /no-such-set/);
   });
+
+  it('a worker and its helpers keep to the system calls of their unit, from login to logout', {
+    skip: whyNoLoopDisks(['strace']) ?? false,
+    timeout: 120_000,
+  }, async () => {
+    const box = await Sandbox.make(INITIATOR);
+    try {
+      const { port } = await box.serve('ramdisk:8M', '--target', TARGET, '--allow', INITIATOR);
+      await box.ok('discovery', 'sendtargets', '-p', `127.0.0.1:${port}`);
+      const trace = join(box.folder, 'trace');
+      const command = [process.execPath, BIN, 'login', TARGET, '--attach', 'fuse'];
+      const options = ['--follow-forks', '--daemonize', '--quiet=all', '--signal=none', '-o', trace];
+      const login = spawn('strace', [...options, ...command], { env: box.env, stdio: 'ignore' });
+      const [code] = await once(login, 'close');
+      assert.equal(code, 0);
+      await box.ok('lun', 'detach', 'lun0');
+      await box.ok('lun', 'attach', 'lun0', '--attach', 'fuse');
+      await box.ok('logout', '--all');
+      const called = new Set([...readFileSync(trace, 'latin1').matchAll(/^\d+ +(\w+)\(/gm)].map(([, name]) => name));
+      // The helpers are in it too.
+      for (const name of ['accept4', 'mount', 'prctl', 'umount2'])
+        assert.ok(called.has(name), `${name} is not in the trace`);
+      const allowed = await systemCalls(SYSTEM_CALLS.split(' '));
+      assert.deepEqual([...called].filter((name) => !allowed.has(name ?? '')).sort(), []);
+    } finally {
+      await box.stop();
+    }
+  });
+
+  /** The names in sets such as @mount. */
+  async function systemCalls(sets: readonly string[]): Promise<Set<string>> {
+    const found = new Set<string>();
+    for (const set of sets) {
+      const { stdout } = await promisify(execFile)('systemd-analyze', ['syscall-filter', set]);
+      const names = stdout
+        .split('\n')
+        .slice(1)
+        .map((line) => line.trim());
+      for (const name of names) if (/^\w+$/.test(name)) found.add(name);
+      for (const name of await systemCalls(names.filter((name) => name.startsWith('@')))) found.add(name);
+    }
+    return found;
+  }
+});
+
+/** The unit that systemd-run makes for a worker, as a file. */
+function sessionUnit(): string {
+  const script = join(import.meta.dirname, '../../bin/run.js');
+  const options = workerCommand(1, [script], { systemd: true, environment: {} });
+  const properties = options.flatMap((option) => option.match(/^--property=(.*)/)?.[1] ?? []);
+  assert.deepEqual(properties, [...UNIT_PROPERTIES]);
+  const ofUnit = /^(Before|After|Wants|Conflicts|DefaultDependencies)=/;
+  const text = [
+    '[Unit]',
+    ...properties.filter((property) => ofUnit.test(property)),
+    '[Service]',
+    `ExecStart=${process.execPath} ${script}`,
+    ...properties.filter((property) => !ofUnit.test(property)),
+  ];
+  return `${text.join('\n')}\n`;
+}
+
+const noSystemd = ['systemd', 'setpriv'].find((name) => !existsSync(`/usr/bin/${name}`));
+const GENERATOR = '/usr/lib/systemd/system-generators/systemd-fstab-generator';
+const whyNoGraph =
+  noSystemd !== undefined ? `no ${noSystemd}` : existsSync(GENERATOR) ? false : `no systemd-fstab-generator`;
+
+/** What systemd itself makes of these units: who comes after whom, and who is stopped at shutdown. */
+interface Graph {
+  readonly after: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly conflicts: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly log: string;
+}
+
+describe('the order of units', { skip: whyNoGraph }, () => {
+  const DISK = '/dev/disk/by-uuid/0a1b2c3d-0000-4000-8000-000000000001';
+  const FSTAB = [
+    `${DISK} /srv/own xfs ${fstabOptions([], true).join(',')} 0 0`,
+    `${DISK.replace('01', '02')} /srv/plain ext4 _netdev 0 0`,
+  ];
+  const LOGIN = 'lunctl-login.service';
+  const SESSION = 'lunctl-session-1.service';
+  let folder: string;
+  let graph: Graph;
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'lunctl-units-'));
+    const units = join(folder, 'units');
+    for (const name of ['units', 'early', 'late']) mkdirSync(join(folder, name));
+    writeFileSync(join(folder, 'fstab'), `${FSTAB.join('\n')}\n`);
+    // systemd's own reading of fstab.
+    await promisify(execFile)(GENERATOR, [units, join(folder, 'early'), join(folder, 'late')], {
+      env: { SYSTEMD_FSTAB: join(folder, 'fstab') },
+    });
+    writeFileSync(join(units, LOGIN), loginUnit({ node: process.execPath, script: '/srv/run.js' }));
+    writeFileSync(join(units, SESSION), sessionUnit());
+    mkdirSync(join(units, 'multi-user.target.wants'));
+    symlinkSync(`../${SESSION}`, join(units, 'multi-user.target.wants', SESSION));
+    mkdirSync(join(units, 'remote-fs.target.wants'), { recursive: true });
+    symlinkSync(`../${LOGIN}`, join(units, 'remote-fs.target.wants', LOGIN));
+    await promisify(execFile)('chmod', ['-R', 'a+rX', folder]);
+    graph = await load(units);
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  const after_ = (unit: string) => graph.after.get(unit) ?? new Set<string>();
+
+  it('has no cycle', () => {
+    assert.doesNotMatch(graph.log, /ordering cycle/);
+    for (const unit of [LOGIN, SESSION, 'srv-own.mount', 'srv-plain.mount']) assert.ok(graph.after.has(unit), unit);
+  });
+
+  // systemd stops in the reverse order, and between two units only by a dependency of their own, or by way of units that are
+  // up: those that somebody wants.
+  it('at shutdown: file systems, then the logout, then the sessions, then the network', () => {
+    assert.ok(after_('srv-own.mount').has(LOGIN));
+    for (const mount of ['srv-own.mount', 'srv-plain.mount']) {
+      assert.ok(after_(mount).has('remote-fs-pre.target'), mount);
+      assert.ok(graph.conflicts.get(mount)?.has('umount.target'), mount);
+    }
+    assert.ok(after_('remote-fs-pre.target').has(LOGIN));
+    assert.ok(after_('remote-fs-pre.target').has(SESSION));
+    assert.ok(after_(LOGIN).has(SESSION));
+    for (const unit of [LOGIN, SESSION]) {
+      assert.ok(after_(unit).has('network.target'), unit);
+      assert.ok(graph.conflicts.get(unit)?.has('shutdown.target'), unit);
+      assert.ok(after_('shutdown.target').has(unit), unit);
+    }
+  });
+
+  it('the target by which a file system comes after its session is up whenever a session is', () => {
+    assert.match(graph.log, /-> Unit remote-fs-pre\.target:(?:\n\t\t.*)*?\n\t\tWantedBy: lunctl-session-1\.service /);
+    assert.match(graph.log, /-> Unit remote-fs-pre\.target:(?:\n\t\t.*)*?\n\t\tWantedBy: lunctl-login\.service /);
+  });
+
+  it('without these words it would not hold: the test can fail', async () => {
+    const units = join(folder, 'units');
+    writeFileSync(join(units, SESSION), sessionUnit().replace(/^(Before|After|Wants)=.*$/gm, ''));
+    const other = await load(units);
+    assert.ok(!other.after.get('remote-fs-pre.target')?.has(SESSION));
+    assert.ok(!other.after.get(SESSION)?.has('network.target'));
+  });
+
+  /** systemd loads the units as at boot and says what it has understood; it does so only for an ordinary user. */
+  async function load(units: string): Promise<Graph> {
+    const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+    const { stdout, stderr } = await promisify(execFile)(
+      process.getuid?.() === 0 ? 'setpriv' : 'env',
+      [
+        ...(process.getuid?.() === 0 ? [...nobody, 'env'] : []),
+        ...['-i', 'PATH=/usr/bin:/bin', 'SYSTEMD_LOG_TARGET=console', `SYSTEMD_UNIT_PATH=${units}:`],
+        ...['systemd', '--test', '--system', '--unit=multi-user.target'],
+      ],
+      { cwd: '/', maxBuffer: 64 * 2 ** 20 },
+    );
+    const read = (word: string) => {
+      const found = new Map<string, Set<string>>();
+      for (const [, name = '', body = ''] of stdout.matchAll(/^\t-> Unit (\S+):\n((?:\t\t.*\n)*)/gm)) {
+        const lines = [...body.matchAll(new RegExp(`^\\t\\t${word}: (\\S+)`, 'gm'))].map(([, other = '']) => other);
+        found.set(name, new Set(lines));
+      }
+      return found;
+    };
+    return { after: read('After'), conflicts: read('Conflicts'), log: `${stdout}${stderr}` };
+  }
 });

@@ -15,6 +15,7 @@ import type { SessionInfo } from './info.js';
 import { becomeIoFlusher } from './memory-pressure.js';
 import type { WorkerConfig } from './worker.js';
 import { RELEASE, type WorkerAnswer } from './worker-protocol.js';
+import { workerCommand } from './worker-unit.js';
 
 /** For finding the disks and making their devices, once logged in. */
 const USABLE_MS = 120_000;
@@ -69,55 +70,6 @@ export async function runWorker(
     await giveUp(child, folder, undoMs);
     throw error;
   }
-}
-
-/**
- * What systemd is told of a worker's unit. It ends with a logout, and at shutdown after the file systems on its disks are
- * unmounted (they come after remote-fs-pre.target) and before the network goes; lunctl-login.service logs out before it
- * is stopped. What it may do is bounded, but it keeps the mounts and devices of the host: it makes some.
- */
-const UNIT_PROPERTIES = [
-  'DefaultDependencies=no',
-  'Conflicts=shutdown.target',
-  'Before=shutdown.target remote-fs-pre.target lunctl-login.service',
-  'After=network.target network-online.target',
-  'KillMode=mixed',
-  'TimeoutStopSec=20',
-  // The disk of a file system that is to be written back must not fall to the lack of memory that this is to end.
-  'OOMScoreAdjust=-1000',
-  'UMask=0077',
-  'NoNewPrivileges=yes',
-  'LockPersonality=yes',
-  'RestrictRealtime=yes',
-  'RestrictSUIDSGID=yes',
-  'SystemCallArchitectures=native',
-  'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK',
-  'CapabilityBoundingSet=CAP_SYS_ADMIN CAP_SYS_MODULE CAP_MKNOD CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE CAP_KILL',
-];
-
-/**
- * The command that starts a worker. Under systemd as root the worker gets a unit of its own: it must neither end with
- * the login shell's scope nor before the file systems on its disks are unmounted.
- */
-export function workerCommand(
-  sid: number,
-  entry: readonly string[],
-  { systemd, environment }: { readonly systemd: boolean; readonly environment: Readonly<Record<string, string>> },
-): readonly [string, ...string[]] {
-  if (!systemd) return [process.execPath, ...entry];
-  return [
-    'systemd-run',
-    '--quiet',
-    '--collect',
-    '--pipe',
-    `--unit=lunctl-session-${sid}`,
-    `--description=lunctl session ${sid}`,
-    ...UNIT_PROPERTIES.map((property) => `--property=${property}`),
-    ...Object.entries(environment).map(([name, value]) => `--setenv=${name}=${value}`),
-    '--',
-    process.execPath,
-    ...entry,
-  ];
 }
 
 function isSystemdRoot(): boolean {
