@@ -44,13 +44,9 @@ export class UnitAllocation {
       const runs = await readBlockMap(this.#session, this.#unit.address, question, commandTimeoutMs);
       return runs.map(({ blocks, status }) => extentOf(blocks * blockSize, status, thin.readsZeros));
     } catch (error) {
-      if (error instanceof ProtocolError) {
-        this.#tells = false;
-        throw new AppError('ERR_NOT_SUPPORTED', error.message, { cause: error });
-      }
-      if (error instanceof AppError && error.cause instanceof Refusal && isUnknown(error.cause.kind))
-        this.#tells = false;
-      throw error;
+      if (!(error instanceof AppError) || error.code === 'ERR_NOT_CONNECTED') throw error;
+      if (isFinal(error)) this.#tells = false;
+      throw new AppError('ERR_NOT_SUPPORTED', error.message, { cause: error });
     }
   }
 
@@ -82,7 +78,11 @@ function extentOf(length: number, status: number, readsZeros: boolean): Extent {
   return { length, hole: status === LbaStatus.Deallocated, zero: unmapped && readsZeros };
 }
 
-/** Whether the unit has said that there is no such command, rather than that it cannot obey just now. */
+/** Whether asking again would be of no use: the unit does not know the command, does not answer it, or talks nonsense. */
+function isFinal(error: AppError): boolean {
+  if (error.cause instanceof Refusal) return isUnknown(error.cause.kind);
+  return error instanceof ProtocolError || error.code === 'ERR_TIMEOUT' || !error.retriable;
+}
 function isUnknown(kind: SenseKind | null): boolean {
   return kind === 'unsupported' || kind === 'invalid-field';
 }

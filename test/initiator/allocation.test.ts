@@ -149,6 +149,16 @@ for (const [what, answer] of nonsense) {
   });
 }
 
+test('a unit that never answers has data once the time is over, and is not asked again', async () => {
+  const { rig, lun, questions } = pairWith(telling(() => {}));
+  const answer = allocationOf(lun, RANGE, 100);
+  await rig.advance(60_000);
+  assert.deepEqual(await answer, [DATA]);
+  const asked = questions();
+  assert.deepEqual(await allocationOf(lun, RANGE, 100), [DATA]);
+  assert.equal(questions(), asked);
+});
+
 test('a unit attention is passed over', async () => {
   let first = true;
   const { ask } = pairWith(

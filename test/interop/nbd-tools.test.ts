@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { login } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
 import type { SessionInfo } from '../../src/services/session/info.js';
-import { footprint } from '../faults/rig.js';
+import { footprint, Rig } from '../faults/rig.js';
 import { OWN_TARGET, serveDisks } from '../helpers/own-target.js';
 import { loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
@@ -570,6 +570,42 @@ assert h.get_size() == ${PART.length}
       left = footprint(session.pid).descriptors;
     }
     assert.ok(left <= descriptors, `${descriptors} → ${left} descriptors`);
+  });
+});
+
+describe('NBD tools while the target is away', { skip: tgtMissing() }, () => {
+  it('a BLOCK_STATUS waits for the target as a read does, and both are right when it is back', async (t) => {
+    if (!has(t, 'nbdsh', 'python3-libnbd')) return;
+    const rig = await Rig.start({ proxy: false });
+    try {
+      const fd = openSync(rig.tgt.image, 'r+');
+      writeSync(fd, Buffer.alloc(MIB, 7), 0, MIB, 2 * MIB);
+      await rig.tgt.kill();
+      const script = `
+h.add_meta_context("base:allocation")
+h.connect_uri("${rig.uri}")
+found = []
+waiting = {
+    h.aio_block_status(4 << 20, 0, lambda name, at, entries, error: found.extend(entries)),
+    h.aio_pread(nbd.Buffer(4096), 2 << 20),
+}
+while waiting:
+    h.poll(-1)
+    waiting = {cookie for cookie in waiting if not h.aio_command_completed(cookie)}
+assert found[::2] == [2 << 20, 1 << 20, 1 << 20], found
+assert [flags & 1 for flags in found[1::2]] == [1, 0, 1], found
+`;
+      let ended = false;
+      const asked = succeed('nbdsh', ['-c', script]).finally(() => {
+        ended = true;
+      });
+      await sleep(1500);
+      assert.equal(ended, false, 'it waits');
+      await rig.tgt.restart();
+      await asked;
+    } finally {
+      await rig.stop();
+    }
   });
 });
 
