@@ -51,6 +51,7 @@ export const ROWS = [
     minutes: 360,
     alone: true,
   },
+  { file: 'e2e/fs-load.test.ts', env: { FS_SECONDS: '240', FS_LOAD_MIB: '64' }, minutes: 30 },
   { file: 'interop/parameter-matrix.test.ts', env: { LUNCTL_TEST_MATRIX: 'all' }, minutes: 20 },
   { file: 'interop/chap-matrix.test.ts', env: { LUNCTL_TEST_MATRIX: 'all' }, minutes: 5 },
   { file: 'initiator/recovery-random.test.ts', env: { LUNCTL_RECOVERY_SEEDS: '1500' }, minutes: 30 },
