@@ -52,7 +52,7 @@ describe('file systems on a LUN of tgt', { skip }, () => {
 
       it(`${SECONDS} s of fio --verify and stress-ng, and the checker finds nothing`, async () => {
         const { stdout } = await shell('load', directory, String(SECONDS));
-        figure(`${type}: ${SECONDS} s, ${stdout.match(/^round \d+ verified$/gm)?.length ?? 0} rounds of fio`);
+        figure('fs', `${type}, ${SECONDS} s, ${stdout.match(/^round \d+ verified$/gm)?.length ?? 0} rounds of fio`);
         assert.match(stdout, /^round 1 verified$/m);
         await box.ok('disk', 'unmount', PART);
         await shell('check', type, `${await device()}p1`);
