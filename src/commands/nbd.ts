@@ -90,6 +90,7 @@ The export is on a unix socket unless --listen names an address. By TCP clients 
     const { parseIscsiUri } = await import('../services/one-shot/uri.js');
     const uri = parseIscsiUri(args.uri);
     const place = await this.#place(flags);
+    await this.#warnIfOpen(place, flags['read-only'] ? 'read' : 'read and write');
     const login = await this.#login(uri, flags);
     const { startOneShot } = await import('../services/one-shot/one-shot.js');
     const request = { login, lun: uri.lun, exportName: flags.export ?? null, place, persistent: flags.persistent };
@@ -111,6 +112,12 @@ The export is on a unix socket unless --listen names an address. By TCP clients 
     throw new AppError('ERR_USAGE', 'by TCP clients are taken over TLS only, and there is nothing to prove it with', {
       hint: 'add --tls-certificates DIR or --tls-psk FILE; or --tls off on a loopback address',
     });
+  }
+
+  async #warnIfOpen(place: Place, access: string): Promise<void> {
+    const { openTo } = await import('../services/one-shot/place.js');
+    const everybody = openTo(place);
+    if (everybody !== null) this.warning(`${everybody} may ${access} this disk: clients prove nothing`);
   }
 
   async #login({ user, portal, targetName }: IscsiUri, flags: LoginFlags): Promise<LoginRequest> {

@@ -34,12 +34,15 @@ const HANDSHAKE_MS = 60_000;
 
 /** Puts TLS over accepted connections. */
 export class TlsAcceptor {
+  /** Whether clients must prove who they are. Without that TLS keeps others from listening, and nobody from connecting. */
+  readonly provesClients: boolean;
   readonly #options: TlsOptions;
 
   /** @throws AppError ERR_USAGE for certificates and keys that cannot be read or do not belong together */
   constructor(credentials: TlsCredentials) {
     const common = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', handshakeTimeout: HANDSHAKE_MS } as const;
     this.#options = { ...common, ...optionsOf(credentials) };
+    this.provesClients = credentials.kind === 'psk' || credentials.verifyPeer;
     try {
       createSecureContext(this.#options);
     } catch (cause) {

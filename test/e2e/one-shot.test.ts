@@ -150,6 +150,25 @@ describe('lunctl nbd', { skip: missing }, () => {
     assert.ok(!existsSync(socket));
   });
 
+  it('is gone at once on a second Ctrl-C, with its socket, whatever the target does', async () => {
+    const served = await nbd(address(), '--persistent');
+    const wrote = await runTool('qemu-io', '-f', 'raw', served.uri, '-c', 'write 0 4k');
+    assert.equal(wrote.code, 0, wrote.stderr);
+    process.kill(tgt.pid, 'SIGSTOP');
+    try {
+      served.child.kill('SIGINT');
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      assert.equal(served.child.exitCode, null, 'the cache is being flushed');
+      const began = performance.now();
+      served.child.kill('SIGINT');
+      assert.equal(await served.ended, 130);
+      assert.ok(performance.now() - began < 3000);
+      assert.deepEqual(traces(), []);
+    } finally {
+      process.kill(tgt.pid, 'SIGCONT');
+    }
+  });
+
   it('lets one at a time write to a disk, whoever it is', async () => {
     const served = await nbd(address(), '--persistent');
     const second = await sandbox.run('nbd', address());
@@ -213,8 +232,10 @@ describe('lunctl nbd', { skip: missing }, () => {
     const byKey = await runTool('nbdinfo', `${psk.uri.replace('nbds://', 'nbds://alice@')}?tls-psk-file=${keys}`);
     assert.equal(byKey.code, 0, byKey.stderr);
     assert.equal(await psk.ended, 0);
+    assert.equal(psk.stderr(), '');
     const plain = await nbd(address(), '--listen', 'localhost:0', '--tls', 'off');
     assert.match(plain.uri, /^nbd:\/\/127\.0\.0\.1:\d+\/lun1$/);
+    assert.match(plain.stderr(), /^warning: every user of this host may read and write this disk/);
     assert.equal((await runTool('nbdinfo', plain.uri)).code, 0);
     assert.equal(await plain.ended, 0);
     authority.remove();

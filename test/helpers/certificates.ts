@@ -25,12 +25,12 @@ export class Authority {
   }
 
   /** A folder for both ends of `127.0.0.1` and `localhost`: ca-cert.pem, server-*.pem, client-*.pem. */
-  issue(name: string, { ca = true, days = 30 } = {}): string {
+  issue(name: string, { ca = true, days = 30, clientUsage = 'clientAuth' } = {}): string {
     const folder = join(this.folder, name);
     mkdirSync(folder);
     if (ca) copyFileSync(join(this.folder, 'ca-cert.pem'), join(folder, 'ca-cert.pem'));
     this.#sign(folder, 'server', 'serverAuth', days);
-    this.#sign(folder, 'client', 'clientAuth', days);
+    this.#sign(folder, 'client', clientUsage, days);
     return folder;
   }
 

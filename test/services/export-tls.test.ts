@@ -181,6 +181,18 @@ describe('the NBD server over TLS', { skip: missing }, () => {
     assert.match(lines[0] ?? '', /CERT_REVOKED/);
   });
 
+  it('refuses a certificate that is over, or made for another purpose', async () => {
+    const port = await listen(await certificateAcceptor(good, undefined));
+    const over = authority.issue('over', { days: -1 });
+    const misused = authority.issue('misused', { clientUsage: 'serverAuth' });
+    for (const [i, folder] of [over, misused].entries()) {
+      assert.notEqual((await run('nbdinfo', uri(port, folder))).code, 0);
+      await until(() => lines.length === i + 1, 'it is in the log');
+    }
+    assert.match(lines[0] ?? '', /CERT_HAS_EXPIRED/);
+    assert.match(lines[1] ?? '', /INVALID_PURPOSE/);
+  });
+
   it('asks clients for no certificate where that is not wanted', async () => {
     const port = await listen(await certificateAcceptor(good, false));
     const bare = join(folder, 'anonymous');

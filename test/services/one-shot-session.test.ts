@@ -1,7 +1,9 @@
 // `lunctl nbd` as a service, in this process: a LUN that grows, partitions that a client makes, the kernel's sessions, a target
 // that goes away at the start.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { Senses } from '../../src/scsi/check-condition.js';
@@ -94,6 +96,36 @@ describe('one LUN served in the foreground', { skip: missing }, () => {
     writeFileSync(join(sessions, 'session1/targetname'), `${FAKE_TARGET}\n`);
     await assert.rejects(start({}, sessions), (error: AppError) => error.code === 'ERR_SESSION_EXISTS');
     assert.equal((await start({ also: true }, sessions)).exports.length > 0, true);
+  });
+
+  it('asks the target nothing for clients that only connect', async () => {
+    await start();
+    const [, path = ''] = uri().split('socket=');
+    let commands = 0;
+    server.script.onCommand = () => {
+      commands++;
+      return 'serve';
+    };
+    for (let i = 0; i < 100; i++) {
+      const socket = connect(path);
+      await once(socket, 'data');
+      socket.destroy();
+    }
+    assert.equal(commands, 0);
+  });
+
+  it('ends a start that is given up at once, and leaves nothing', async () => {
+    server.script.onAccept = () => false;
+    const given = new AbortController();
+    const login = loginRequest(FAKE_TARGET, server.port);
+    const request = { login, lun: 0, exportName: null, place: { kind: 'unix', path: null }, persistent: true } as const;
+    const options = { paths: folder.paths, log: SILENT_LOG, signal: given.signal, kernelSessions: '/nowhere' };
+    const began = performance.now();
+    setTimeout(() => given.abort(), 200);
+    await assert.rejects(startOneShot(request, options), (error: AppError) => error.code === 'ERR_INTERRUPTED');
+    assert.ok(performance.now() - began < 5000);
+    delete server.script.onAccept;
+    assert.deepEqual(traces(), []);
   });
 
   it('leaves nothing where the target goes away before clients could come', async () => {

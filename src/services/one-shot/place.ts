@@ -57,6 +57,12 @@ export async function checkPlace(place: Place): Promise<void> {
   throw new AppError('ERR_BUSY', `cannot listen on ${place.path}: somebody serves it already`);
 }
 
+/** Who may connect without a proof, in words; null where nobody may. */
+export function openTo(place: Place): string | null {
+  if (place.kind === 'unix' || place.tls?.provesClients === true) return null;
+  return isLoopback(place.host) ? 'every user of this host' : 'everybody who reaches this address';
+}
+
 /** `socket`: the path in the run folder. */
 export function placeFor(place: Place, socket: string): string | TcpAddress {
   return place.kind === 'unix' ? (place.path ?? socket) : place;
