@@ -3,6 +3,7 @@
 import { constants, readdirSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { otherMountTables } from './namespaces.js';
 
 /** The unit of every size and start in /sys/block, whatever the device's own block size is. */
 const SYSFS_SECTOR = 512;
@@ -103,7 +104,7 @@ export function mountPointsOf(path: string, dev: string, all: readonly MountEntr
 
 /**
  * Who uses the disk or one of its partitions, as a sentence without its full stop, or null. What cannot be named (a
- * mount in another namespace, a program that claimed the device) is found because the kernel refuses an exclusive open.
+ * program that claimed the device, a mount that nobody here may see) is found because the kernel refuses an exclusive open.
  * `besidesMounts`: what is mounted where this process sees it counts as free.
  */
 export async function usersOf(
@@ -125,6 +126,14 @@ export async function usersOf(
     const loop = loopDevices().find(({ backingFile }) => backingFile === path);
     if (loop !== undefined) return `${path} is behind /dev/${loop.name}`;
     if (swapFiles().includes(path)) return `${path} is swap space in use`;
+  }
+  for (const { pid, text } of otherMountTables()) {
+    const elsewhere = parseMountInfo(text);
+    for (const node of unmounted) {
+      const target = mountPointsOf(`/dev/${node.name}`, node.dev, elsewhere)[0];
+      if (target !== undefined)
+        return `/dev/${node.name} is mounted on ${target} in the mount namespace of process ${pid}`;
+    }
   }
   for (const node of unmounted) {
     if (await isClaimed(`/dev/${node.name}`)) return `/dev/${node.name} is in use by another program`;
