@@ -64,8 +64,20 @@ export function planLabel(disk: PlanDisk, type: LabelType, { wipe, uuid }: { wip
 }
 
 /** Removes every signature, so that no reader finds the old file system below the new table. */
-export function planWipe({ path, lock }: PlanDisk): Step {
-  return { name: 'wipe', tool: 'wipefs', args: ['--all', '--quiet', '--', path], timeoutMs: TABLE_MS, lock };
+export function planWipe(disk: PlanDisk): Step {
+  return wipefs('wipe', disk, []);
+}
+
+/** In a file wipefs passes partition tables over, as nested ones, unless it is forced; a device it then would not claim. */
+export function wipefs(name: Step['name'], { path, lock }: PlanDisk, flags: readonly string[]): Step {
+  const force = lock === undefined ? ['--force'] : [];
+  return {
+    name,
+    tool: 'wipefs',
+    args: ['--all', '--quiet', ...force, ...flags, '--', path],
+    timeoutMs: TABLE_MS,
+    lock,
+  };
 }
 
 /** `number` and `uuid` are those that the new partition shall have; a dos label gives no UUIDs. */
@@ -149,8 +161,7 @@ export function planFormat(plan: FormatPlan): Step[] {
   const tool: Tool = type === 'swap' ? 'mkswap' : `mkfs.${type}`;
   const format: Step = { name: 'format', tool, args, timeoutMs: FORMAT_MS, lock };
   if (!plan.overwrite) return [format];
-  const others = ['--all', '--quiet', '--types', OWN_TYPES[type], '--', path];
-  return [format, { name: 'clean', tool: 'wipefs', args: others, timeoutMs: TABLE_MS, lock }];
+  return [format, wipefs('clean', { path, lock }, ['--types', OWN_TYPES[type]])];
 }
 
 function ownArguments(plan: FormatPlan): string[] {

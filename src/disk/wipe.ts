@@ -1,5 +1,5 @@
 // The plan of `disk wipe`: signatures go into files of ours before they go from the disk; then, if asked for, everything.
-import { type PlanDisk, type Step, TABLE_MS } from './plan.js';
+import { type PlanDisk, type Step, TABLE_MS, wipefs } from './plan.js';
 
 export const CLEARINGS = ['discard', 'zero'] as const;
 export type Clearing = (typeof CLEARINGS)[number];
@@ -25,15 +25,14 @@ const CLEAR_STEP = 64 * 2 ** 20;
 const CLEAR_MS = 24 * 3_600_000;
 
 export function planWipeDisk(plan: WipePlan): Step[] {
-  const { path, lock, backup, headers, signatures, clear } = plan;
+  const { backup, headers, signatures, clear } = plan;
   const steps: Step[] = [];
   if (signatures || headers.length > 0) {
     steps.push({ name: 'backup', tool: 'mkdir', args: ['-p', '-m', '0700', '--', backup], timeoutMs: TABLE_MS });
   }
   if (signatures) {
-    const args = ['--all', '--backup', '--quiet', '--', path];
     // wipefs keeps its backups in the home folder; newer ones take a folder as an argument, which older ones refuse.
-    steps.push({ name: 'wipe', tool: 'wipefs', args, timeoutMs: TABLE_MS, lock, env: { HOME: backup } });
+    steps.push({ ...wipefs('wipe', plan, ['--backup']), env: { HOME: backup } });
   }
   for (const offset of headers) steps.push(...planHeader(plan, offset));
   if (clear !== null) steps.push(planClear(plan, clear));

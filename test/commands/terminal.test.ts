@@ -1,19 +1,15 @@
 // On a terminal: tables, the next command, and questions that never show a secret. script(1) is the terminal.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Sandbox } from '../helpers/sandbox.js';
+import { noTerminal, onTerminal as runOnTerminal } from '../helpers/terminal.js';
 
-const BIN = join(import.meta.dirname, '../../bin/run.js');
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
 const SECRET = 'canary-typed-1234';
-const missing = existsSync('/usr/bin/script') ? false : 'script(1) is not installed: apt-get install bsdutils';
 
-describe('on a terminal', { skip: missing }, () => {
+describe('on a terminal', { skip: noTerminal }, () => {
   let box: Sandbox;
   let port: number;
 
@@ -26,26 +22,8 @@ describe('on a terminal', { skip: missing }, () => {
   });
   after(() => box.stop());
 
-  /** Runs a command line on a terminal; `answer` is typed once `question` has been shown. */
-  function onTerminal(args: string, question?: string, answer?: string, more: NodeJS.ProcessEnv = {}) {
-    const env = { ...box.env, TERM: 'xterm', ...more };
-    const child = spawn('script', ['-qec', `stty cols 200; "${process.execPath}" "${BIN}" ${args}`, '/dev/null'], {
-      env,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
-    let output = '';
-    let answered = false;
-    child.stdout.on('data', (chunk) => {
-      output += chunk;
-      if (question === undefined || answer === undefined || answered || !output.includes(question)) return;
-      answered = true;
-      // The prompt sets the terminal up right after it has drawn itself.
-      setTimeout(() => child.stdin.write(answer), 200);
-    });
-    return new Promise<{ code: number | null; output: string }>((done) =>
-      child.on('close', (code) => done({ code, output })),
-    );
-  }
+  const onTerminal = (args: string, question?: string, answer?: string, more: NodeJS.ProcessEnv = {}) =>
+    runOnTerminal(args, { question, answer, env: { ...box.env, ...more } });
 
   it('a secret is asked for, without echo', async () => {
     const { code, output } = await onTerminal('login --attach none --chap-user username', 'CHAP secret', `${SECRET}\r`);

@@ -97,8 +97,12 @@ describe('plans', () => {
   test('format over data removes what mkfs leaves of the old signatures, and only then', () => {
     assert.deepEqual(format({ type: 'ext4', overwrite: true }), [
       'mkfs.ext4 -F -- /dev/nbd0p1',
-      'wipefs --all --quiet --types noext4,ext3,ext2 -- /dev/nbd0p1',
+      'wipefs --all --quiet --force --types noext4,ext3,ext2 -- /dev/nbd0p1',
     ]);
+    assert.equal(
+      format({ type: 'ext4', overwrite: true, lock: '/dev/nbd0' })[1],
+      `${LOCK} wipefs --all --quiet --types noext4,ext3,ext2 -- /dev/nbd0p1`,
+    );
     assert.equal(format({ type: 'ext4' }).length, 1);
   });
   for (const [type, label] of [

@@ -90,10 +90,10 @@ async function openDevice(target: DiskTarget, disk: string, context: DiskContext
       optimalIoSize: Number(sysAttribute(name, 'queue/optimal_io_size') ?? 0),
     },
     byHand(lines, table) {
-      // partx counts it as a failure to find no partition.
-      const drop = table === 'empty' && kernelPartitions(name).length > 0 ? ['--delete'] : null;
-      const partx = table === 'partitions' ? ['--update'] : drop;
-      return [...lines, ...(partx === null ? [] : [shellLine('partx', [...partx, '--', disk])])];
+      if (table === 'partitions') return [...lines, shellLine('partx', ['--update', '--', disk])];
+      const stale = table === 'empty' && kernelPartitions(name).length > 0;
+      // wipefs may have told the kernel already, and partx counts it as a failure to find no partition.
+      return stale ? [...lines, `${shellLine('partx', ['--delete', '--', disk])} || true`] : [...lines];
     },
     inside:
       target.partition === null
@@ -182,7 +182,7 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
     lock: undefined,
     sizeBytes: request.sizeBytes,
     geometry: { sizeBytes: device.sizeBytes, blockSize: device.blockSize, optimalIoSize: 0 },
-    byHand: (lines) => fileByHand(lines, file.path, { ...request, socketPath: session.socket }, context),
+    byHand: (lines) => fileByHand(lines, file.path, request, context),
     inside:
       target.partition === null
         ? device.partitions.map((p) => ({
@@ -213,10 +213,7 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
   };
 }
 
-/**
- * The lines with the file made before them and taken away after them: in a folder that no command of ours cleans, and by
- * the socket for anybody.
- */
+/** The lines with the file made before them and taken away after them, in a folder that no command of ours cleans. */
 function fileByHand(
   lines: readonly string[],
   path: string,

@@ -72,6 +72,9 @@ export async function requireTable(
       hint: `sgdisk --verify and gdisk can repair a table; ${relabel}`,
     });
   }
+  if (kind === 'none' && own.gptHeaders.length > 0) {
+    throw new AppError('ERR_REFUSED', `${name} holds what is left of a gpt; nothing was changed`, { hint: relabel });
+  }
   const ours = partitions.map(({ start, length }) => ({
     start: start / device.blockSize,
     length: length / device.blockSize,

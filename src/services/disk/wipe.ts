@@ -1,7 +1,9 @@
 // disk wipe: takes the signatures off a disk or partition, which are kept in files of ours, and clears it if asked to.
 import { join } from 'node:path';
+import { describeSignature } from '../../disk/probe.js';
 import { type Clearing, planWipeDisk, restoreLine } from '../../disk/wipe.js';
 import { AppError } from '../../util/errors.js';
+import { look } from './look.js';
 import { type DiskJob, type DiskOptions, prepare } from './prepare.js';
 
 export interface WipeOptions extends DiskOptions {
@@ -34,7 +36,12 @@ export async function prepareWipe(options: WipeOptions): Promise<WipeJob> {
     const { path, lock, isFile, sizeBytes } = access;
     const plan = { path, lock, isFile, sizeBytes, signatures: known.length > 0, headers, backup: folder, clear };
     const wholeDisk = target.partition === null;
-    return { steps: planWipeDisk(plan), lost: signatures, table: wholeDisk ? 'empty' : 'none' };
+    const verify = async () => {
+      const [left] = (await look(target, access, options)).signatures;
+      if (left === undefined) return;
+      throw new AppError('ERR_HELPER', `${target.name} still holds ${describeSignature(left)}: wipefs has left it`);
+    };
+    return { steps: planWipeDisk(plan), lost: signatures, table: wholeDisk ? 'empty' : 'none', verify };
   });
   return { ...job, backup };
 }
