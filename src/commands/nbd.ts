@@ -11,6 +11,7 @@ import type { IscsiUri } from '../services/one-shot/uri.js';
 import type { LoginRequest } from '../services/session/info.js';
 import type { SessionLog } from '../services/session/log.js';
 import { AppError } from '../util/errors.js';
+import { LineLimit } from '../util/line-limit.js';
 import { oneLine } from '../util/printable.js';
 
 const TLS = 'TCP AND TLS';
@@ -65,7 +66,7 @@ The export is on a unix socket unless --listen names an address. By TCP clients 
       exclusive: ['tls-psk', 'tls'],
     }),
     'tls-verify-peer': Flags.boolean({
-      summary: 'Clients need a certificate that ca-cert.pem has signed. Default: if there is one.',
+      summary: 'Whether clients need a certificate that ca-cert.pem has signed. Default: if there is that file.',
       helpGroup: TLS,
       allowNo: true,
       dependsOn: ['tls-certificates'],
@@ -78,8 +79,9 @@ The export is on a unix socket unless --listen names an address. By TCP clients 
       exclusive: ['tls'],
     }),
     tls: Flags.option({
-      summary: 'off: plain TCP, on a loopback address only.',
+      summary: 'Plain TCP, on a loopback address only.',
       options: ['off'] as const,
+      helpValue: 'off',
       helpGroup: TLS,
       dependsOn: ['listen'],
     })(),
@@ -178,8 +180,10 @@ The export is on a unix socket unless --listen names an address. By TCP clients 
   /** What goes wrong while it runs, each line with its time. */
   #log(): SessionLog {
     const quiet = (message: string) => this.detail(message);
+    const limit = new LineLimit({ lines: 20, periodMs: 10_000 });
     const loud = (message: string) => {
-      process.stderr.write(`${new Date().toTimeString().slice(0, 8)}  ${oneLine(message)}\n`);
+      const at = new Date().toTimeString().slice(0, 8);
+      for (const line of limit.pass(oneLine(message), performance.now())) process.stderr.write(`${at}  ${line}\n`);
     };
     return { debug: quiet, info: quiet, warn: loud, error: loud };
   }
