@@ -41,11 +41,6 @@ export class Negotiation {
   get session(): Session | null {
     return this.#session;
   }
-  /** Forgets all that has been negotiated: nothing said before STARTTLS may count after it (CVE-2021-3716). */
-  reset(): void {
-    this.#structuredReplies = false;
-    this.#allocationOf = null;
-  }
 
   /** NBD_OPT_EXPORT_NAME: the answer, which has no option reply's form. There is none for an error. @throws ProtocolError */
   exportName(data: Buffer, noZeroes: boolean): Buffer {

@@ -7,9 +7,6 @@ import { ForwardingDevice } from '../../src/block/forwarding-device.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { BlockError, writeBytes } from '../../src/block/promise.js';
 import { SliceDevice } from '../../src/block/slice-device.js';
-import { ExportTable } from '../../src/nbd/exports.js';
-import { DEFAULT_LIMITS } from '../../src/nbd/limits.js';
-import { Negotiation } from '../../src/nbd/negotiation.js';
 import { AllocationFlag, Command, CommandFlag, Option, OptionReply } from '../../src/nbd/wire/constants.js';
 import { AppError } from '../../src/util/errors.js';
 import { pattern } from '../block/contract.js';
@@ -178,27 +175,6 @@ describe('NBD metadata contexts', () => {
     driver.feed(option(Option.ExportName, 'lun0'));
     driver.take();
     assert.deepEqual(await extents(driver, { length: 512 }), [[512, HOLE]]);
-  });
-
-  it('reset forgets all: structured replies and contexts', () => {
-    const replies: number[] = [];
-    const exports = new ExportTable([exportOf(memory())]);
-    const negotiation = new Negotiation(exports, DEFAULT_LIMITS, (type) => replies.push(type));
-    negotiation.answer(Option.StructuredReply, Buffer.alloc(0));
-    negotiation.answer(Option.SetMetaContext, whole);
-    negotiation.reset();
-    negotiation.answer(Option.SetMetaContext, whole);
-    negotiation.answer(Option.Go, infoData('lun0'));
-    assert.deepEqual(replies, [
-      OptionReply.Ack,
-      OptionReply.MetaContext,
-      OptionReply.Ack,
-      OptionReply.ErrInvalid,
-      OptionReply.Info,
-      OptionReply.Ack,
-    ]);
-    assert.equal(negotiation.session?.structuredReplies, false);
-    assert.equal(negotiation.session.allocation, false);
   });
 });
 
