@@ -37,6 +37,7 @@ describe('one partition over the whole disk', () => {
     ['10 GiB dos', disk(10 * GIB), 'dos', 2048, 20_969_472],
     ['4096-byte blocks', disk(10 * GIB, 4096), 'gpt', 256, 2_620_928],
     ['optimal I/O 4 MiB', disk(10 * GIB, 512, 4 * MIB), 'gpt', 8192, 20_955_136],
+    ['10 GiB of LIO, as the guide has it', disk(10 * GIB, 512, 8 * MIB), 'gpt', 16_384, 20_938_752],
     ['3 MiB: one MiB of room', disk(3 * MIB), 'gpt', 2048, 2048],
     ['3 TiB dos stops at 2 TiB', disk(3 * 1024 * GIB), 'dos', 2048, 2 ** 32 - 2048],
   ] as const) {

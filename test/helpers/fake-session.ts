@@ -35,6 +35,7 @@ export function device(values: Partial<DeviceInfo>): DeviceInfo {
     attach: 'none',
     sizeBytes: 0,
     blockSize: 512,
+    optimalIoSize: 0,
     vendor: 'LUNCTL',
     product: 'disk01',
     revision: '1',
@@ -100,8 +101,9 @@ export async function startFakeSession(options: {
   readonly blockSize?: number;
   readonly attach?: 'fuse' | 'none';
   readonly readOnly?: boolean;
+  readonly optimalIoSize?: number;
 }): Promise<FakeSession> {
-  const { sizeBytes, blockSize = 512, attach = 'fuse', readOnly = false } = options;
+  const { sizeBytes, blockSize = 512, attach = 'fuse', readOnly = false, optimalIoSize = 0 } = options;
   const runDir = mkdtempSync(`${tmpdir()}/lunctl-fake-`);
   const folder = `${runDir}/s/1`;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -123,7 +125,7 @@ export async function startFakeSession(options: {
           runDir: folder,
         });
   let attachment = await attachNow(sizeBytes);
-  const disk = device({ path: attachment?.path ?? null, attach, sizeBytes, blockSize, readOnly });
+  const disk = device({ path: attachment?.path ?? null, attach, sizeBytes, blockSize, readOnly, optimalIoSize });
   const info = session({ socket, devices: [disk] });
   const control = await serveControl(`${folder}/control.sock`, {
     info: () => info,

@@ -54,6 +54,8 @@ expect "^tcp: \[[0-9]*\] 127.0.0.1:3260,1 $TARGET \(non-flash\)" /tmp/out
 refuse 15 lunctl node login --attach nbd
 
 step "the guide's disk"
+test "$(cat /sys/kernel/config/target/core/fileio_*/*/attrib/optimal_sectors)" = 16384
+GUIDE_GRAIN=16384
 guide_disk "$dev"
 run lunctl disk list
 step 'refusals: a mounted disk, a disk with data, a device that is not ours'

@@ -327,6 +327,20 @@ describe('a disk without a device', { skip }, () => {
       await fake.close();
     }
   });
+  test('partitions start where the unit asks for it, which no file could tell', async () => {
+    const fake = await startFakeSession({ sizeBytes: 64 * MIB, attach: 'none', optimalIoSize: 8 * MIB });
+    try {
+      const { paths } = fake;
+      const options = { dev: `${TARGET}/0`, paths };
+      const label = await prepareLabel({ ...options, type: 'gpt' });
+      await label.run(() => {}).finally(() => label.close());
+      const partition = await preparePartition({ ...options, sizes: [{ kind: 'max' }] });
+      await partition.run(() => {}).finally(() => partition.close());
+      assert.match((await runTool('sfdisk', ['--dump', '--', fake.image])).stdout, /start= +16384, size= +98304,/);
+    } finally {
+      await fake.close();
+    }
+  });
   test('what a killed command leaves goes with the next one', async () => {
     const fake = await startFakeSession({ sizeBytes: 64 * MIB, attach: 'none' });
     try {

@@ -67,6 +67,7 @@ export const device = v.strictObject({
   attach,
   sizeBytes: bytes('Its size.'),
   blockSize: bytes('Logical block length.'),
+  optimalIoSize: bytes('Preferred transfer size of VPD page B0h; 0 if the unit states none.'),
   vendor: text('T10 VENDOR IDENTIFICATION of the INQUIRY data.'),
   product: text('PRODUCT IDENTIFICATION of the INQUIRY data.'),
   revision: text('PRODUCT REVISION LEVEL of the INQUIRY data.'),

@@ -7,7 +7,7 @@ import type { Geometry } from '../../disk/layout.js';
 import { settlePartitions } from '../../disk/nodes.js';
 import type { Place } from '../../disk/probe.js';
 import { shellLine, shellWord } from '../../disk/shell.js';
-import { kernelName, kernelPartitions, sysAttribute, usersOf } from '../../disk/sysfs.js';
+import { kernelName, kernelPartitions, usersOf } from '../../disk/sysfs.js';
 import { AppError } from '../../util/errors.js';
 import { commandFolder } from '../attach/abandoned.js';
 import { type ExportFile, mountExport, nbdfuseArguments, requireFuseFile } from '../attach/fuse.js';
@@ -84,11 +84,7 @@ async function openDevice(target: DiskTarget, disk: string, context: DiskContext
     isFile: false,
     lock: disk,
     sizeBytes: part?.length ?? target.device.sizeBytes,
-    geometry: {
-      sizeBytes: target.device.sizeBytes,
-      blockSize: target.device.blockSize,
-      optimalIoSize: Number(sysAttribute(name, 'queue/optimal_io_size') ?? 0),
-    },
+    geometry: target.device,
     byHand(lines, table) {
       if (table === 'partitions') return [...lines, shellLine('partx', ['--update', '--', disk])];
       const stale = table === 'empty' && kernelPartitions(name).length > 0;
@@ -181,7 +177,7 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
     isFile: true,
     lock: undefined,
     sizeBytes: request.sizeBytes,
-    geometry: { sizeBytes: device.sizeBytes, blockSize: device.blockSize, optimalIoSize: 0 },
+    geometry: device,
     byHand: (lines) => fileByHand(lines, file.path, request, context),
     inside:
       target.partition === null

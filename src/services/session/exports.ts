@@ -157,6 +157,7 @@ export function deviceInfo(entry: ExportedLun, socket: string): DeviceInfo {
     attach,
     sizeBytes: lun.sizeBytes,
     blockSize: lun.blockSize,
+    optimalIoSize: lun.optimalIoSize,
     vendor,
     product,
     revision,

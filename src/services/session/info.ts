@@ -82,6 +82,8 @@ export interface DeviceInfo {
   attach: 'nbd' | 'fuse' | 'none';
   sizeBytes: number;
   blockSize: number;
+  /** The unit's preferred transfer size in bytes (VPD page B0h), or 0. A kernel NBD device or a file cannot pass it on. */
+  optimalIoSize: number;
   vendor: string;
   product: string;
   revision: string;
