@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -20,6 +21,7 @@ import { DEFAULT_PARAMS } from '../../src/iscsi/params.js';
 import { attachDevice } from '../../src/services/attach/attach.js';
 import type { Attachment } from '../../src/services/attach/attachment.js';
 import type { Paths } from '../../src/services/paths.js';
+import type { HeadRange } from '../../src/services/session/control.js';
 import type { DeviceInfo, SessionInfo } from '../../src/services/session/info.js';
 import { serveControl } from '../../src/transport/control.js';
 
@@ -131,6 +133,9 @@ export async function startFakeSession(options: {
     info: () => info,
     rescan: () => ({ changes: [], devices: [disk] }),
     'rescan-partitions': () => disk,
+    'read-heads': ({ ranges }) => ({
+      heads: (ranges as HeadRange[]).map(({ offset, length }) => bytesOf(image, offset, length).toString('base64')),
+    }),
     'disk-users': () => ({ writers: 0, commands: false }),
     'helper-socket': () => ({ path: socket, hold: 1 }),
     'helper-done': () => ({}),
@@ -176,7 +181,15 @@ async function startNbdkit(socket: string, image: string): Promise<ChildProcess>
 }
 
 function hashOf(path: string, offset: number, length: number): string {
+  return createHash('sha256')
+    .update(bytesOf(path, offset, length))
+    .digest('hex');
+}
+
+function bytesOf(path: string, offset: number, length: number): Buffer {
   const bytes = Buffer.alloc(length);
-  readSync(openSync(path, 'r'), bytes, 0, length, offset);
-  return createHash('sha256').update(bytes).digest('hex');
+  const file = openSync(path, 'r');
+  readSync(file, bytes, 0, length, offset);
+  closeSync(file);
+  return bytes;
 }

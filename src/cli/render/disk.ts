@@ -65,21 +65,21 @@ function contentName({ type, mountPoint }: GrownFileSystem): string {
 }
 
 /** A tree: each disk, and its partitions below it. */
-export function diskListText(disks: readonly ListedDisk[]): string {
+export function diskListText(disks: readonly ListedDisk[], { bytes = false } = {}): string {
+  const sizeText = bytes ? String : formatSize;
   const rows = disks.flatMap((disk) => {
     const fullName = `${disk.targetName}/${disk.lun}`;
-    const state = disk.state === 'LOGGED_IN' ? '' : ` (${disk.state})`;
     const whole = [
       disk.path?.replace(/^\/dev\//, '') ?? '-',
-      formatSize(disk.sizeBytes),
+      sizeText(disk.sizeBytes),
       disk.table ?? (disk.type === null ? orUnknown(null, disk.probed) : 'disk'),
       ...contentCells(disk),
-      `${fullName}${state}`,
+      `${fullName}${stateText(disk)}`,
     ];
     const parts = disk.partitions.map((part, i) => {
       const branch = i === disk.partitions.length - 1 ? '└─' : '├─';
       const name = part.path?.replace(/^\/dev\//, '') ?? `p${part.number}`;
-      return [`${branch}${name}`, formatSize(part.sizeBytes), 'part', ...contentCells(part), ''];
+      return [`${branch}${name}`, sizeText(part.sizeBytes), 'part', ...contentCells(part), ''];
     });
     return [whole, ...parts];
   });
@@ -88,6 +88,13 @@ export function diskListText(disks: readonly ListedDisk[]): string {
     heads.map((head) => (head === 'SIZE' || head === 'USED' ? { head, align: 'right' as const } : { head })),
     rows,
   );
+}
+
+/** What a person should know of its session before using it. */
+function stateText({ state, recovery }: ListedDisk): string {
+  if (recovery === 'expired') return ' (session reopening, I/O fails)';
+  if (recovery !== 'none') return ' (session reopening)';
+  return state === 'LOGGED_IN' ? '' : ` (${state})`;
 }
 
 function contentCells({ probed, type, label, mounts }: ListedContent): string[] {

@@ -24,7 +24,7 @@ import {
   text,
   textOrNull,
 } from './parts.js';
-import { sessionState } from './session.js';
+import { recoveryWord, sessionState } from './session.js';
 
 const size = bytes('Its size.');
 const number = count('Number of the partition.', 1);
@@ -38,7 +38,9 @@ const mount = v.strictObject({
 
 /** What is on a disk or partition. */
 const content = {
-  probed: flag('Its content has been looked at; false without a device node, or when it could not be read.'),
+  probed: flag(
+    'Its content has been looked at; false while its session recovers, or when its target did not answer in time.',
+  ),
   type: textOrNull('File system or other content, as blkid names it; null when nothing is known to be there.'),
   label: textOrNull('Label of the file system.'),
   uuid: textOrNull('UUID of the file system.'),
@@ -51,12 +53,16 @@ const listedPartition = v.strictObject({
   nbd: v.pipe(v.nullable(v.string()), v.description('URI for NBD clients; null if the session has not read it yet.')),
   startBytes: bytes('Where it starts on the disk.'),
   sizeBytes: size,
+  partitionType: textOrNull('GPT: the type GUID; MBR: the type byte; null if the session has not read it yet.'),
+  partitionUuid: textOrNull('GPT: its own GUID; MBR: as blkid makes it; null if the session has not read it yet.'),
+  partitionName: textOrNull('GPT: its name; null if the session has not read it yet.'),
   ...content,
 }) satisfies Describes<ListedPartition>;
 
 const listedDisk = v.strictObject({
   sid,
   state: sessionState,
+  recovery: recoveryWord,
   targetName,
   lun,
   path: devicePath,
@@ -64,9 +70,12 @@ const listedDisk = v.strictObject({
   nbd,
   sizeBytes: size,
   blockSize: bytes('Logical block length.'),
+  vendor: text('T10 vendor identification.'),
+  product: text('Product identification.'),
   serial: text('Unit serial number, VPD page 80h; empty if it states none.'),
   designator: text('Lasting name from VPD page 83h, as naa.…, eui.… or t10.…; empty if it states none.'),
   readOnly: flag('No writes are allowed.'),
+  note: textOrNull('Why it is not attached although that was asked for, or what is wrong with it; otherwise null.'),
   ...content,
   table: textOrNull('Kind of partition table, as blkid names it: gpt, dos; null without one.'),
   partitions: list(listedPartition, 'As the kernel has them, or without a device node the session.'),

@@ -80,16 +80,17 @@ export const device = v.strictObject({
 }) satisfies Describes<DeviceInfo>;
 
 /** The states that an initiator's session can have: RFC 7143 §8.3. */
+export const recoveryWord = choice(
+  ['none', 'waiting', 'logging-in', 'checking', 'expired'],
+  'What is being done about a lost connection: waiting for the next try, logging in, asking the disks who they are; expired: the same as waiting, but I/O fails at once. none while nothing is wrong.',
+);
 export const sessionState = choice(['FREE', 'LOGGED_IN', 'FAILED'], 'State of the session, RFC 7143 §8.3.');
 
 export const session = v.strictObject({
   sid,
   pid: count('Process that holds the session.', 1),
   state: sessionState,
-  recovery: choice(
-    ['none', 'waiting', 'logging-in', 'checking', 'expired'],
-    'What is being done about a lost connection: waiting for the next try, logging in, asking the disks who they are; expired: the same as waiting, but I/O fails at once. none while nothing is wrong.',
-  ),
+  recovery: recoveryWord,
   lostSince: momentOrNull('When the connection was lost that is being recovered; null while nothing is wrong.'),
   lastError: textOrNull(
     'Why the connection was lost last, or the last try to replace it failed; null if nothing of that kind has happened.',

@@ -144,6 +144,33 @@ export async function detachLun(
   return (await callSession(paths, sid, 'detach', { lun }, ATTACH_MS, options)) as DeviceChange;
 }
 
+/** A superblock of btrfs, the one farthest in, begins at 64 KiB. Bytes. */
+export const LARGEST_HEAD = 72 * 1024;
+/** Of one request: what fits into an answer. */
+export const MOST_HEADS = 64;
+/** A worker that is well answers within 3 s, whatever its target does. */
+const HEADS_MS = 10_000;
+
+/** One place on a LUN. Bytes, multiples of its block size. */
+export interface HeadRange {
+  readonly lun: number;
+  readonly offset: number;
+  /** At most LARGEST_HEAD. */
+  readonly length: number;
+}
+
+/** What is at those places, at most MOST_HEADS of them; null where the target does not answer in time. */
+export async function readHeads(
+  paths: Where,
+  sid: number,
+  ranges: readonly HeadRange[],
+  options: SessionCallOptions = {},
+): Promise<(Buffer | null)[]> {
+  const answer = await callSession(paths, sid, 'read-heads', { ranges }, HEADS_MS, options);
+  const { heads } = answer as { heads: (string | null)[] };
+  return heads.map((head) => (head === null ? null : Buffer.from(head, 'base64')));
+}
+
 /** Asks the session's worker for `op`. Throws ERR_SESSION_NOT_FOUND where there is no worker any more. */
 export async function callSession(
   { runDir }: Where,

@@ -18,6 +18,7 @@ import { removeFolder, type SessionFolder } from './folder.js';
 import type { DeviceInfo, LoginRequest, SessionInfo } from './info.js';
 import type { SessionLog } from './log.js';
 import { lunCommands } from './lun-commands.js';
+import { readHeads } from './read-heads.js';
 import { SessionRescan } from './rescan.js';
 
 /** Largest range of one verify-block request, bytes. */
@@ -81,6 +82,7 @@ export class SessionWorker {
       info: () => this.info(),
       logout: () => this.#logoutByRequest(),
       'verify-block': (params) => this.#verifyBlock(params),
+      'read-heads': (params) => readHeads(params, (range) => this.#entry(range)),
       'rescan-partitions': (params) => this.#onLun(params, (entry) => this.#rescan(entry)),
       'disk-users': (params) => this.#diskUsers(params),
       'helper-socket': (params) => this.#helperSocket(params),

@@ -28,6 +28,7 @@ const disk = (values: Partial<ListedDisk>): ListedDisk => ({
   ...nothing,
   sid: 1,
   state: 'LOGGED_IN',
+  recovery: 'none',
   targetName: 'iqn.2022-08.com.test:dlp.target01',
   lun: 0,
   path: '/dev/nbd0',
@@ -35,6 +36,7 @@ const disk = (values: Partial<ListedDisk>): ListedDisk => ({
   nbd: '',
   sizeBytes: 10 * G,
   blockSize: 512,
+  ...{ vendor: '', product: '', note: null },
   serial: '',
   designator: '',
   readOnly: false,
@@ -43,7 +45,17 @@ const disk = (values: Partial<ListedDisk>): ListedDisk => ({
   ...values,
 });
 const part = (values: Partial<ListedPartition>): ListedPartition => {
-  return { ...nothing, number: 1, path: '/dev/nbd0p1', nbd: null, startBytes: 0, sizeBytes: 5 * G, ...values };
+  const names = { partitionType: null, partitionUuid: null, partitionName: null };
+  return {
+    ...nothing,
+    ...names,
+    number: 1,
+    path: '/dev/nbd0p1',
+    nbd: null,
+    startBytes: 0,
+    sizeBytes: 5 * G,
+    ...values,
+  };
 };
 
 test('a tree of disks, partitions and mounts; hostile labels show no control characters', () => {
@@ -58,6 +70,7 @@ test('a tree of disks, partitions and mounts; hostile labels show no control cha
       table: null,
       sizeBytes: 2 * 1024 * G,
       state: 'FAILED',
+      recovery: 'waiting',
       probed: false,
       partitions: [part({ path: null, probed: false })],
     }),
@@ -69,9 +82,15 @@ test('a tree of disks, partitions and mounts; hostile labels show no control cha
 nbd0       10G  gpt   -       -         -         -  iqn.2022-08.com.test:dlp.target01/0
 ├─nbd0p1    5G  part  xfs     da[31mta  /mnt     1%
 └─nbd0p2    5G  part  -       -         -         -
--           2T  ?     ?       ?         -         -  iqn.2022-08.com.test:dlp.target01/1 (FAILED)
+-           2T  ?     ?       ?         -         -  iqn.2022-08.com.test:dlp.target01/1 (session reopening)
 └─p1        5G  part  ?       ?         -         -
 nbd1       10G  disk  ext4    -         -         -  iqn.2022-08.com.test:dlp.target01/2
 `,
   );
+});
+
+test('sizes in bytes, and what a session is doing', () => {
+  const text = diskListText([disk({ recovery: 'expired' }), disk({ lun: 1, state: 'FREE' })], { bytes: true });
+  assert.match(text, /^nbd0 +10737418240 {2}gpt .*\/0 \(session reopening, I\/O fails\)$/m);
+  assert.match(text, /\/1 \(FREE\)$/m);
 });
