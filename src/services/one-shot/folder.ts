@@ -1,10 +1,10 @@
 // What a `lunctl nbd` keeps below the run folder, `n/<pid>`: its ISID, which no session may use beside it, the claim on
 // its disk, and its socket. It all ends with the process.
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkTrustedFolder } from '../../util/trusted-folder.js';
-import { type OwnerProcess, ourselves, ownerLives } from '../session/folder.js';
+import { type OwnerProcess, ourselves, ownerLives, processStartTime } from '../session/folder.js';
 
 export interface OneShotFolder {
   readonly path: string;
@@ -16,14 +16,18 @@ interface Owner extends OwnerProcess {
   readonly isid: string;
 }
 
+const DRAFT = '.new-';
 const parentOf = (runDir: string): string => join(runDir, 'n');
 
-/** Makes the folder of this process. To be called under the lock of the run folder. */
+/** Makes the folder of this process. It appears with its owner in it, so that nobody takes it for one that is left. */
 export async function makeOneShotFolder(runDir: string, isid: string): Promise<OneShotFolder> {
   const path = join(parentOf(runDir), String(process.pid));
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  const draft = join(parentOf(runDir), `${DRAFT}${process.pid}`);
+  for (const old of [path, draft]) await rm(old, { recursive: true, force: true });
+  await mkdir(draft, { recursive: true, mode: 0o700 });
   const owner: Owner = { ...ourselves(), isid };
-  await writeFile(join(path, 'owner.json'), JSON.stringify(owner), { mode: 0o600 });
+  await writeFile(join(draft, 'owner.json'), JSON.stringify(owner), { mode: 0o600 });
+  await rename(draft, path);
   return { path, socket: join(path, 'nbd.sock') };
 }
 
@@ -32,9 +36,15 @@ export function oneShotIsids(runDir: string): string[] {
   return entriesOf(runDir).flatMap(({ owner }) => (owner === null ? [] : [owner.isid]));
 }
 
-/** Removes what calls that were killed have left. Under the lock of the run folder: none is being made. */
-export async function removeDeadOneShots(runDir: string): Promise<void> {
-  for (const { path, owner } of entriesOf(runDir)) if (owner === null) await rm(path, { recursive: true, force: true });
+/** Removes what calls that were killed have left. Returns the folders that it has removed. */
+export async function removeDeadOneShots(runDir: string): Promise<string[]> {
+  const dead = entriesOf(runDir).flatMap(({ path, owner }) => (owner === null ? [path] : []));
+  const drafts = namesIn(parentOf(runDir)).flatMap((name) => {
+    const pid = name.startsWith(DRAFT) ? Number(name.slice(DRAFT.length)) : null;
+    return pid !== null && processStartTime(pid) === null ? [join(parentOf(runDir), name)] : [];
+  });
+  for (const path of [...dead, ...drafts]) await rm(path, { recursive: true, force: true });
+  return dead;
 }
 
 /** Each folder, with its owner if that one lives. */

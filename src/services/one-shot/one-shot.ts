@@ -21,7 +21,7 @@ import { openLuns } from '../session/luns.js';
 import { listSessions } from '../session/registry.js';
 import { type Candidate, secondPath, usersElsewhere, whileComparing } from '../session/second-path.js';
 import { failure, settled } from '../session/start.js';
-import { makeOneShotFolder, type OneShotFolder, oneShotIsids, removeDeadOneShots } from './folder.js';
+import { makeOneShotFolder, type OneShotFolder, oneShotIsids } from './folder.js';
 import { checkPlace, type Place, placeFor, uriAt } from './place.js';
 
 /** No session has it: of the claims on a disk none is our own yet when they are looked at. */
@@ -105,7 +105,6 @@ async function claimIsid(
   const random = await isidRandomPart(paths);
   const { sessions, silent } = await listSessions(paths, { signal });
   return withDatabaseLock(paths.runDir, { linkDir: null, signal }, async () => {
-    await removeDeadOneShots(paths.runDir);
     const others = [...sessions, ...silent.map(({ state }) => state)].map(({ isid }) => isid);
     const key = { ...login, iface: `nbd ${lun}` };
     const isid = isidFor(random, key, new Set([...others, ...oneShotIsids(paths.runDir)]));

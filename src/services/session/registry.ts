@@ -1,5 +1,6 @@
 // Which sessions there are: every run folder is asked who owns it, and what a dead worker has left is removed.
 import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
 import { callControl } from '../../transport/control.js';
 import { delay } from '../../transport/timers.js';
 import { AppError, messageOf } from '../../util/errors.js';
@@ -61,6 +62,7 @@ export interface ListOptions {
 export async function listSessions(paths: Pick<Paths, 'runDir'>, options: ListOptions = {}): Promise<SessionList> {
   const sids = await sessionIds(paths.runDir);
   await removeAbandonedCommands(paths.runDir);
+  await removeOneShots(paths.runDir);
   const found = await Promise.all(sids.map((sid) => examine(paths.runDir, sid, options)));
   return {
     sessions: found.flatMap((f) => (f.kind === 'live' ? [f.info] : [])),
@@ -123,6 +125,15 @@ async function removeAbandonedCommands(runDir: string): Promise<void> {
   if (!existsSync(`${runDir}/disk`)) return;
   const { removeAbandoned } = await import('../attach/abandoned.js');
   await removeAbandoned(runDir, ownerLives);
+}
+
+/** What a `lunctl nbd` that was killed has left: mostly nothing, as above. */
+async function removeOneShots(runDir: string): Promise<void> {
+  if (!existsSync(`${runDir}/n`)) return;
+  const { removeDeadOneShots } = await import('../one-shot/folder.js');
+  for (const path of await removeDeadOneShots(runDir)) {
+    cleanedUp(`lunctl nbd, process ${basename(path)}`, [`removed ${path}`]);
+  }
 }
 
 async function prune(runDir: string, folder: SessionFolder, sid: number, state: SessionState | null): Promise<Found> {
