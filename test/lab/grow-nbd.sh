@@ -17,7 +17,8 @@ lun_size() { # MEBIBYTES: LIO says nothing when its disk changes, so it is asked
   lunctl session rescan | tee /tmp/rescan.out
 }
 write_until() { # FILE: synced writes until that file is there; fails when one of them does.
-  until [ -e "$1" ]; do dd if=/dev/urandom of=/mnt/busy bs=64k count=8 conv=fsync status=none || return 1; done
+  # With pauses: in emulation the worker would otherwise not answer a command line within its two seconds.
+  until [ -e "$1" ]; do dd if=/dev/urandom of=/mnt/busy bs=64k count=8 conv=fsync status=none || return 1; sleep 1; done
 }
 login() { lunctl node login "$TARGET" -p 127.0.0.1 --attach nbd --connections "$1" --timeout 60; }
 
@@ -49,7 +50,10 @@ expect 'grown' /tmp/rescan.out
 expect "$dev has grown with it" /tmp/rescan.out
 test "$(size)" = "$(mib 600)"
 test "$(session_field sizeBytes)" = "$(mib 600)"
-run lunctl disk grow "$dev"
+for try in 1 2 3; do
+  run lunctl disk grow "$dev" && break
+  test $try -lt 3
+done
 touch /tmp/stop
 wait "$writer"
 df -BM /mnt | tee /tmp/df
