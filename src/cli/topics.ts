@@ -6,7 +6,7 @@ export const TOPICS: Readonly<Record<string, string>> = {
   session: 'Sessions that are up, and their devices',
   lun: 'LUNs of the sessions: limits, reservations, changes',
   config: 'How this machine uses lunctl: unit files',
-  disk: 'Label, partition, format and mount an attached LUN',
+  disk: 'Label, partition, format, mount and grow an attached LUN',
 };
 
 /** Bare `lunctl`: the way from a target to a mounted disk, then where to read on. */
