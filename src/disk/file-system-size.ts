@@ -44,11 +44,6 @@ const EXT_LEAST_FREE = 50;
 const BTRFS_SECTOR = 4096;
 const EXT_TYPES: ReadonlySet<string | null> = new Set(['ext2', 'ext3', 'ext4']);
 
-/** Whether `growableOn` knows this type, as blkid names it. */
-export function isGrowable(type: string | null): boolean {
-  return type === 'xfs' || type === 'btrfs' || EXT_TYPES.has(type);
-}
-
 /**
  * The file system of `type` (as blkid names it) on a device or file; null for a type that does not grow in place.
  * Mounted, the kernel is asked. Changes nothing. Throws ERR_HELPER.
