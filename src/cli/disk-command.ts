@@ -8,7 +8,7 @@ import type { DiskTarget } from '../services/disk/name.js';
 import type { DiskJob, Loss, StepResult } from '../services/disk/prepare.js';
 import { BaseCommand } from './base-command.js';
 import { Pace } from './pace.js';
-import { settled } from './render/text.js';
+import { formatSize, settled } from './render/text.js';
 import type { diskFormat, diskLabel, diskPartition, diskWipe } from './schemas/disk.js';
 import type { Result } from './schemas/parts.js';
 
@@ -97,7 +97,9 @@ export abstract class DiskCommand extends BaseCommand {
         if (printed === null) {
           pace = new Pace(job.sizeBytes);
           this.detail(shellLines([step])[0] ?? '');
-          if (step.name === 'clear' && process.stderr.isTTY !== true) this.note(`clearing ${name}: ${step.tool}`);
+          // Where nothing can be redrawn, the beginning of what may take hours is said once; the end is the result.
+          const isLong = step.name === 'clear' && process.stderr.isTTY !== true;
+          if (isLong) this.note(`${step.tool} on ${name}, ${formatSize(job.sizeBytes)}`);
           this.nowWaitingFor(`${step.tool} on ${name}`, { afresh: true });
           return;
         }

@@ -1,5 +1,6 @@
 // The plan of `disk wipe`: signatures go into files of ours before they go from the disk; then, if asked for, everything.
 import { type PlanDisk, type Step, TABLE_MS, wipefs } from './plan.js';
+import { shellWord } from './shell.js';
 
 export const CLEARINGS = ['discard', 'zero'] as const;
 export type Clearing = (typeof CLEARINGS)[number];
@@ -86,6 +87,6 @@ export function clearedBytes(text: string): number | null {
 
 /** One line for a POSIX shell that puts a backup back on the disk `path`. */
 export function restoreLine(backup: string, path: string): string {
-  const copy = `dd if="$f" of=${path} bs=1 seek=$((\${o%.bak})) conv=notrunc`;
-  return `for f in ${backup}/*.bak; do o=\${f##*-}; ${copy}; done`;
+  const copy = `dd if="$f" of=${shellWord(path)} bs=1 seek=$((\${o%.bak})) conv=notrunc`;
+  return `for f in ${shellWord(backup)}/*.bak; do o=\${f##*-}; ${copy}; done`;
 }

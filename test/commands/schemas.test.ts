@@ -256,6 +256,7 @@ describe('what disk commands print', { skip: whyNoLoopDisks() ?? false }, () => 
       ['disk format', ['disk', 'format', `${disk}p1`, '--type', 'ext4', '--label', 'data']],
       ['disk mount', ['disk', 'mount', `${disk}p1`, where, '--mkdir']],
       ['disk unmount', ['disk', 'unmount', where]],
+      ['disk wipe', ['disk', 'wipe', `${disk}p1`, '--confirm', disk]],
     ];
     for (const [name, args] of round) {
       assert.equal((await output(name, 0, ...args, '--dry-run')).dryRun, true);

@@ -67,7 +67,7 @@ export function processes(matches: (pid: number) => boolean): number[] {
 }
 
 /** A file of /proc/PID, or nothing once the process has gone. */
-export function readProc(pid: number, file: 'cmdline' | 'environ'): string {
+export function readProc(pid: number, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'latin1');
   } catch {

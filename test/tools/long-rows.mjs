@@ -35,6 +35,7 @@ export const ROWS = [
     minutes: 240,
     alone: true,
   },
+  { file: 'faults/f40-disk-killed.test.ts', env: { F40_ROUNDS: '20' }, minutes: 60 },
   { file: 'faults/f32-chap.test.ts', env: { F32_TRIES: '200' }, minutes: 3, alone: true },
   {
     file: 'lab/lab.test.ts',
