@@ -31,7 +31,9 @@ export function grownLength(
   const usable = usableRange(geometry, label);
   const grain = alignment(geometry) / geometry.blockSize;
   const behind = entries.filter((entry) => entry.start > start).map((entry) => entry.start);
-  const end = Math.min(usable.start + usable.length, ...behind.map((next) => Math.floor(next / grain) * grain));
+  // A disk below one step of alignment has no aligned sector to grow to.
+  const last = usable.length === 0 ? 0 : usable.start + usable.length;
+  const end = Math.min(last, ...behind.map((next) => Math.floor(next / grain) * grain));
   return Math.max(length, end - start);
 }
 

@@ -90,6 +90,10 @@ describe('the new length', () => {
     assert.equal(grownLength(geometry(GIB), 'gpt', [first, next], first), 2048);
     assert.equal(grownLength(geometry(GIB), 'gpt', [first, next], next), whole(GIB).length - 2048);
   });
+  test('a disk that is smaller than one step of alignment', () => {
+    const tiny = entry(1, 128, 1);
+    assert.equal(grownLength(geometry(193 * 512), 'gpt', [tiny], tiny), 1);
+  });
   test('a dos label ends at 2 TiB', () => {
     const old = entry(1, 2048, 2048);
     const length = grownLength(geometry(3 * 2 ** 40), 'dos', [old], old);
