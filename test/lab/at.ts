@@ -32,14 +32,21 @@ function reached(event: string, name: string): void {
   if (status !== 0) throw error ?? new Error(`${file} ended with ${status}`);
 }
 
+/** The helper in question, behind whatever is put in front of it (setpriv, flock). */
+function toolOf([file, args]: readonly unknown[]): string {
+  const words = [file, ...(Array.isArray(args) ? args : [])].map(String);
+  return words.find((word) => /^(wipefs|sfdisk|dd|blkdiscard|mount|mkfs\..*)$/.test(word)) ?? String(file);
+}
+
 const { spawn } = childProcess;
 const { open } = fs;
 Object.assign(childProcess, {
-  spawn(file: string, ...rest: never[]) {
-    reached('spawn', file);
-    const child = Reflect.apply(spawn, childProcess, [file, ...rest]) as ReturnType<typeof spawn>;
-    child.prependListener('exit', () => reached('exit', file));
-    reached('running', file);
+  spawn(...all: never[]) {
+    const tool = toolOf(all);
+    reached('spawn', tool);
+    const child = Reflect.apply(spawn, childProcess, all) as ReturnType<typeof spawn>;
+    child.prependListener('exit', () => reached('exit', tool));
+    reached('running', tool);
     return child;
   },
 });
