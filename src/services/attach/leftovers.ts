@@ -12,47 +12,81 @@ import { type AttachRecord, readAttachRecords, removeAttachRecord } from './reco
 /** Every device left answers with EIO by now, so nothing here takes long. */
 const STEP_MS = 1000;
 
-/** See `cleanLeftovers`. The kernel's own lists are trusted more than the records, which say only what was meant. */
+/**
+ * See `cleanLeftovers`. The kernel's own lists are trusted more than the records, which say only what was meant. Devices
+ * are seen to side by side: each takes programs to be started, and all of them have 2 s.
+ */
 export async function removeLeftovers(runDir: string): Promise<string[]> {
-  const done: string[] = [];
-  const step = async (name: string, work: () => Promise<void>) => {
-    try {
-      await work();
-      done.push(name);
-    } catch (error) {
-      done.push(`${name}: ${messageOf(error)}`);
-    }
-  };
   const loops = await leftLoops(runDir);
+  const done: string[] = [];
   // Before all that could wait, so that every request still waiting in the kernel ends with an error instead of waiting on.
   for (const pid of nbdfuseProcesses(runDir)) {
-    await step(`ended nbdfuse, process ${pid}`, async () => void process.kill(pid, 'SIGKILL'));
+    await step(done, `ended nbdfuse, process ${pid}`, async () => void process.kill(pid, 'SIGKILL'));
   }
-  for (const { name, backingFile, own } of loops) {
-    for (const target of mountsOn(name)) await step(`unmounted ${target}`, () => unmount(target));
-    await step(`detached /dev/${name}`, () => dropLoops(backingFile, { own, force: true }));
-  }
-  for (const { target } of mounts()) {
-    if (!target.startsWith(`${runDir}/`)) continue;
-    await step(`unmounted ${target}`, () => unmountFuse(target, true));
-  }
-  for (const record of readAttachRecords(runDir)) {
-    const name = await deadNbdDevice(record);
-    if (name !== null) {
-      const targets = mountsOn(name);
-      const unmountAll = async () => {
-        for (const target of targets) await step(`unmounted ${target}`, () => unmount(target));
-      };
-      await step(`disconnected /dev/${name}`, () => disconnectNbd(name, unmountAll));
-    }
-    removeAttachRecord(runDir, record.exportName);
-  }
+  done.push(...(await sideBySide(loops, removeLoop)));
+  const files = mounts().filter(({ target }) => target.startsWith(`${runDir}/`));
+  done.push(
+    ...(await sideBySide(files, ({ target }, lines) =>
+      step(lines, `unmounted ${target}`, () => unmountFuse(target, true)),
+    )),
+  );
+  const records = readAttachRecords(runDir);
+  done.push(...(await sideBySide(records, removeNbd)));
+  for (const { exportName } of records) removeAttachRecord(runDir, exportName);
   removeMountFolders(runDir);
   return done;
 }
 
+/** Does `work`, and puts down that it is done, or why it is not. */
+async function step(lines: string[], name: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+    lines.push(name);
+  } catch (error) {
+    lines.push(`${name}: ${messageOf(error)}`);
+  }
+}
+
+/** The lines of all, in the order of `items`. */
+async function sideBySide<T>(
+  items: readonly T[],
+  work: (item: T, lines: string[]) => Promise<void>,
+): Promise<string[]> {
+  const of = async (item: T) => {
+    const lines: string[] = [];
+    await work(item, lines);
+    return lines;
+  };
+  return (await Promise.all(items.map(of))).flat();
+}
+
+async function unmountAll(targets: readonly string[], lines: string[]): Promise<void> {
+  for (const target of targets) await step(lines, `unmounted ${target}`, () => unmount(target));
+}
+
+async function removeLoop({ name, backingFile, own }: LeftLoop, lines: string[]): Promise<void> {
+  await unmountAll(mountsOn(name), lines);
+  await step(lines, `detached /dev/${name}`, () => dropLoops(backingFile, { own, force: true }));
+}
+
+async function removeNbd(record: AttachRecord, lines: string[]): Promise<void> {
+  const name = await deadNbdDevice(record);
+  if (name === null) return;
+  // A device that is disconnected has no partitions any more.
+  const targets = mountsOn(name);
+  const before: string[] = [];
+  await step(lines, `disconnected /dev/${name}`, () => disconnectNbd(name, () => unmountAll(targets, before)));
+  lines.unshift(...before);
+}
+
+interface LeftLoop {
+  readonly name: string;
+  readonly backingFile: string;
+  readonly own: OwnLoop | undefined;
+}
+
 /** Loop devices on files below the folder; and those of the records, whose files a lazy unmount has taken out of sight. */
-async function leftLoops(runDir: string) {
+async function leftLoops(runDir: string): Promise<LeftLoop[]> {
   const own = new Map<string, OwnLoop>();
   for (const { mode, path, backingFile: file, backing } of readAttachRecords(runDir)) {
     if (mode !== 'fuse' || path === null || file === null || backing === null) continue;
