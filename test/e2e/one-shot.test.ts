@@ -151,6 +151,23 @@ describe('lunctl nbd', { skip: missing }, () => {
     assert.ok(!existsSync(socket));
   });
 
+  it('ends within 15 s of a SIGTERM although the target has stopped, and says what may be lost', async () => {
+    const served = await nbd(address(), '--persistent');
+    const writer = await sandboxWriter(served.uri);
+    process.kill(tgt.pid, 'SIGSTOP');
+    try {
+      const began = performance.now();
+      served.child.kill('SIGTERM');
+      assert.equal(await served.ended, 10);
+      assert.ok(performance.now() - began < 16_000);
+      assert.match(served.stderr(), /its last writes may be lost: flush lun1: not done within/);
+      assert.deepEqual(traces(), []);
+    } finally {
+      process.kill(tgt.pid, 'SIGCONT');
+    }
+    await writer.stop();
+  });
+
   it('is gone at once on a second Ctrl-C, with its socket, whatever the target does', async () => {
     const served = await nbd(address(), '--persistent');
     const wrote = await runTool('qemu-io', '-f', 'raw', served.uri, '-c', 'write 0 4k');
@@ -256,16 +273,20 @@ describe('lunctl nbd', { skip: missing }, () => {
     assert.equal(mute.code, 7);
     assert.match(mute.stderr, /--chap-secret-file/);
     const served = await nbd(address(1, user), '--chap-secret-file', secret);
+    for (const file of ['cmdline', 'environ']) {
+      assert.ok(!readFileSync(`/proc/${served.child.pid}/${file}`, 'latin1').includes('a-secret-of-15b'), file);
+    }
     assert.equal((await runTool('nbdinfo', served.uri)).code, 0);
     assert.equal(await served.ended, 0);
+    assert.ok(!served.stderr().includes('a-secret-of-15b'));
     assert.deepEqual(traces(), []);
   });
 });
 
-/** A client that has the export open to write, and stays. */
+/** A client that has written without a flush, and stays. */
 async function sandboxWriter(uri: string): Promise<{ stop(): Promise<void> }> {
   const { spawn } = await import('node:child_process');
-  const child = spawn('qemu-io', ['-f', 'raw', uri], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn('qemu-io', ['-f', 'raw', '-t', 'writeback', uri], { stdio: ['pipe', 'pipe', 'ignore'] });
   let output = '';
   child.stdout.on('data', (chunk) => (output += chunk));
   child.stdin.write('write 0 4k\n');
