@@ -1,6 +1,7 @@
 // What a unit says of its blocks, as a user of the disk hears it: GET LBA STATUS (SBC-3 §5.6) and PRE-FETCH (§5.8).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { allocationOf } from '../../src/block/allocation.js';
 import type { Extent } from '../../src/block/block-device.js';
 import { BlockOp, BlockStatus } from '../../src/block/block-device.js';
@@ -148,6 +149,37 @@ for (const [what, answer] of nonsense) {
     assert.equal(rig.session.state, 'LOGGED_IN');
   });
 }
+
+test('whatever a unit answers, its users hear extents within the range (CVE-2020-1711)', async () => {
+  const word = fc.oneof(fc.constantFrom(0, 1, 8, 136, 2 ** 31, 2 ** 32 - 1), fc.nat(200));
+  const run = fc
+    .tuple(fc.constantFrom(0, 0, 1, 2 ** 32 - 1), word, word, fc.nat(255))
+    .map(([high, low, blocks, status]) => {
+      const b = Buffer.alloc(16);
+      for (const [i, value] of [high, low, blocks].entries()) b.writeUInt32BE(value, 4 * i);
+      b[12] = status;
+      return b;
+    });
+  const answers = fc.oneof(
+    fc.tuple(word, fc.array(run, { maxLength: 5 })).map(([length, list]) => {
+      const header = Buffer.alloc(8);
+      header.writeUInt32BE(length);
+      return Buffer.concat([header, ...list]);
+    }),
+    fc.uint8Array({ maxLength: 100 }).map((b) => Buffer.from(b)),
+  );
+  await fc.assert(
+    fc.asyncProperty(answers, async (answer) => {
+      const { ask, rig } = pairWith(telling(({ bhs }, target) => target.answer(bhs, answer)));
+      const extents = await ask(4);
+      assert.ok(extents.length > 0 && extents.length <= 4);
+      assert.ok(extents.every(({ length }) => length > 0 && length % 512 === 0));
+      assert.ok(extents.reduce((sum, { length }) => sum + length, 0) <= RANGE.length);
+      assert.equal(rig.session.state, 'LOGGED_IN');
+    }),
+    { numRuns: 150 },
+  );
+});
 
 test('a unit that never answers has data once the time is over, and is not asked again', async () => {
   const { rig, lun, questions } = pairWith(telling(() => {}));
