@@ -52,7 +52,7 @@ export function planGrowPartition({ path, lock }: PlanDisk, number: number, leng
 /** Whether a GPT that holds no partition ends so early that new ones could not have the room there is. */
 export function isBackupBehind(geometry: Geometry, lastUsable: number): boolean {
   const usable = usableRange(geometry, 'gpt');
-  return lastUsable < usable.start + usable.length - 1;
+  return usable.length > 0 && lastUsable < usable.start + usable.length - 1;
 }
 
 /** Moves the backup of a GPT to the end of the disk and changes nothing else. */

@@ -252,8 +252,9 @@ describe('what disk commands print', { skip: whyNoLoopDisks() ?? false }, () => 
     const where = join(box.folder, 'mnt');
     const round: [string, string[]][] = [
       ['disk label', ['disk', 'label', disk]],
-      ['disk partition', ['disk', 'partition', disk]],
+      ['disk partition', ['disk', 'partition', disk, '--size', '50%']],
       ['disk format', ['disk', 'format', `${disk}p1`, '--type', 'ext4', '--label', 'data']],
+      ['disk grow', ['disk', 'grow', disk]],
       ['disk mount', ['disk', 'mount', `${disk}p1`, where, '--mkdir']],
       ['disk unmount', ['disk', 'unmount', where]],
       ['disk wipe', ['disk', 'wipe', `${disk}p1`, '--confirm', disk]],
