@@ -12,7 +12,7 @@ import { whyNoLoopDisks } from '../helpers/disk.js';
 import { Sandbox } from '../helpers/sandbox.js';
 import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
 
-const SECONDS = Number(process.env.FS_SECONDS ?? 5);
+const SECONDS = Number(process.env.FS_SECONDS ?? 20);
 const TYPES = (process.env.FS_TYPES ?? 'xfs,ext4,btrfs').split(',');
 const MIB = 2 ** 20;
 const SMALL = 1024 * MIB;
