@@ -1,7 +1,12 @@
 // Helper programs: what they get, how long they may take, and what is said when they fail.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { hasTool, missingTool, runTool, startTool } from '../../src/disk/run.js';
 import { TOOL_ENVIRONMENT } from '../../src/disk/tools.js';
 import { AppError } from '../../src/util/errors.js';
@@ -69,6 +74,52 @@ describe('runTool', () => {
       [],
     );
   });
+});
+
+describe('the lock of a disk', () => {
+  test('is waited for, held while the program runs, and let go with it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lunctl-lock-'));
+    const disk = join(folder, 'disk');
+    writeFileSync(disk, '');
+    const free = () => spawnSync('flock', ['--nonblock', disk, 'true']).status === 0;
+    try {
+      const other = spawn('flock', [disk, 'sh', '-c', 'echo held; sleep 0.5'], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(other.stdout, 'data');
+      let otherEnded = false;
+      other.once('exit', () => {
+        otherEnded = true;
+      });
+      const pids: number[] = [];
+      const onStart = (pid: number) => pids.push(pid);
+      const { stdout } = await runTool('cat', ['/proc/self/comm'], { lock: disk, onStart });
+      assert.deepEqual([stdout, otherEnded], ['cat\n', true]);
+      const controller = new AbortController();
+      const endless = ['if=/dev/zero', 'of=/dev/null', 'bs=64k'];
+      const running = runTool('dd', endless, { lock: disk, diesWithUs: true, onStart, signal: controller.signal });
+      running.catch(() => {});
+      // The program is the process that was started: a signal reaches it and nothing else.
+      const comm = () => readFileSync(`/proc/${pids[1]}/comm`, 'utf8');
+      while (pids[1] === undefined || comm() !== 'dd\n') await sleep(5);
+      assert.equal(free(), false);
+      controller.abort();
+      await assert.rejects(running, { code: 'ERR_INTERRUPTED' });
+      assert.equal(free(), true);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+test('what a program prints is told while it runs, with variables of its own', async () => {
+  const told: string[] = [];
+  const { stdout } = await runTool('cat', ['/proc/self/environ'], {
+    env: { HOME: '/state' },
+    onOutput: (text) => told.push(text),
+  });
+  assert.equal(told.join(''), stdout);
+  assert.ok(stdout.split('\0').includes('HOME=/state'));
 });
 
 describe('startTool', () => {
