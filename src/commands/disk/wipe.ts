@@ -45,7 +45,9 @@ export default class DiskWipe extends DiskCommand {
     const { backup, steps } = job;
     const { name } = job.target;
     const unchanged = steps.length === 0;
-    const kept = backup === null ? [] : [`backup in ${backup.folder}`, `put back by: ${backup.restore}`];
+    // Signatures on a disk of zeros would name what is no longer there.
+    const restore = backup === null || clear !== null ? [] : [`put back by: ${backup.restore}`];
+    const kept = backup === null ? [] : [`backup in ${backup.folder}`, ...restore];
     const did = clear === null ? 'signatures removed' : clear === 'zero' ? 'filled with zeros' : 'discarded';
     const json = await this.runJob(job, flags, () =>
       unchanged ? `unchanged: ${name} holds no signature` : [`${name}: ${did}`, ...kept].join('\n'),
