@@ -117,6 +117,30 @@ describe('lun attach and detach', { skip: whyNoLoopDisks(['qemu-io']) ?? false }
     assert.deepEqual(deviceTraces(), []);
   });
 
+  it('without a program that FUSE takes: 12, and the package that brings it', async () => {
+    // The session's process makes the device: it is started where the program cannot be run.
+    for (const [program, name] of [
+      ['/usr/bin/nbdfuse', 'libnbd-bin'],
+      ['/usr/bin/fusermount3', 'fuse3'],
+    ] as const) {
+      const hidden = 'mount --bind /dev/null "$0" && exec "$@"';
+      const command = [process.execPath, BIN, 'login', TARGET, '--attach', 'none'];
+      const child = spawn('unshare', ['--mount', 'sh', '-c', hidden, program, ...command], {
+        env: box.env,
+        stdio: 'ignore',
+      });
+      assert.deepEqual(await once(child, 'close'), [0, null]);
+      const run = await attach();
+      assert.equal(run.code, 12, run.stderr);
+      assert.match(
+        run.stderr,
+        new RegExp(`^lunctl: ${program.split('/').at(-1)} is not installed .12.\nhint: .*${name}`),
+      );
+      assert.deepEqual(deviceTraces(), []);
+      await box.ok('logout', '--all');
+    }
+  });
+
   it('refuse with 28 what is attached otherwise, mounted, or written to by an NBD client', async () => {
     await login();
     await box.ok('lun', 'attach', 'lun0', '--attach', 'fuse');

@@ -202,6 +202,8 @@ export default class NodeLogin extends NodeCommand {
       });
     }
     const { loginForeground } = await import('../../services/login.js');
+    const { prepareForMemoryPressure } = await import('../../services/session/memory-pressure.js');
+    for (const line of await prepareForMemoryPressure()) this.detail(line);
     this.render(loginStartLine(record.ref));
     const options = this.#loginOptions(record);
     const attempt = () => this.#retry(wait, () => loginForeground(request(record), options));
