@@ -13,6 +13,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -128,8 +129,10 @@ function withModule(): void {
     assert.equal(backend === null, !byNetlink);
     assert.equal(sysAttribute(kernelName(path), 'backend'), backend ?? '');
     const confirm = async (offset: number, length: number, sha256: string) => {
-      const image = readFileSync(`${folder}/image`).subarray(offset, offset + length);
-      return createHash('sha256').update(image).digest('hex') === sha256;
+      const image = await open(`${folder}/image`);
+      const { buffer } = await image.read(Buffer.alloc(length), 0, length, offset);
+      await image.close();
+      return createHash('sha256').update(buffer).digest('hex') === sha256;
     };
     const claim = { kind: 'nbd', path, connectPid, backend, sizeBytes: SIZE, confirm } as const;
     await (await holdDevice(claim)).release();
