@@ -157,7 +157,15 @@ describe('disk commands refuse', { skip }, () => {
       return path;
     };
     const held = await box.serve(file('held.img'), file('free.img'), '--target', TARGET);
-    const paths = await box.serve(file('paths.img'), '--target', OTHER, '--portal', '127.0.0.2:0');
+    const paths = await box.serve(
+      file('paths.img'),
+      '--target',
+      OTHER,
+      '--portal',
+      '127.0.0.1:0',
+      '--portal',
+      '127.0.0.2:0',
+    );
     const fixed = await box.serve(file('fixed.img'), '--target', FIXED, '--read-only');
     for (const { port } of [held, fixed, paths]) await box.ok('discovery', 'sendtargets', '-p', `127.0.0.1:${port}`);
     await box.ok('node', 'login', '--all', '--attach', 'none');
