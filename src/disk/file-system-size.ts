@@ -57,7 +57,12 @@ export async function growableOn(
   if (type === 'xfs') return parseXfsInfo((await runTool('xfs_info', [mountPoint ?? path], options)).stdout);
   if (EXT_TYPES.has(type)) return parseDumpe2fs((await runTool('dumpe2fs', ['-h', '--', path], options)).stdout);
   if (type !== 'btrfs') return null;
-  const args = ['filesystem', 'show', '--raw', '--', mountPoint ?? path];
+  if (mountPoint === null) {
+    // Not `show`, which looks at every disk of the machine for an answer, also at those that hang.
+    const args = ['inspect-internal', 'dump-super', '--', path];
+    return parseBtrfsSuper((await runTool('btrfs', args, options)).stdout);
+  }
+  const args = ['filesystem', 'show', '--mounted', '--raw', '--', mountPoint];
   return parseBtrfsShow((await runTool('btrfs', args, options)).stdout, path);
 }
 
@@ -137,6 +142,12 @@ export function parseBtrfsShow(text: string, path: string): BtrfsSize {
   const devices = [...text.matchAll(/^\s*devid\s+(\d+) size (\d+) used \d+ path (.+)$/gm)];
   const ours = devices.find(([, , , name]) => name === path) ?? (devices.length === 1 ? devices[0] : undefined);
   return { type: 'btrfs', ...numbers('btrfs', { deviceId: ours?.[1], sizeBytes: ours?.[2] }) };
+}
+
+/** The device's own item in a superblock. @throws AppError ERR_HELPER */
+export function parseBtrfsSuper(text: string): BtrfsSize {
+  const field = (name: string) => new RegExp(`^dev_item\\.${name}\\s+(\\d+)`, 'm').exec(text)?.[1];
+  return { type: 'btrfs', ...numbers('btrfs', { deviceId: field('devid'), sizeBytes: field('total_bytes') }) };
 }
 
 function numbers<Name extends string>(tool: string, texts: Record<Name, string | undefined>): Record<Name, number> {

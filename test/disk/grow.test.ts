@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { parseBtrfsShow, parseDumpe2fs, parseXfsInfo, sizeOf, sizeWithin } from '../../src/disk/file-system-size.js';
+import {
+  parseBtrfsShow,
+  parseBtrfsSuper,
+  parseDumpe2fs,
+  parseXfsInfo,
+  sizeOf,
+  sizeWithin,
+} from '../../src/disk/file-system-size.js';
 import {
   canGrow,
   grownLength,
@@ -188,6 +195,9 @@ describe('sizes of file systems', () => {
     const btrfs = parseBtrfsShow(BTRFS_SHOW, '/dev/nbd0p1');
     assert.deepEqual(btrfs, { type: 'btrfs', sizeBytes: 104_857_600, deviceId: 2 });
     assert.deepEqual([XFS, EXT, btrfs].map(sizeOf), [600 * MIB, 300 * MIB, 100 * MIB]);
+    const superblock =
+      'total_bytes\t\t419430400\ndev_item.type\t\t0\ndev_item.total_bytes\t104857600\ndev_item.devid\t\t2\n';
+    assert.deepEqual(parseBtrfsSuper(superblock), btrfs);
     assert.throws(() => parseBtrfsShow(BTRFS_SHOW, '/dev/nbd1'), { code: 'ERR_HELPER' });
   });
   test('a last group that would be too small is left out', () => {
@@ -213,7 +223,7 @@ describe('sizes of file systems', () => {
     }
   });
   test('whatever is printed ends in sizes or an AppError', () => {
-    const parsers = [parseXfsInfo, parseDumpe2fs, (text: string) => parseBtrfsShow(text, '/dev/x')];
+    const parsers = [parseXfsInfo, parseDumpe2fs, parseBtrfsSuper, (text: string) => parseBtrfsShow(text, '/dev/x')];
     const broken = fc.tuple(fc.constantFrom(XFS_INFO, DUMPE2FS, BTRFS_SHOW), fc.nat(400), fc.string());
     const text = broken.map(([whole, at, more]) => whole.slice(0, at) + more + whole.slice(at + more.length));
     fc.assert(
