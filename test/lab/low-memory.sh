@@ -45,8 +45,8 @@ for way in ${LAB_MEMORY_WAYS:-serve/nbd}; do
   began=$SECONDS
   dd if=/dev/zero of=/mnt/file bs=1M count="$mib" conv=fsync status=none
   echo "FIGURE $way: $mib MiB written in $((SECONDS - began)) s"
-  peak worker worker-main
-  case $way in serve/*) peak serve 'run.js serve' ;; esac
+  peak worker '^lunctl session|worker-main'
+  case $way in serve/*) peak serve '^lunctl serve|run.js serve' ;; esac
   case $way in */fuse) peak nbdfuse nbdfuse ;; esac
   run lunctl disk unmount /mnt
   run lunctl node logout
