@@ -27,8 +27,9 @@ export class SignalWatch {
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
+  /** A signal that comes between this and the end of the process changes nothing any more; the next one ends it. */
   stop(): void {
-    for (const [kind, handler] of this.#handlers) process.off(kind, handler);
+    for (const [kind, handler] of this.#handlers) process.off(kind, handler).once(kind, () => {});
     this.#handlers.length = 0;
     clearTimeout(this.#deadline);
   }
