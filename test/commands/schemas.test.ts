@@ -250,14 +250,17 @@ describe('what disk commands print', { skip: whyNoLoopDisks() ?? false }, () => 
     await box.ok('login', TARGET, '--attach', 'fuse', ...chap);
     const disk = `${TARGET}/0`;
     const where = join(box.folder, 'mnt');
+    box.env.LIBMOUNT_FSTAB = join(box.folder, 'fstab');
+    const provision = ['disk', 'provision', disk, where, '--type', 'ext4', '--attach', 'fuse', '--fstab'];
     const round: [string, string[]][] = [
       ['disk label', ['disk', 'label', disk]],
       ['disk partition', ['disk', 'partition', disk, '--size', '50%']],
       ['disk format', ['disk', 'format', `${disk}p1`, '--type', 'ext4', '--label', 'data']],
       ['disk grow', ['disk', 'grow', disk]],
-      ['disk mount', ['disk', 'mount', `${disk}p1`, where, '--mkdir']],
-      ['disk unmount', ['disk', 'unmount', where]],
+      ['disk mount', ['disk', 'mount', `${disk}p1`, where, '--mkdir', '--fstab']],
+      ['disk unmount', ['disk', 'unmount', where, '--fstab']],
       ['disk wipe', ['disk', 'wipe', `${disk}p1`, '--confirm', disk]],
+      ['disk provision', provision],
     ];
     for (const [name, args] of round) {
       assert.equal((await output(name, 0, ...args, '--dry-run')).dryRun, true);
@@ -269,6 +272,9 @@ describe('what disk commands print', { skip: whyNoLoopDisks() ?? false }, () => 
       const busy = await output('node logout', 28, 'logout', '--all');
       assert.deepEqual([(busy.failed as Json[]).length, (busy.error as Json).exit], [1, 28]);
     }
+    const again = await output('disk provision', 0, ...provision);
+    assert.deepEqual([again.changed, again.plan, (again.fstab as Json).changed], [false, [], false]);
+    await box.ok('disk', 'unmount', where, '--fstab');
     const { sessions } = (await output('session show', 0, 'session', 'show')) as unknown as { sessions: Shown[] };
     const [partition] = sessions[0]?.devices[0]?.partitions ?? [];
     assert.match(partition?.partitionType ?? '', /^0fc63daf-8483-4772-8e79-3d69d8477de4$/);

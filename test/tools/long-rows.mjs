@@ -61,4 +61,5 @@ export const ROWS = [
   { file: 'interop/chap-matrix.test.ts', env: { LUNCTL_TEST_MATRIX: 'all' }, minutes: 5 },
   { file: 'initiator/recovery-random.test.ts', env: { LUNCTL_RECOVERY_SEEDS: '1500' }, minutes: 30 },
   { file: 'services/recovery-tgt.test.ts', env: { RECOVERY_RESTARTS: '20' }, minutes: 3 },
+  { file: 'services/provision-killed.test.ts', env: { LUNCTL_PROVISION_KILLS: '20' }, minutes: 15 },
 ];

@@ -2,8 +2,9 @@
 // at first and left out when it is so already, so that a run that was killed is taken up where it stopped. The steps
 // are those of the single commands.
 import { dirname } from 'node:path';
-import { planFormat, shellLines } from '../../disk/plan.js';
+import { planFormat } from '../../disk/plan.js';
 import { checkInterrupted, hasTool, missingTool } from '../../disk/run.js';
+import { shellLine } from '../../disk/shell.js';
 import { mounts } from '../../disk/sysfs.js';
 import { withDatabaseLock } from '../../records/lock.js';
 import { AppError } from '../../util/errors.js';
@@ -317,9 +318,12 @@ function partitionDetail({ target }: DiskJob, partitions: readonly PartitionPath
     .join('; ');
 }
 
+/** The lock in front of mkfs is no news. */
 function formatDetail(type: string) {
   return ({ steps }: DiskJob, _: readonly PartitionPath[], seconds: string) => {
-    const mkfs = steps.filter(({ name }) => name === 'format');
-    return `${type}  (${shellLines(mkfs).join('; ')})  ${seconds} s`;
+    const { tool = '', args = [] } = steps.find(({ name }) => name === 'format') ?? {};
+    const words = [tool, ...args];
+    const [program = '', ...rest] = words.slice(words.findIndex((word) => word === `mkfs.${type}`));
+    return `${type}  (${shellLine(program, rest)})  ${seconds} s`;
   };
 }
