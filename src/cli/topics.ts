@@ -20,6 +20,7 @@ From a target to a mounted file system:
      lunctl disk partition DEVICE                  one partition over all of it
   4. lunctl disk format DEVICEp1 --type xfs        make the file system
   5. lunctl disk mount DEVICEp1 DIR                mount it
+or in one go: lunctl disk provision TARGET/LUN DIR --type xfs -p HOST
 
 Topics:
 ${rows(TOPICS)}
