@@ -237,8 +237,9 @@ export interface MountPlan {
   readonly extra: readonly string[];
 }
 
+/** `_netdev` tells systemd, which sees it in libmount's notes, to unmount it before the sessions and the network end. */
 export function planMount({ path, target, readOnly, extra }: MountPlan): Step[] {
-  const args = [...(readOnly ? ['--read-only'] : []), ...extra, '--', path, target];
+  const args = ['-o', '_netdev', ...(readOnly ? ['--read-only'] : []), ...extra, '--', path, target];
   return [{ name: 'mount', tool: 'mount', args, timeoutMs: MOUNT_MS }];
 }
 

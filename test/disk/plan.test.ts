@@ -132,7 +132,9 @@ describe('plans', () => {
   }
   test('mount and unmount', () => {
     const plan = { path: '/dev/nbd0p1', target: '/mnt/my disk', readOnly: true, extra: ['-o', 'noexec'] };
-    assert.deepEqual(shellLines(planMount(plan)), ["mount --read-only -o noexec -- /dev/nbd0p1 '/mnt/my disk'"]);
+    assert.deepEqual(shellLines(planMount(plan)), [
+      "mount -o _netdev --read-only -o noexec -- /dev/nbd0p1 '/mnt/my disk'",
+    ]);
     assert.deepEqual(shellLines(planUnmount('/mnt')), ['umount -- /mnt']);
   });
 });

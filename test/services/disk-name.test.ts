@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { describe, test } from 'node:test';
-import { findDisk } from '../../src/services/disk/name.js';
+import { findDisk, findListed } from '../../src/services/disk/name.js';
+import type { SessionState } from '../../src/services/session/folder.js';
 import { device, session } from '../helpers/fake-session.js';
 
 const IQN = 'iqn.2022-08.com.test:dlp.target01';
@@ -79,4 +80,20 @@ test('of two paths to one LUN the attached one is taken; without one it must be 
   ];
   assert.equal(findDisk(`${IQN}/0`, twice('/dev/nbd4')).session.sid, 2);
   assert.throws(() => findDisk(`${IQN}/0`, twice(null)), { code: 'ERR_USAGE', message: /sessions 1 and 2/ });
+});
+
+describe('a disk among sessions of which one does not answer', () => {
+  const state = { version: 1, sid: 7, pid: 1, startTime: '0', phase: 'ready', targetName: IQN } as SessionState;
+  const silent = [{ sid: 7, state, reason: 'no answer to info within 2000 ms' }];
+  test('is found if another has it; otherwise it is said who does not answer, and tried again', () => {
+    assert.equal(findListed('nbd0', { sessions: SESSIONS, silent }).session.sid, 1);
+    for (const dev of ['nbd9', `${OTHER}/5`]) {
+      assert.throws(() => findListed(dev, { sessions: SESSIONS, silent }), {
+        code: 'ERR_TIMEOUT',
+        retriable: true,
+        message: `${dev} is not found, but session 7 does not answer: no answer to info within 2000 ms`,
+      });
+    }
+    assert.throws(() => findListed('nbd9', { sessions: SESSIONS, silent: [] }), { code: 'ERR_USAGE' });
+  });
 });

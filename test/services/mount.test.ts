@@ -195,7 +195,7 @@ describe('mount and unmount', { skip }, () => {
     assert.equal(plan.mounted, null);
     assert.match(
       plan.lines.join('\n'),
-      /^mkdir -p -- \S+\nmount -o noexec -- \S+ \S+\nprintf '%s\\n' 'UUID=\S+ .*' >> /,
+      /^mkdir -p -- \S+\nmount -o _netdev -o noexec -- \S+ \S+\nprintf '%s\\n' 'UUID=\S+ .*' >> /,
     );
     assert.ok(!existsSync(`${folder}/new`));
   });

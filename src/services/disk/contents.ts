@@ -5,8 +5,9 @@ import type { Content } from '../../disk/probe.js';
 import { contentsOf, NO_CONTENT } from '../../disk/probe-many.js';
 import { checkInterrupted } from '../../disk/run.js';
 import { sideBySide } from '../../util/side-by-side.js';
+import { commandFolder } from '../attach/abandoned.js';
 import { LARGEST_HEAD, MOST_HEADS, readHeads } from '../session/control.js';
-import { processStartTime } from '../session/folder.js';
+import { ourselves } from '../session/folder.js';
 import type { DiskContext } from './access.js';
 
 /** A whole LUN or a partition of it; bytes. */
@@ -32,7 +33,7 @@ export async function contentsOfLeaves(
     indexes.filter((i) => leaves[i]?.sid === sid),
   );
   // By its name the next disk command knows whose it was, if this one is killed.
-  const parent = `${context.paths.runDir}/disk/${process.pid}-${processStartTime(process.pid)}`;
+  const parent = commandFolder(context.paths.runDir, ourselves());
   mkdirSync(parent, { recursive: true, mode: 0o700 });
   const folder = mkdtempSync(`${parent}/look-`);
   try {

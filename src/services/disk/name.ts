@@ -2,6 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { AppError } from '../../util/errors.js';
 import type { DeviceInfo, SessionInfo } from '../session/info.js';
+import type { SessionList } from '../session/registry.js';
 
 export interface DiskTarget {
   readonly session: SessionInfo;
@@ -42,6 +43,25 @@ export function findDisk(dev: string, sessions: readonly SessionInfo[], partitio
     throw new AppError('ERR_NOT_FOUND', `no session has ${dev}`, { hint: `lunctl node login -T ${lun[1]}` });
   }
   return target(dev, matches, partitionOf(dev, lun[3], partition));
+}
+
+/**
+ * The same in a whole listing. @throws AppError ERR_TIMEOUT when it is not there and a session does not answer, which
+ * may be the one that has it.
+ */
+export function findListed(
+  dev: string,
+  { sessions, silent }: Pick<SessionList, 'sessions' | 'silent'>,
+  partition?: number,
+): DiskTarget {
+  try {
+    return findDisk(dev, sessions, partition);
+  } catch (cause) {
+    const [first] = silent;
+    if (first === undefined) throw cause;
+    const why = `session ${first.sid} does not answer: ${first.reason}`;
+    throw new AppError('ERR_TIMEOUT', `${dev} is not found, but ${why}`, { cause, retriable: true });
+  }
 }
 
 interface Owner {

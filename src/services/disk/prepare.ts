@@ -28,7 +28,7 @@ import {
   type TableChange,
 } from './access.js';
 import { type Findings, look, requireTable, verifyTable } from './look.js';
-import { type DiskTarget, findDisk } from './name.js';
+import { type DiskTarget, findListed } from './name.js';
 
 /** What a job would destroy, in words, and how a person agrees to it. */
 export interface Loss {
@@ -76,8 +76,7 @@ export interface DiskOptions extends DiskContext {
 
 /** @throws AppError: see `findDisk`. */
 export async function resolveTarget({ dev, partition, paths, signal }: DiskOptions): Promise<DiskTarget> {
-  const { sessions } = await listSessions(paths, { signal });
-  return findDisk(dev, sessions, partition);
+  return findListed(dev, await listSessions(paths, { signal }), partition);
 }
 
 /** A new, empty partition table on a whole disk. */

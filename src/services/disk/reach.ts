@@ -11,7 +11,7 @@ import type { CredentialPair } from '../secret-rules.js';
 import { attachLun } from '../session/control.js';
 import type { AttachMode } from '../session/info.js';
 import { listSessions } from '../session/registry.js';
-import { type DiskTarget, findDisk } from './name.js';
+import { type DiskTarget, findListed } from './name.js';
 import { resolveTarget } from './prepare.js';
 
 export interface ReachOptions {
@@ -35,9 +35,10 @@ const LUN_NAME = /^([^/].*)\/(\d{1,5})$/;
 
 /** The LUN if a session has it, otherwise the name of the target to log in to. @throws AppError see `findDisk` */
 export async function findReached(options: ReachOptions): Promise<{ target: DiskTarget } | { targetName: string }> {
-  const { sessions } = await listSessions(options.paths, options);
+  const list = await listSessions(options.paths, options);
+  const { sessions } = list;
   try {
-    const target = findDisk(options.dev, sessions);
+    const target = findListed(options.dev, list);
     if (target.partition === null) return { target };
     throw new AppError('ERR_USAGE', `${target.name} is a partition, and the label is a whole disk's`, {
       hint: 'name the disk',

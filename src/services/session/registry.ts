@@ -1,5 +1,6 @@
 // Which sessions there are: every run folder is asked who owns it, and what a dead worker has left is removed.
 import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { callControl } from '../../transport/control.js';
 import { delay } from '../../transport/timers.js';
@@ -122,7 +123,7 @@ async function unanswered(runDir: string, folder: SessionFolder, sid: number, er
 
 /** What killed disk commands have left: mostly nothing, and then nothing is loaded for it. */
 async function removeAbandonedCommands(runDir: string): Promise<void> {
-  if (!existsSync(`${runDir}/disk`)) return;
+  if ((await readdir(`${runDir}/disk`).catch(() => [])).length === 0) return;
   const { removeAbandoned } = await import('../attach/abandoned.js');
   await removeAbandoned(runDir, ownerLives);
 }
