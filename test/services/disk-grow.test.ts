@@ -5,6 +5,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { settlePartitions } from '../../src/disk/nodes.js';
 import { runTool } from '../../src/disk/run.js';
@@ -20,6 +21,7 @@ const LARGE = 420 * MIB;
 const FORMAT = { xfs: ['-f'], ext4: ['-F', '-q'], btrfs: ['-f'], vfat: [] } as const;
 type Type = keyof typeof FORMAT;
 const TYPES = ['xfs', 'ext4', 'btrfs'] as const;
+const LOAD = join(import.meta.dirname, '../tools/fs-load.sh');
 
 const skip = whyNoLoopDisks(['nbdkit', 'sgdisk']) ?? false;
 
@@ -124,7 +126,7 @@ describe('disk grow', { skip }, () => {
       assert.notEqual(dump(), before);
       tableIsRight();
       assert.deepEqual(readFileSync(`${disk()}p1`), first);
-      execFileSync('test/tools/fs-load.sh', ['check', type, `${disk()}p2`], { stdio: 'pipe' });
+      execFileSync('sh', [LOAD, 'check', type, `${disk()}p2`], { stdio: 'pipe' });
       await unchanged();
       mount('p2');
       assert.equal(readFileSync(`${directory}/file`, 'utf8'), 'kept');
@@ -341,7 +343,7 @@ describe('disk grow', { skip }, () => {
         assert.deepEqual((await grow()).lines, []);
         if (directory !== null) unmount(directory);
         tableIsRight();
-        execFileSync('test/tools/fs-load.sh', ['check', type, `${disk()}p1`], { stdio: 'pipe' });
+        execFileSync('sh', [LOAD, 'check', type, `${disk()}p1`], { stdio: 'pipe' });
         await unchanged();
         if (after < steps.length) await fake.close();
       }
