@@ -1,5 +1,5 @@
 // Which sessions there are: every run folder is asked who owns it, and what a dead worker has left is removed.
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { callControl } from '../../transport/control.js';
@@ -130,7 +130,7 @@ async function removeAbandonedCommands(runDir: string): Promise<void> {
 
 /** What a `lunctl nbd` that was killed has left: mostly nothing, as above. */
 async function removeOneShots(runDir: string): Promise<void> {
-  if (!existsSync(`${runDir}/n`)) return;
+  if (!hasEntries(`${runDir}/n`)) return;
   const { removeDeadOneShots } = await import('../one-shot/folder.js');
   for (const path of await removeDeadOneShots(runDir)) {
     cleanedUp(`lunctl nbd, process ${basename(path)}`, [`removed ${path}`]);
@@ -146,4 +146,9 @@ async function prune(runDir: string, folder: SessionFolder, sid: number, state: 
   const all = [...removed, `removed ${folder.path}`];
   cleanedUp(`session ${sid}${state === null ? '' : ` to ${state.targetName}`}`, all);
   return { kind: 'pruned', session: { sid, state, removed: all } };
+}
+
+/** The folder itself stays when what was in it has gone. */
+function hasEntries(folder: string): boolean {
+  return existsSync(folder) && readdirSync(folder).length > 0;
 }
