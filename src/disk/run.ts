@@ -86,7 +86,7 @@ export async function runTool(tool: Tool, args: readonly string[], options: RunO
   });
   if (child.pid !== undefined) options.onStart?.(child.pid);
   if (options.onOutput !== undefined) tellOutput(child, options.onOutput);
-  const result: Ended = await child;
+  const result = plainErrors(await child, options.encoding);
   if (result.isCanceled) checkInterrupted(options.signal);
   const status = result.exitCode;
   if (status === LOCKED && options.lock !== undefined) throw lockedError(options.lock);
@@ -206,6 +206,11 @@ function lastWords(output: string): string {
     .filter((line) => line !== '')
     .join('; ')
     .slice(0, MESSAGE_BYTES);
+}
+
+/** execa encodes both outputs alike; what a program says of its failure is text in any case. */
+function plainErrors(result: Ended, encoding: RunOptions['encoding']): Ended {
+  return encoding === 'hex' ? { ...result, stderr: Buffer.from(text(result.stderr), 'hex').toString() } : result;
 }
 
 function text(output: unknown): string {

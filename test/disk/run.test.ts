@@ -20,6 +20,9 @@ describe('runTool', () => {
     });
     assert.equal((await runTool('cat', [])).stdout, '');
     assert.equal((await runTool('dd', ['bs=1', 'status=none'], { input: 'AB', encoding: 'hex' })).stdout, '4142');
+    await assert.rejects(runTool('dd', ['if=/nowhere'], { encoding: 'hex' }), {
+      message: /^dd failed with exit status 1: .*\/nowhere/,
+    });
   });
 
   test('the environment is ours and nothing else', async () => {

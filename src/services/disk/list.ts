@@ -13,7 +13,7 @@ import type { DeviceInfo, PartitionInfo, SessionInfo } from '../session/info.js'
 import { listSessions, type SilentSession } from '../session/registry.js';
 import type { DiskContext } from './access.js';
 import { contentsOfLeaves, type Leaf } from './contents.js';
-import { type DiskTarget, findDisk } from './name.js';
+import { type DiskTarget, findListed } from './name.js';
 
 export interface ListedMount {
   readonly target: string;
@@ -73,11 +73,12 @@ export interface DiskList {
 
 /** `dev`: only that disk. What cannot be read in time is listed without its content. */
 export async function listDisks(context: DiskContext, dev?: string): Promise<DiskList> {
-  const { sessions, silent } = await listSessions(context.paths, context);
+  const list = await listSessions(context.paths, context);
+  const { sessions, silent } = list;
   const owners: Owner[] =
     dev === undefined
       ? sessions.flatMap((session) => session.devices.map((device) => ({ session, device })))
-      : [findDisk(dev, sessions)];
+      : [findListed(dev, list)];
   const outlines = owners.map(outline);
   const isWell = ({ session }: Owner) => session.state === 'LOGGED_IN' && session.recovery === 'none';
   const leaves = outlines.flatMap((disk) => (isWell(disk) ? [disk, ...disk.parts] : []));

@@ -57,11 +57,16 @@ export function findListed(
   try {
     return findDisk(dev, sessions, partition);
   } catch (cause) {
-    const [first] = silent;
-    if (first === undefined) throw cause;
-    const why = `session ${first.sid} does not answer: ${first.reason}`;
-    throw new AppError('ERR_TIMEOUT', `${dev} is not found, but ${why}`, { cause, retriable: true });
+    throw maybeSilent(cause, dev, silent);
   }
+}
+
+/** `cause` says that `name` is nowhere; while a session does not answer nobody knows that. */
+export function maybeSilent(cause: unknown, name: string, silent: SessionList['silent']): unknown {
+  const [first] = silent;
+  if (first === undefined) return cause;
+  const why = `session ${first.sid} does not answer: ${first.reason}`;
+  return new AppError('ERR_TIMEOUT', `${name} is not found, but ${why}`, { cause, retriable: true });
 }
 
 interface Owner {

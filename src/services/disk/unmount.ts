@@ -9,11 +9,11 @@ import { shellLine } from '../../disk/shell.js';
 import { kernelName, kernelPartitions, type MountEntry, mounts, sysAttribute } from '../../disk/sysfs.js';
 import { AppError, messageOf } from '../../util/errors.js';
 import type { SessionInfo } from '../session/info.js';
-import { listSessions } from '../session/registry.js';
+import { listSessions, type SessionList } from '../session/registry.js';
 import type { DiskContext } from './access.js';
 import { type FstabResult, fstabEntries, fstabPath, hasUuid, LOGIN_OPTION, removeFromFstab } from './fstab.js';
 import { realTarget, requireRoot } from './mount.js';
-import { findDisk } from './name.js';
+import { findListed, maybeSilent } from './name.js';
 
 export interface UnmountOptions extends DiskContext {
   /** A directory, or DEV. */
@@ -34,8 +34,7 @@ export interface UnmountResult {
 
 /** @throws AppError ERR_NOT_FOUND when it is not mounted, ERR_USAGE when it is no disk of ours, ERR_BUSY while used. */
 export async function unmountDisk(options: UnmountOptions): Promise<UnmountResult> {
-  const { sessions } = await listSessions(options.paths, options);
-  const { targets, nodes, directory, name } = whatIsMeant(options, sessions);
+  const { targets, nodes, directory, name } = whatIsMeant(options, await listSessions(options.paths, options));
   const isMeant = options.fstab === true ? await linesOf(nodes, directory, options) : null;
   const entries = isMeant === null ? [] : (await fstabEntries()).filter(isMeant);
   if (targets.length === 0 && entries.length === 0) throw new AppError('ERR_NOT_FOUND', `${name} is not mounted`);
@@ -81,18 +80,19 @@ interface Meant {
   readonly name: string;
 }
 
-function whatIsMeant({ where, partition, fstab }: UnmountOptions, sessions: readonly SessionInfo[]): Meant {
+function whatIsMeant({ where, partition, fstab }: UnmountOptions, list: SessionList): Meant {
   const all = mounts();
   const directory = realDirectory(where);
   const mount = all.findLast(({ target }) => target === directory);
-  const ours = ourNodes(sessions);
+  const ours = ourNodes(list.sessions);
   if (mount !== undefined) {
     const nodes = ours.filter((node) => isOn(mount, node));
     if (nodes.length > 0) return { targets: [mount.target], nodes, directory: mount.target, name: where };
-    throw new AppError('ERR_USAGE', `${mount.target} is not on a disk of a lunctl session`);
+    const notOurs = new AppError('ERR_USAGE', `${mount.target} is not on a disk of a lunctl session`);
+    throw maybeSilent(notOurs, `the disk of ${mount.target}`, list.silent);
   }
   try {
-    const target = findDisk(where, sessions, partition);
+    const target = findListed(where, list, partition);
     const path = target.device.path;
     const every = path === null ? [] : nodesOf(path);
     const nodes = every.filter((node) => target.partition === null || node.number === target.partition);
