@@ -20,6 +20,8 @@ import type { SessionLog } from './log.js';
 /** Bound of one command, and of all questions of one rescan, whatever the target does: milliseconds. */
 const COMMAND_MS = 15_000;
 const RESCAN_MS = 30_000;
+/** For a session that has just lost its connection to come back; then it is said that it has none. */
+const RECOVERY_MS = 5000;
 /** For LUNs to take up what their units have just said; then for all partition tables. */
 const SETTLE_MS = 3000;
 const TABLES_MS = 15_000;
@@ -109,10 +111,22 @@ export class SessionRescan {
   async #run(): Promise<RescanReport> {
     const { exports, socket, log } = this.#options;
     const onTimeout = () => new AppError('ERR_TIMEOUT', `not all LUNs have answered within ${RESCAN_MS / 1000} s`);
-    const found = await bounded(this.#ask(), { timeoutMs: RESCAN_MS, signal: this.#stopped.signal, onTimeout });
+    const found = await bounded(this.#askOnceUp(), { timeoutMs: RESCAN_MS, signal: this.#stopped.signal, onTimeout });
     const changes = await this.#options.exclusive(() => this.#apply(found));
     for (const change of changes) log[isLoud(change) ? 'warn' : 'info'](`rescan: ${changeLine(change)}`);
     return { changes, devices: exports.luns.map((entry) => deviceInfo(entry, socket)) };
+  }
+
+  /** A target that has been restarted is asked once the session is back: often that is why somebody rescans. */
+  async #askOnceUp(): Promise<Found> {
+    for (const until = now() + RECOVERY_MS; ; await delay(LOOK_MS, this.#stopped.signal)) {
+      try {
+        return await this.#ask();
+      } catch (error) {
+        const isLost = error instanceof AppError && error.code === 'ERR_NOT_CONNECTED';
+        if (!isLost || now() > until) throw error;
+      }
+    }
   }
 
   /** What the target has now. */
