@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { before, type TestContext, test } from 'node:test';
+import { availableParallelism, freemem } from 'node:os';
+import { createInterface } from 'node:readline';
+import { before, describe, type TestContext, test } from 'node:test';
 
 const LAB = 'test/lab/kernel-lab';
 /** How much the scripts do; without them each takes its short form. */
@@ -20,17 +22,20 @@ const MACHINES: Readonly<Record<string, { readonly mem?: string; readonly smp?: 
 };
 /** A script that takes longer is given up. */
 const MINUTES = Number(process.env.LAB_MINUTES ?? '15');
+/** Machines that run at a time: emulated, each keeps one processor busy, whatever it has itself. */
+const roomForTwo = availableParallelism() > 1 && freemem() > 8 * 2 ** 30;
+const AT_ONCE = Number(process.env.LAB_AT_ONCE ?? (roomForTwo ? '2' : '1'));
 
-/** What runs without LAB_SCRIPTS, and what only runs with it. */
+/** What runs without LAB_SCRIPTS, and what only runs with it. The longest come first, so that no processor waits at the end. */
 const ALWAYS = {
-  'attach-nbd': "devices come and go by the kernel's nbd, and the demo runs on it",
   'lio-client': 'our client mounts a LUN of LIO, set up by targetcli',
-  'open-iscsi-serve': "open-iscsi mounts a LUN of our target, by the guide's own commands",
-  'lio-recovery': 'LIO and the network end the connection under load, and no request fails',
   'worker-killed': 'a worker killed under a mounted file system (F12)',
+  'attach-nbd': "devices come and go by the kernel's nbd, and the demo runs on it",
   identity: 'nbd0 taken over by a stranger in the middle of disk commands',
-  'fs-verify': "file systems on the kernel's nbd under verified load",
+  'lio-recovery': 'LIO and the network end the connection under load, and no request fails',
   'low-memory': 'more than memory written back through us, the target in the same machine (F36)',
+  'fs-verify': "file systems on the kernel's nbd under verified load",
+  'open-iscsi-serve': "open-iscsi mounts a LUN of our target, by the guide's own commands",
 } as const;
 const ON_DEMAND = {
   'guide-serve': "the guide's disk on our own target: kernel nbd, FUSE where there is none, and without root",
@@ -61,12 +66,12 @@ function lab(script: string): Promise<{ code: number | null; output: string }> {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';
-    const collect = (chunk: Buffer): void => {
-      output += chunk.toString();
-      process.stderr.write(chunk);
-    };
-    child.stdout.on('data', collect);
-    child.stderr.on('data', collect);
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on('line', (line) => {
+        output += `${line}\n`;
+        console.error(`${script}: ${line}`);
+      });
+    }
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, output }));
   });
@@ -84,11 +89,14 @@ async function passes(script: string, t: TestContext): Promise<void> {
   assert.match(output, /^LAB PASSED$/m);
 }
 
-before(() => execFileSync('npm', ['run', '-s', 'build:lab'], { stdio: 'inherit' }));
+describe('kernel lab', { concurrency: AT_ONCE }, () => {
+  before(() => execFileSync('npm', ['run', '-s', 'build:lab'], { stdio: 'inherit' }));
 
-for (const script of chosen()) {
-  const title = TITLES[script];
-  if (title === undefined) throw new Error(`LAB_SCRIPTS: there is no ${script}, only ${Object.keys(TITLES).join(' ')}`);
-  // One minute more for the machine's own end.
-  test(`${script}: ${title}`, { timeout: (MINUTES + 1) * 60_000 }, (t) => passes(script, t));
-}
+  for (const script of chosen()) {
+    const title = TITLES[script];
+    if (title === undefined)
+      throw new Error(`LAB_SCRIPTS: there is no ${script}, only ${Object.keys(TITLES).join(' ')}`);
+    // One minute more for the machine's own end.
+    test(`${script}: ${title}`, { timeout: (MINUTES + 1) * 60_000 }, (t) => passes(script, t));
+  }
+});

@@ -88,7 +88,7 @@ fio --name=lab --ioengine=nbd --uri="$uri" --rw=randwrite --bs=4k --iodepth=16 -
 run lunctl node logout
 
 step 'login and size, again and again: usable when login returns'
-for _ in $(seq "${LAB_LOGINS:-2}"); do
+for _ in $(seq "${LAB_LOGINS:-1}"); do
   lunctl node login --attach nbd >/dev/null
   test "$(blockdev --getsize64 "$(session_field path)")" = 10737418240
   lunctl node logout >/dev/null
