@@ -104,9 +104,11 @@ describe('endings', () => {
     await box.ok(...loginArgs);
     process.kill(workerPid(), 'SIGKILL');
     const show = await box.run('session', 'show');
+    // What the same command takes when there is nothing to take away: a busy machine needs that long to start it.
+    const { ms } = await box.run('session', 'show');
     assert.equal(show.code, 21);
     assert.match(show.stderr, /session 1 .* had died; cleaned up: removed .*run\/s\/1/);
-    assert.ok(show.ms < 2000, `${show.ms} ms`);
+    assert.ok(show.ms - ms < 2000, `${show.ms} ms, of which ${ms} to start`);
     nothingLeft();
   });
 

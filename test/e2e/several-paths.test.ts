@@ -42,8 +42,9 @@ describe('several paths', () => {
     port = await freePort();
     const disk = [join(box.folder, 'disk.img=64M'), '--target', TARGET, '--allow', INITIATOR, '--allow', BY_IFACE];
     const portals = addresses.slice(1).flatMap((address) => ['--portal', `${bracketed(address)}:${port}`]);
-    // The helper adds 127.0.0.1 with a port of its own, and waits for that line.
-    const first = await box.serve('--portal', `127.0.0.1:${port}`, ...portals, ...disk);
+    // 127.0.0.1 twice: the first line of serve names the port that the kernel chooses.
+    const own = ['--portal', '127.0.0.1:0', '--portal', `127.0.0.1:${port}`];
+    const first = await box.serve(...own, ...portals, ...disk);
     assert.notEqual(first.port, port);
     blackHole = createServer((socket) => {
       held.add(socket);
@@ -57,9 +58,9 @@ describe('several paths', () => {
     await forget();
   });
   after(async () => {
+    await box.stop();
     for (const socket of held) socket.destroy();
     blackHole.close();
-    await box.stop();
   });
 
   const silent = () => (blackHole.address() as { port: number }).port;
@@ -116,8 +117,7 @@ describe('several paths', () => {
     const hosts = join(box.folder, 'hosts');
     const only = await freePort();
     const live = await box.serve(
-      '--portal',
-      `[::1]:${only}`,
+      ...['--portal', '127.0.0.1:0', '--portal', `[::1]:${only}`],
       join(box.folder, 'v6.img=1M'),
       '--target',
       TARGET,

@@ -323,7 +323,7 @@ function formatDetail(type: string) {
   return ({ steps }: DiskJob, _: readonly PartitionPath[], seconds: string) => {
     const { tool = '', args = [] } = steps.find(({ name }) => name === 'format') ?? {};
     const words = [tool, ...args];
-    const [program = '', ...rest] = words.slice(words.findIndex((word) => word === `mkfs.${type}`));
+    const [program = '', ...rest] = words.slice(words.indexOf(`mkfs.${type}`));
     return `${type}  (${shellLine(program, rest)})  ${seconds} s`;
   };
 }
