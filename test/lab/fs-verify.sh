@@ -7,6 +7,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/lab/common.sh
 . "$here/common.sh"
 seconds=${LAB_FS_SECONDS:-20}
+# One round of fio takes longer than that if its files are as large as they are outside.
+export FS_LOAD_MIB=${FS_LOAD_MIB:-8}
 
 step 'a scratch disk, our target'
 mkfs.xfs -q "$KERNEL_LAB_SCRATCH"
