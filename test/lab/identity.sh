@@ -39,9 +39,15 @@ done
 nbd-client -d /dev/nbd0 >/dev/null
 # Not before the kernel has let it go, for as long as that can be hoped for: a command may be holding it.
 for _ in {1..20}; do [ -e /sys/block/nbd0/pid ] || break; sleep 0.05; done
-case " $* " in *' same-pid '*) echo $((ours - 1)) >/proc/sys/kernel/ns_last_pid ;; esac
-if nbd-client -unix /var/tmp/identity/stranger.sock /dev/nbd0 "${client[@]}" >/tmp/take.out 2>&1; then how=attached; else how='kept out'; fi
+how='kept out'
+# Not while a command holds it; but when udev does, that is soon over.
+for _ in {1..8}; do
+  case " $* " in *' same-pid '*) echo $((ours - 1)) >/proc/sys/kernel/ns_last_pid ;; esac
+  if nbd-client -unix /var/tmp/identity/stranger.sock /dev/nbd0 "${client[@]}" >/tmp/take.out 2>&1; then how=attached; break; fi
+  sleep 0.2
+done
 echo "  nbd0 was of process $ours, is of $(cat /sys/block/nbd0/pid 2>/dev/null || echo nobody): the stranger is $how"
+[ "$how" = attached ] || tail -n 1 /tmp/take.out
 echo "$how" >/var/tmp/identity/took
 END
 
