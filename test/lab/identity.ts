@@ -38,7 +38,8 @@ const COMMANDS = {
   label: () => finish(prepareLabel({ dev, paths, type: 'gpt' })),
   partition: () => finish(preparePartition({ dev, paths, sizes: [{ kind: 'max' }] })),
   ext4: () => finish(prepareFormat({ dev: `${dev}p1`, paths, type: 'ext4', extra: [] })),
-  xfs: () => finish(prepareFormat({ dev: `${dev}p1`, paths, type: 'xfs', extra: [] })),
+  // The disks are small, for they are read in full each time: mkfs.xfs wants 300 MiB else.
+  xfs: () => finish(prepareFormat({ dev: `${dev}p1`, paths, type: 'xfs', extra: ['--unsupported'] })),
   wipe: () => finish(prepareWipe({ dev, paths, stateDir: folder, clear: null })),
   zero: () => finish(prepareWipe({ dev, paths, stateDir: folder, clear: 'zero' })),
   mount: () =>
