@@ -34,11 +34,11 @@ const ALWAYS = {
   identity: 'nbd0 taken over by a stranger in the middle of disk commands',
   'lio-recovery': 'LIO and the network end the connection under load, and no request fails',
   'low-memory': 'more than memory written back through us, the target in the same machine (F36)',
-  'fs-verify': "file systems on the kernel's nbd under verified load",
   'open-iscsi-serve': "open-iscsi mounts a LUN of our target, by the guide's own commands",
 } as const;
 const ON_DEMAND = {
   'guide-serve': "the guide's disk on our own target: kernel nbd, FUSE where there is none, and without root",
+  'fs-verify': "file systems on the kernel's nbd under verified load",
   'lvm-lun': "the CentOS guide's logical volume as a LUN of LIO and of ours",
   grow: "a LUN of LIO that grows under a mounted file system on the kernel's nbd",
   'lio-matrix': 'parameter sets and digests against LIO',
