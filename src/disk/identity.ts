@@ -17,6 +17,8 @@ export type Claim =
       /** What it was given in /sys/block/nbdN/backend when it was connected; null if nothing is to be found there. */
       readonly backend: string | null;
       readonly sizeBytes: number;
+      /** Where partitions start, in bytes: what tells two copies of one disk apart is written there. */
+      readonly starts: readonly number[];
       /** Whether the session's worker reads bytes with this SHA-256 (hexadecimal) there. */
       readonly confirm: (offset: number, length: number, sha256: string) => Promise<boolean>;
     };
@@ -29,6 +31,8 @@ export interface Hold {
 const PROBE_BYTES = 4096;
 /** Compared at random places where the first one is blank. */
 const MORE_BLOCKS = 4;
+/** From the start of a partition to the superblocks of file systems: ext4 and xfs, btrfs. */
+const SUPERBLOCKS = [0, 65_536];
 const PROBE_MS = 60_000;
 
 /**
@@ -78,12 +82,12 @@ async function proveNbd(claim: Claim & { kind: 'nbd' }, signal: AbortSignal | un
 }
 
 /**
- * Compares a random block of the device with the LUN. Zeros say nothing, since most of a young disk holds them: then its
+ * Compares the superblocks of partitions and a random block of the device with the LUN. Zeros say nothing, since most of a young disk holds them: then its
  * first and last block and a few more are compared too. Two blank disks of one size cannot be told apart by reading.
  */
 export async function holdsSameBytes(
   path: string,
-  { sizeBytes, confirm }: Pick<Claim & { kind: 'nbd' }, 'sizeBytes' | 'confirm'>,
+  { sizeBytes, starts, confirm }: Pick<Claim & { kind: 'nbd' }, 'sizeBytes' | 'starts' | 'confirm'>,
   signal?: AbortSignal,
 ): Promise<boolean> {
   const length = Math.min(PROBE_BYTES, sizeBytes);
@@ -93,6 +97,12 @@ export async function holdsSameBytes(
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     return { isBlank: bytes.every((byte) => byte === 0), isSame: await confirm(offset, length, sha256) };
   };
+  for (const offset of starts.flatMap((start) => SUPERBLOCKS.map((far) => start + far))) {
+    if (offset + length > sizeBytes) continue;
+    // A mounted file system may write its own between the two reads: another disk differs every time.
+    let tries = 3;
+    while (!(await same(offset)).isSame) if (--tries === 0) return false;
+  }
   const { isBlank, isSame } = await same(randomInt(blocks) * length);
   if (!isSame || !isBlank) return isSame;
   const more = Array.from({ length: MORE_BLOCKS }, () => randomInt(blocks) * length);

@@ -17,7 +17,7 @@ describe('the bytes of a device, compared with those of the LUN', () => {
   after(() => rmSync(folder, { recursive: true }));
 
   /** Compares a device of the bytes `seen` with a LUN of the bytes `lun`, and counts the reads. */
-  const compare = async (seen: Buffer, lun: Buffer) => {
+  const compare = async (seen: Buffer, lun: Buffer, starts: number[] = []) => {
     const path = join(folder, 'device');
     writeFileSync(path, seen);
     let reads = 0;
@@ -29,7 +29,7 @@ describe('the bytes of a device, compared with those of the LUN', () => {
           .digest('hex') === sha256
       );
     };
-    return { isSame: await holdsSameBytes(path, { sizeBytes: seen.length, confirm }), reads };
+    return { isSame: await holdsSameBytes(path, { sizeBytes: seen.length, starts, confirm }), reads };
   };
   /** Blank but for one byte. */
   const nearlyBlank = (at: number) => {
@@ -37,6 +37,17 @@ describe('the bytes of a device, compared with those of the LUN', () => {
     bytes[at] = 0x55;
     return bytes;
   };
+
+  it('a copy that differs in the superblock of a partition alone is another disk', async () => {
+    const start = 1024 * 1024;
+    const bytes = randomBytes(SIZE);
+    for (const at of [start + 1024 + 0x68, start + 65_536 + 0x20]) {
+      const copy = Buffer.from(bytes);
+      copy.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+      for (let round = 0; round < 5; round++) assert.equal((await compare(copy, bytes, [start])).isSame, false);
+    }
+    assert.deepEqual(await compare(bytes, bytes, [start]), { isSame: true, reads: 3 });
+  });
 
   it('one read is enough where it finds data', async () => {
     const bytes = randomBytes(SIZE);

@@ -134,7 +134,7 @@ function withModule(): void {
       await image.close();
       return createHash('sha256').update(buffer).digest('hex') === sha256;
     };
-    const claim = { kind: 'nbd', path, connectPid, backend, sizeBytes: SIZE, confirm } as const;
+    const claim = { kind: 'nbd', starts: [], path, connectPid, backend, sizeBytes: SIZE, confirm } as const;
     await (await holdDevice(claim)).release();
     await assert.rejects(holdDevice({ ...claim, connectPid: '1' }), { code: 'ERR_USAGE' });
     await assert.rejects(holdDevice({ ...claim, backend: 'another' }), { code: 'ERR_USAGE' });

@@ -129,7 +129,7 @@ export function refuseUsed({ name }: DiskTarget, user: string | null): void {
 }
 
 /** What the worker has written down about the device it made. */
-function claimOf({ session, device }: DiskTarget, path: string, context: DiskContext): Claim {
+function claimOf({ session, device, partition }: DiskTarget, path: string, context: DiskContext): Claim {
   const record = readAttachRecords(dirname(session.socket)).find((r) => r.path === path);
   if (record?.mode === 'fuse' && record.backingFile !== null) {
     return { kind: 'fuse', path, backingFile: record.backingFile };
@@ -143,6 +143,9 @@ function claimOf({ session, device }: DiskTarget, path: string, context: DiskCon
       connectPid: record.connectPid,
       backend: record.backend,
       sizeBytes: device.sizeBytes,
+      starts: kernelPartitions(kernelName(path))
+        .filter(({ number }) => partition === null || number === partition)
+        .map(({ start }) => start),
       confirm,
     };
   }
