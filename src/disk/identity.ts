@@ -82,8 +82,9 @@ async function proveNbd(claim: Claim & { kind: 'nbd' }, signal: AbortSignal | un
 }
 
 /**
- * Compares the superblocks of partitions and a random block of the device with the LUN. Zeros say nothing, since most of a young disk holds them: then its
- * first and last block and a few more are compared too. Two blank disks of one size cannot be told apart by reading.
+ * Compares the names that the disk's table and its file systems carry, and a random block, with those of the LUN. Zeros say
+ * nothing, since most of a young disk holds them: then its last block and a few more are compared too. Two blank disks of one
+ * size cannot be told apart by reading.
  */
 export async function holdsSameBytes(
   path: string,
@@ -97,7 +98,7 @@ export async function holdsSameBytes(
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     return { isBlank: bytes.every((byte) => byte === 0), isSame: await confirm(offset, length, sha256) };
   };
-  for (const offset of starts.flatMap((start) => SUPERBLOCKS.map((far) => start + far))) {
+  for (const offset of [0, ...starts].flatMap((start) => SUPERBLOCKS.map((far) => start + far))) {
     if (offset + length > sizeBytes) continue;
     // A mounted file system may write its own between the two reads: another disk differs every time.
     let tries = 3;
@@ -106,7 +107,7 @@ export async function holdsSameBytes(
   const { isBlank, isSame } = await same(randomInt(blocks) * length);
   if (!isSame || !isBlank) return isSame;
   const more = Array.from({ length: MORE_BLOCKS }, () => randomInt(blocks) * length);
-  for (const offset of [0, sizeBytes - length, ...more]) if (!(await same(offset)).isSame) return false;
+  for (const offset of [sizeBytes - length, ...more]) if (!(await same(offset)).isSame) return false;
   return true;
 }
 
