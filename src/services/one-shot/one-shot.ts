@@ -10,7 +10,7 @@ import { ExportServer } from '../export-server.js';
 import { refuseKernelSession } from '../login.js';
 import type { Paths } from '../paths.js';
 import { type OpenSession, openSession } from '../session/connect.js';
-import { claimName, readClaims, writeClaim } from '../session/disk-claims.js';
+import { claimName, writeClaim } from '../session/disk-claims.js';
 import { endSession, lostWrites } from '../session/end.js';
 import { type ExportedLun, SessionExports } from '../session/exports.js';
 import { ourselves } from '../session/folder.js';
@@ -19,7 +19,7 @@ import { isidFor, isidRandomPart } from '../session/isid.js';
 import type { SessionLog } from '../session/log.js';
 import { openLuns } from '../session/luns.js';
 import { listSessions } from '../session/registry.js';
-import { type Candidate, secondPath, usersElsewhere, whileComparing } from '../session/second-path.js';
+import { type Candidate, claimDisk } from '../session/second-path.js';
 import { failure, settled } from '../session/start.js';
 import { makeOneShotFolder, type OneShotFolder, oneShotIsids } from './folder.js';
 import { checkPlace, type Place, placeFor, uriAt } from './place.js';
@@ -134,7 +134,7 @@ async function serve(open: OpenSession, request: OneShotRequest, options: OneSho
   };
   const listening = (async () => {
     const lun = await findLun(open, request, log);
-    if (!lun.readOnly) await claimDisk(lun, request.login, options, traces.folder);
+    if (!lun.readOnly) await claimLun(lun, request.login, options, traces.folder);
     await exports.add(lun, request.exportName ?? undefined);
     const path = placeFor(place, traces.folder.socket);
     return ExportServer.listen({ path, exports: exports.open, pool: open.pool, log, onUnused });
@@ -180,21 +180,17 @@ async function findLun(open: OpenSession, { login, lun }: OneShotRequest, log: S
 }
 
 /** From then on sessions of this host do not write to the disk. Without `shared` nobody else may be at it. */
-async function claimDisk(
+async function claimLun(
   { info }: Lun,
-  { targetName, shared }: LoginRequest,
+  { targetName, shared = false }: LoginRequest,
   { paths, signal }: OneShotOptions,
   folder: OneShotFolder,
 ): Promise<void> {
   const candidate: Candidate = { sid: NO_SESSION, targetName, info };
   const { lun, designator } = info;
   const claim = { targetName, lun, designator, use: `served by lunctl nbd (process ${process.pid})` };
-  const rival = await whileComparing(paths.runDir, signal, () => {
-    const other = shared === true ? null : secondPath(candidate, readClaims(paths.runDir));
-    if (other === null) writeClaim(folder.path, claimName(lun), claim, ourselves());
-    return other;
-  });
-  const user = rival ?? (shared === true ? null : await usersElsewhere(paths.runDir, candidate));
+  const write = () => writeClaim(folder.path, claimName(lun), claim, ourselves());
+  const user = await claimDisk(paths.runDir, candidate, { shared, signal }, write);
   if (user === null) return;
   throw new AppError('ERR_SESSION_EXISTS', `LUN ${lun} of ${targetName} is not served: ${user}`, {
     hint: 'take --read-only; or, knowing that both write, --shared',

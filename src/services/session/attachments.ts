@@ -6,12 +6,12 @@ import { attachDevice } from '../attach/attach.js';
 import type { Attachment } from '../attach/attachment.js';
 import type { ExportServer } from '../export-server.js';
 import type { SessionClients } from './clients.js';
-import { claimName, dropClaim, readClaims, writeClaim } from './disk-claims.js';
+import { claimName, dropClaim, writeClaim } from './disk-claims.js';
 import type { ExportedLun, SessionExports } from './exports.js';
 import { type OwnerProcess, ourselves, type SessionFolder } from './folder.js';
 import { dropLinks, type LinkOwner, putLinks } from './links.js';
 import type { SessionLog } from './log.js';
-import { type Candidate, secondPath, usersElsewhere, whileComparing } from './second-path.js';
+import { type Candidate, claimDisk } from './second-path.js';
 
 export interface SessionAttachmentsOptions {
   readonly sid: number;
@@ -91,20 +91,10 @@ export class SessionAttachments {
   /** Why the LUN must not get a device: the disk is used by another path. Null once it is claimed for ours. */
   async #claim(entry: ExportedLun, signal: AbortSignal | undefined): Promise<string | null> {
     const { runDir, shared } = this.#options;
-    const refused = await whileComparing(runDir, signal, () => {
-      const second = shared ? null : this.#secondPath(entry);
-      if (second === null) this.#writeClaim(entry, 'being attached');
-      return second;
-    });
-    if (refused !== null || shared) return refused;
-    const user = await usersElsewhere(runDir, this.#candidate(entry));
-    if (user !== null) this.#dropClaim(entry);
-    return user;
-  }
-
-  /** As the files say at this very moment: under the lock nothing older counts. */
-  #secondPath(entry: ExportedLun): string | null {
-    return secondPath(this.#candidate(entry), readClaims(this.#options.runDir));
+    const claim = () => this.#writeClaim(entry, 'being attached');
+    const rival = await claimDisk(runDir, this.#candidate(entry), { shared, signal }, claim);
+    if (rival !== null) this.#dropClaim(entry);
+    return rival;
   }
 
   #candidate({ lun }: ExportedLun): Candidate {
@@ -208,12 +198,8 @@ export class SessionAttachments {
     const hold = clients.hold(exportName, command);
     try {
       const claim = { targetName: owner.targetName, lun, designator, use: 'worked on by a disk command' };
-      const second = await whileComparing(runDir, undefined, () => {
-        const other = shared ? null : this.#secondPath(entry);
-        if (other === null) writeClaim(folder.path, claimName(lun, hold), claim, command);
-        return other;
-      });
-      const rival = second ?? (shared ? null : await usersElsewhere(runDir, this.#candidate(entry)));
+      const write = () => writeClaim(folder.path, claimName(lun, hold), claim, command);
+      const rival = await claimDisk(runDir, this.#candidate(entry), { shared }, write);
       if (rival !== null) throw new AppError('ERR_BUSY', `${entry.name} is in use: ${rival}; nothing was changed`);
       return { path: (await this.#options.attachServer()).path, hold };
     } catch (error) {

@@ -5,7 +5,7 @@ import type { LunInfo } from '../../initiator/probe.js';
 import { withDatabaseLock } from '../../records/lock.js';
 import { messageOf } from '../../util/errors.js';
 import { diskUsers } from './control.js';
-import type { DiskClaim, LivingClaim } from './disk-claims.js';
+import { type DiskClaim, type LivingClaim, readClaims } from './disk-claims.js';
 import type { SessionInfo } from './info.js';
 import { listSessions, type SessionList } from './registry.js';
 
@@ -36,8 +36,27 @@ export function secondPath(candidate: Candidate, claims: readonly LivingClaim[])
   return other === undefined ? null : `second path to a disk that is ${other.use}`;
 }
 
-/** One comparison of paths, with what follows from it, at a time on this host. @throws AppError ERR_DATABASE after 30 s */
-export function whileComparing<T>(runDir: string, signal: AbortSignal | undefined, work: () => T): Promise<T> {
+/**
+ * Writes the claim on a disk unless it is written to by another path; why it is, in words, or null. `claim` may have been
+ * called all the same. `shared`: nobody is asked. @throws AppError ERR_DATABASE if others are at it for 30 s
+ */
+export async function claimDisk(
+  runDir: string,
+  candidate: Candidate,
+  { shared, signal }: { readonly shared: boolean; readonly signal?: AbortSignal | undefined },
+  claim: () => void,
+): Promise<string | null> {
+  const second = await whileComparing(runDir, signal, () => {
+    // As the files say at this very moment: under the lock nothing older counts.
+    const other = shared ? null : secondPath(candidate, readClaims(runDir));
+    if (other === null) claim();
+    return other;
+  });
+  return second ?? (shared ? null : usersElsewhere(runDir, candidate));
+}
+
+/** One comparison of paths, with what follows from it, at a time on this host. */
+function whileComparing<T>(runDir: string, signal: AbortSignal | undefined, work: () => T): Promise<T> {
   const options = { linkDir: null, signal: signal ?? new AbortController().signal };
   return withDatabaseLock(join(runDir, 'compare'), options, async () => work());
 }
@@ -46,7 +65,7 @@ export function whileComparing<T>(runDir: string, signal: AbortSignal | undefine
  * The NBD clients and disk commands that write to the same disk through other sessions, in words, or null.
  * To be asked once the disk is claimed: from then on no new one can.
  */
-export async function usersElsewhere(runDir: string, candidate: Candidate): Promise<string | null> {
+async function usersElsewhere(runDir: string, candidate: Candidate): Promise<string | null> {
   const list = await listSessions({ runDir });
   for (const session of list.sessions) {
     if (session.sid === candidate.sid) continue;
