@@ -1,6 +1,7 @@
 // Who keeps a mount from being unmounted, in words: mounts inside it, and processes by their open files, folders and
 // maps. Only links in /proc are read, never the file system itself: its disk may be gone.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { namesIn } from '../util/names-in.js';
 import { oneLine } from '../util/printable.js';
 import { loopDevices, mounts, swapFiles } from './sysfs.js';
 
@@ -25,7 +26,7 @@ export function mountUsers(directory: string): string[] {
 }
 
 function processesIn(inside: (path: string) => boolean): { pid: number; name: string }[] {
-  return entries('/proc').flatMap((entry) => {
+  return namesIn('/proc').flatMap((entry) => {
     if (!/^\d+$/.test(entry) || !usesAny(`/proc/${entry}`, inside)) return [];
     return [{ pid: Number(entry), name: oneLine(text(`/proc/${entry}/comm`)).slice(0, NAME_LARGEST) || '?' }];
   });
@@ -34,21 +35,13 @@ function processesIn(inside: (path: string) => boolean): { pid: number; name: st
 function usesAny(process: string, inside: (path: string) => boolean): boolean {
   const links = [
     ...['cwd', 'root', 'exe'].map((name) => `${process}/${name}`),
-    ...entries(`${process}/fd`).map((fd) => `${process}/fd/${fd}`),
+    ...namesIn(`${process}/fd`).map((fd) => `${process}/fd/${fd}`),
   ];
   if (links.some((path) => inside(link(path)))) return true;
   // proc_pid_maps(5): the sixth field is the file.
   return text(`${process}/maps`)
     .split('\n')
     .some((line) => inside(/^(?:\S+\s+){5}(\/.*)$/.exec(line)?.[1] ?? ''));
-}
-
-function entries(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }
 
 /** Where it leads to, or nothing: the process has ended, or is not ours to look into. */

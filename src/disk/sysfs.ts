@@ -1,8 +1,9 @@
 // What the kernel says of a block device: sizes, partitions, holders and users, from /sys/block and /proc.
 // Only small attribute files are read here, never the device: a session worker may not wait for its own disk.
-import { constants, readdirSync, readFileSync } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { namesIn } from '../util/names-in.js';
 import { otherMountTables } from './namespaces.js';
 
 /** The unit of every size and start in /sys/block, whatever the device's own block size is. */
@@ -42,7 +43,7 @@ export function diskSize(name: string): number {
 /** The partitions the kernel has of a disk, in ascending order of their numbers. */
 export function kernelPartitions(name: string): KernelPartition[] {
   const found: KernelPartition[] = [];
-  for (const entry of names(`/sys/block/${name}`)) {
+  for (const entry of namesIn(`/sys/block/${name}`).sort()) {
     const number = sysAttribute(name, `${entry}/partition`);
     if (number === null) continue;
     found.push({
@@ -58,10 +59,12 @@ export function kernelPartitions(name: string): KernelPartition[] {
 
 /** The loop devices in use and the files behind them. */
 export function loopDevices(): { readonly name: string; readonly backingFile: string }[] {
-  return names('/sys/block').flatMap((name) => {
-    const backingFile = name.startsWith('loop') ? sysAttribute(name, 'loop/backing_file') : null;
-    return backingFile === null ? [] : [{ name, backingFile }];
-  });
+  return namesIn('/sys/block')
+    .sort()
+    .flatMap((name) => {
+      const backingFile = name.startsWith('loop') ? sysAttribute(name, 'loop/backing_file') : null;
+      return backingFile === null ? [] : [{ name, backingFile }];
+    });
 }
 
 export interface MountEntry {
@@ -121,7 +124,7 @@ export async function usersOf(
     const target = mountPointsOf(path, node.dev, all)[0];
     if (target !== undefined) return `${path} is mounted on ${target}`;
     const folder = node.name === name ? `/sys/block/${name}` : `/sys/block/${name}/${node.name}`;
-    const holder = names(`${folder}/holders`)[0];
+    const holder = namesIn(`${folder}/holders`).sort()[0];
     if (holder !== undefined) return `${path} is held by ${holder}`;
     const loop = loopDevices().find(({ backingFile }) => backingFile === path);
     if (loop !== undefined) return `${path} is behind /dev/${loop.name}`;
@@ -159,13 +162,5 @@ async function isClaimed(path: string): Promise<boolean> {
     return false;
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EBUSY';
-  }
-}
-
-function names(folder: string): string[] {
-  try {
-    return readdirSync(folder).sort();
-  } catch {
-    return [];
   }
 }

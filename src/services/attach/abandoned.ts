@@ -1,6 +1,7 @@
 // What disk commands without a device have made below the run folder, and what those of them that were killed have left.
-import { readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { messageOf } from '../../util/errors.js';
+import { namesIn } from '../../util/names-in.js';
 import { cleanedUp } from './cleaned-up.js';
 import { removeLeftovers } from './leftovers.js';
 
@@ -22,7 +23,7 @@ export async function removeAbandoned(
   runDir: string,
   lives: (owner: { readonly pid: number; readonly startTime: string }) => boolean,
 ): Promise<void> {
-  for (const name of entries(commandFolders(runDir))) {
+  for (const name of namesIn(commandFolders(runDir))) {
     const [pid, startTime = ''] = name.split('-');
     if (!/^\d+-\d+$/.test(name) || lives({ pid: Number(pid), startTime })) continue;
     const folder = `${commandFolders(runDir)}/${name}`;
@@ -36,14 +37,6 @@ function removeFolder(folder: string): string[] {
   try {
     rmSync(folder, { recursive: true });
     return [`removed ${folder}`];
-  } catch {
-    return [];
-  }
-}
-
-function entries(folder: string): string[] {
-  try {
-    return readdirSync(folder);
   } catch {
     return [];
   }

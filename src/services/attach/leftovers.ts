@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { runTool } from '../../disk/run.js';
 import { kernelName, kernelPartitions, loopDevices, mountPointsOf, mounts, sysAttribute } from '../../disk/sysfs.js';
 import { messageOf } from '../../util/errors.js';
+import { namesIn } from '../../util/names-in.js';
 import { userId } from '../../util/user.js';
 import { unmountFuse } from './fuse.js';
 import { dropLoops, isOwnLoop, type OwnLoop } from './loop.js';
@@ -147,13 +148,7 @@ async function deadNbdDevice({ mode, path, connectPid, backend }: AttachRecord):
 }
 
 function removeMountFolders(runDir: string): void {
-  let entries: string[] = [];
-  try {
-    entries = readdirSync(runDir);
-  } catch {
-    // The whole folder is gone: so are the mount points.
-  }
-  for (const entry of entries.filter((name) => name.startsWith('fuse-'))) {
+  for (const entry of namesIn(runDir).filter((name) => name.startsWith('fuse-'))) {
     try {
       rmdirSync(`${runDir}/${entry}`);
     } catch {

@@ -1,7 +1,8 @@
 // What a worker has made of the system for one device, kept in the session's run folder: by it disk commands know the
 // device again, and the next command cleans up after a worker that was killed.
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import * as v from 'valibot';
+import { namesIn } from '../../util/names-in.js';
 
 const schema = v.object({
   mode: v.picklist(['nbd', 'fuse']),
@@ -33,7 +34,7 @@ export function removeAttachRecord(runDir: string, exportName: string): void {
 /** All readable records of a session; none when the folder is not there. A damaged one is left out. */
 export function readAttachRecords(runDir: string): AttachRecord[] {
   const records: AttachRecord[] = [];
-  for (const name of listFolder(runDir)) {
+  for (const name of namesIn(runDir)) {
     if (!/^attach-.*\.json$/.test(name)) continue;
     const record = parse(`${runDir}/${name}`);
     if (record !== null) records.push(record);
@@ -47,14 +48,6 @@ function parse(path: string): AttachRecord | null {
     return result.success ? result.output : null;
   } catch {
     return null;
-  }
-}
-
-function listFolder(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
   }
 }
 

@@ -1,8 +1,9 @@
 // What a `lunctl nbd` keeps below the run folder, `n/<pid>`: its ISID, which no session may use beside it, the claim on
 // its disk, and its socket. It all ends with the process.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { namesIn } from '../../util/names-in.js';
 import { checkTrustedFolder } from '../../util/trusted-folder.js';
 import { type OwnerProcess, ourselves, ownerLives, processStartTime } from '../session/folder.js';
 
@@ -61,13 +62,5 @@ function readOwner(path: string): Owner | null {
     return ownerLives({ pid, startTime }) ? { pid, startTime, isid } : null;
   } catch {
     return null;
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
   }
 }

@@ -1,7 +1,8 @@
 // Who writes to which disk, across sessions: a file for each device node and each disk command in its session's folder.
 // It stands there before the first write and names the process that it ends with, so nobody has to be asked.
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { namesIn } from '../../util/names-in.js';
 import { type OwnerProcess, ownerLives } from './folder.js';
 
 /** A disk that is written to by one path, and by what. */
@@ -42,9 +43,9 @@ export function readClaims(runDir: string): LivingClaim[] {
 }
 
 function claimsBelow(parent: string, sidOf: (folder: string) => number): LivingClaim[] {
-  const folders = entries(parent).filter((name) => /^\d+$/.test(name));
+  const folders = namesIn(parent).filter((name) => /^\d+$/.test(name));
   return folders.flatMap((folder) => {
-    const names = entries(join(parent, folder)).filter((name) => /^claim-\d+(-\d+)?\.json$/.test(name));
+    const names = namesIn(join(parent, folder)).filter((name) => /^claim-\d+(-\d+)?\.json$/.test(name));
     return names.flatMap((name) => readClaim(sidOf(folder), join(parent, folder, name)) ?? []);
   });
 }
@@ -56,13 +57,5 @@ function readClaim(sid: number, path: string): LivingClaim | null {
     return ownerLives({ pid, startTime }) ? { sid, targetName, lun, designator, use } : null;
   } catch {
     return null;
-  }
-}
-
-function entries(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
   }
 }

@@ -1,10 +1,9 @@
 // Which sessions there are: every run folder is asked who owns it, and what a dead worker has left is removed.
-import { existsSync, readdirSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { callControl } from '../../transport/control.js';
 import { delay } from '../../transport/timers.js';
 import { AppError, messageOf } from '../../util/errors.js';
+import { namesIn } from '../../util/names-in.js';
 import { cleanedUp } from '../attach/cleaned-up.js';
 import type { Paths } from '../paths.js';
 import {
@@ -121,16 +120,16 @@ async function unanswered(runDir: string, folder: SessionFolder, sid: number, er
   return { kind: 'silent', session: { sid, state, reason: messageOf(error) } };
 }
 
-/** What killed disk commands have left: mostly nothing, and then nothing is loaded for it. */
+/** What killed disk commands have left: mostly nothing, and then nothing is loaded for it. The folder itself stays. */
 async function removeAbandonedCommands(runDir: string): Promise<void> {
-  if ((await readdir(`${runDir}/disk`).catch(() => [])).length === 0) return;
+  if (namesIn(`${runDir}/disk`).length === 0) return;
   const { removeAbandoned } = await import('../attach/abandoned.js');
   await removeAbandoned(runDir, ownerLives);
 }
 
 /** What a `lunctl nbd` that was killed has left: mostly nothing, as above. */
 async function removeOneShots(runDir: string): Promise<void> {
-  if (!hasEntries(`${runDir}/n`)) return;
+  if (namesIn(`${runDir}/n`).length === 0) return;
   const { removeDeadOneShots } = await import('../one-shot/folder.js');
   for (const path of await removeDeadOneShots(runDir)) {
     cleanedUp(`lunctl nbd, process ${basename(path)}`, [`removed ${path}`]);
@@ -146,9 +145,4 @@ async function prune(runDir: string, folder: SessionFolder, sid: number, state: 
   const all = [...removed, `removed ${folder.path}`];
   cleanedUp(`session ${sid}${state === null ? '' : ` to ${state.targetName}`}`, all);
   return { kind: 'pruned', session: { sid, state, removed: all } };
-}
-
-/** The folder itself stays when what was in it has gone. */
-function hasEntries(folder: string): boolean {
-  return existsSync(folder) && readdirSync(folder).length > 0;
 }
