@@ -1,0 +1,7 @@
+// Mode discovery of the iscsiadm face.
+import { AppError } from '../../util/errors.js';
+import type { Call } from './call.js';
+
+export async function runDiscovery({ mode }: Call): Promise<void> {
+  throw new AppError('ERR_NOT_SUPPORTED', `mode ${mode} is not built yet`);
+}
