@@ -2,7 +2,7 @@
 import { UnprovenTarget } from '../iscsi/chap.js';
 import { DEFAULT_MAX_DATA_SEGMENT, type OperationalParams } from '../iscsi/params.js';
 import { Opcode, opcodeName, opcodeOf } from '../iscsi/wire/bhs.js';
-import { PduFramer, type PduReceiver } from '../iscsi/wire/framer.js';
+import { DigestError, PduFramer, type PduReceiver } from '../iscsi/wire/framer.js';
 import { PduWriter } from '../iscsi/wire/pdu-writer.js';
 import type { TextPair } from '../iscsi/wire/text.js';
 import { AppError, messageOf, ProtocolError } from '../util/errors.js';
@@ -171,10 +171,9 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
     else throw new ProtocolError('RFC 7143 §6.3', `${opcodeName(opcodeOf(b, at))} during login`);
   }
   onDataDigestError(b: Buffer, at: number): void {
-    this.#shared.counters.digest_err++;
     this.#full?.blame(b, at);
     // Recovery within the connection is not for error recovery level 0 (§7.8).
-    throw new ProtocolError('RFC 7143 §7.8', 'a data digest does not match');
+    throw new DigestError('data');
   }
   #onLoginResponse(b: Buffer, at: number, data: Buffer): void {
     const step = this.#phase.onResponse(b, at, data);
@@ -247,6 +246,7 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
   }
   /** Whatever is thrown while bytes are read ends the connection before it reaches the driver. */
   #broken(error: unknown): never {
+    if (error instanceof DigestError) this.#shared.counters.digest_err++;
     if (!this.#ended && this.#full === null) this.#loginFailed(messageOf(error), error);
     else if (!this.#ended) this.#lose(asAppError(error));
     throw error;

@@ -23,4 +23,6 @@ export class Counters {
   rjt_pdus = 0;
   digest_err = 0;
   timeout_err = 0;
+  /** Commands that were told to abort because they took too long. */
+  eh_abort_cnt = 0;
 }

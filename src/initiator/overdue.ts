@@ -30,6 +30,7 @@ export class Overdue {
     if (task.state === TaskState.Aborting) {
       this.#escalation.climb(task, now);
     } else if (task.state === TaskState.Active && this.#host.connection !== null) {
+      this.#host.counters.eh_abort_cnt++;
       this.#escalation.abort(task, now);
     } else {
       task.failure = TaskFailure.TimedOut;

@@ -16,6 +16,7 @@ import { attachLun, detachLun, rescanPartitions } from '../../src/services/sessi
 import type { LoginRequest } from '../../src/services/session/info.js';
 import { linkFolder } from '../../src/services/session/links.js';
 import { getSession, listSessions } from '../../src/services/session/registry.js';
+import { sessionStats } from '../../src/services/session/stats.js';
 import { serveDisks } from '../helpers/own-target.js';
 import { chap, INITIATOR, loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 import { until } from '../helpers/stream-core.js';
@@ -126,6 +127,22 @@ describe('login', () => {
       await run('cmp', '-n', String(bytes.length), source, copy);
       assert.equal(info.params.headerDigest, 'headerDigest' in negotiate ? 'CRC32C' : 'None');
     }
+  });
+
+  it('tells what it has counted', async () => {
+    const port = await serve();
+    const { paths } = folder;
+    await within(port, {}, async (socket) => {
+      const sid = Number(folder.sids()[0]);
+      const before = await sessionStats(paths, sid);
+      await run('nbdcopy', `nbd+unix:///lun0?socket=${socket}`, 'null:');
+      const after = await sessionStats(paths, sid);
+      assert.deepEqual(Object.keys(after).slice(0, 3), ['txdata_octets', 'rxdata_octets', 'noptx_pdus']);
+      assert.ok(after.rxdata_octets - before.rxdata_octets > SIZE, 'all of the disk, and headers');
+      assert.ok(after.datain_pdus > before.datain_pdus && after.scsicmd_pdus > before.scsicmd_pdus);
+      assert.deepEqual([after.digest_err, after.timeout_err, after.rjt_pdus], [0, 0, 0]);
+    });
+    await assert.rejects(sessionStats(paths, 77), { code: 'ERR_SESSION_NOT_FOUND' });
   });
 
   it('of two at the same time to one portal lets one in', async () => {

@@ -5,6 +5,13 @@ import type { BufferPool, RefBuffer } from '../../util/ref-buffer.js';
 import type { StreamConsumer } from '../../util/stream.js';
 import { ahsLength, BHS_LENGTH, DIGEST_LENGTH, dataSegmentLength, pad4 } from './bhs.js';
 
+/** A header or data digest that does not match (§7.8). */
+export class DigestError extends ProtocolError {
+  constructor(part: 'header' | 'data') {
+    super('RFC 7143 §7.8', `${part} digest error`);
+  }
+}
+
 /** Who gets the PDUs. Whatever it throws leaves the framer's method and ends the connection. */
 export interface PduReceiver {
   /**
@@ -128,7 +135,7 @@ export class PduFramer implements Pick<StreamConsumer, 'onBytes' | 'readTarget' 
     if (this.#headerDigest) {
       const end = at + length - DIGEST_LENGTH;
       // Without a good header there is no telling where the next PDU begins, so the connection ends (§7.8).
-      if (crc32c(b, at, end) !== digestAt(b, end)) throw new ProtocolError('RFC 7143 §7.8', 'header digest error');
+      if (crc32c(b, at, end) !== digestAt(b, end)) throw new DigestError('header');
     }
     const dataLength = dataSegmentLength(b, at);
     if (dataLength > this.#maxDataSegment) {

@@ -80,6 +80,7 @@ export class SessionWorker {
     this.#parts.open.onUnitAttention = (sense) => this.#scan.noteAttention(sense);
     this.#control = await serveControl(this.#parts.folder.controlSocket, {
       info: () => this.info(),
+      stats: () => ({ ...this.#parts.open.session.counters }),
       logout: () => this.#logoutByRequest(),
       'verify-block': (params) => this.#verifyBlock(params),
       'read-heads': (params) => readHeads(params, (range) => this.#entry(range)),
