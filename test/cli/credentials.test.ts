@@ -29,10 +29,10 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 describe('secrets from files', () => {
   const user = { 'chap-user': 'username' };
   it('lose one line end and nothing else', async () => {
-    for (const content of ['password1234', 'password1234\n', 'password1234\r\n']) {
+    for (const content of ['canary-12345', 'canary-12345\n', 'canary-12345\r\n']) {
       assert.deepEqual(await read({ ...user, 'chap-secret-file': file('s', content) }), {
         user: 'username',
-        secret: 'password1234',
+        secret: 'canary-12345',
       });
     }
     assert.deepEqual(warnings, []);
@@ -40,7 +40,7 @@ describe('secrets from files', () => {
   it('are not asked for without a user', async () => assert.equal(await read({}), null));
   it('that others may read are refused with 13', async () => {
     for (const mode of [0o644, 0o640, 0o604, 0o620, 0o601]) {
-      const path = file('s', 'password1234', mode);
+      const path = file('s', 'canary-12345', mode);
       await assert.rejects(read({ ...user, 'chap-secret-file': path }), { code: 'ERR_ACCESS', hint: /^chmod 600 / });
     }
   });
@@ -48,8 +48,8 @@ describe('secrets from files', () => {
     const path = join(folder, 'fifo');
     execFileSync('mkfifo', ['-m', '600', path]);
     const reading = read({ ...user, 'chap-secret-file': path });
-    execFileSync('sh', ['-c', `(printf pass; sleep 0.1; printf 'word1234\\n') > ${path}`]);
-    assert.equal((await reading)?.secret, 'password1234');
+    execFileSync('sh', ['-c', `(printf canary-; sleep 0.1; printf '12345\\n') > ${path}`]);
+    assert.equal((await reading)?.secret, 'canary-12345');
   });
   it('that are none are refused', async () => {
     mkdirSync(join(folder, 'dir'), { mode: 0o700 });
@@ -94,21 +94,21 @@ describe('secrets from files', () => {
     assert.equal((await read(good))?.secret, 'twelve bytes');
   });
   it('of mutual CHAP must differ', async () => {
-    const same = { 'mutual-user': 'target', 'mutual-secret-file': file('m', 'password1234\n') };
-    const given = { ...user, 'chap-secret-file': file('s', 'password1234') };
+    const same = { 'mutual-user': 'target', 'mutual-secret-file': file('m', 'canary-12345\n') };
+    const given = { ...user, 'chap-secret-file': file('s', 'canary-12345') };
     await assert.rejects(read({ ...given, ...same }), { code: 'ERR_USAGE', message: /same secret/ });
-    const mutual = { 'mutual-user': 'target', 'mutual-secret-file': file('m', 'otherpass123') };
+    const mutual = { 'mutual-user': 'target', 'mutual-secret-file': file('m', 'canary-other2') };
     assert.deepEqual(await read({ ...given, ...mutual }), {
       user: 'username',
-      secret: 'password1234',
-      mutual: { user: 'target', secret: 'otherpass123' },
+      secret: 'canary-12345',
+      mutual: { user: 'target', secret: 'canary-other2' },
     });
     await assert.rejects(read({ ...user, 'chap-secret-file': '-', 'mutual-user': 't', 'mutual-secret-file': '-' }), {
       code: 'ERR_USAGE',
     });
   });
   it('user names that cannot be a record value are refused', async () => {
-    const secret = { 'chap-secret-file': file('s', 'password1234') };
+    const secret = { 'chap-secret-file': file('s', 'canary-12345') };
     for (const name of ['', 'a\nb', ' a', 'x'.repeat(256)]) {
       await assert.rejects(read({ 'chap-user': name, ...secret }), { code: 'ERR_USAGE' });
     }

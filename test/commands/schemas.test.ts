@@ -33,7 +33,7 @@ const validators = new Map<string, ValidateFunction>();
 
 before(async () => {
   box = await Sandbox.make(INITIATOR);
-  chap = ['--chap-user', 'username', '--chap-secret-file', await box.secretFile('secret', 'a-secret-for-tests\n')];
+  chap = ['--chap-user', 'username', '--chap-secret-file', await box.secretFile('secret', 'canary-for-testing\n')];
   const disk = `${join(box.folder, 'disk.img')}=96M`;
   server = await box.serve(disk, 'ramdisk:8M', '--target', TARGET, '--allow', INITIATOR, ...chap, '--json');
   published = (JSON.parse((await box.ok('schema', '--json')).stdout) as { schemas: Published[] }).schemas;

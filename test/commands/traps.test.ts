@@ -80,7 +80,7 @@ describe('exit codes', () => {
 
 describe('what was typed', () => {
   it('is never in an error where it may be a secret', async () => {
-    const canary = 'canary-typed-secret';
+    const canary = 'given-typed-secret';
     const lines = [
       ['login', '--chap-secret', canary],
       ['login', `--chap-secret=${canary}`],

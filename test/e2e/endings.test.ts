@@ -20,7 +20,7 @@ describe('endings', () => {
 
   before(async () => {
     box = await Sandbox.make(INITIATOR);
-    const secret = await box.secretFile('secret', 'password1234');
+    const secret = await box.secretFile('secret', 'canary-12345');
     const chap = ['--chap-user', 'username', '--chap-secret-file', secret];
     const disk = [join(box.folder, 'disk.img=64M'), '--target', TARGET, '--allow', INITIATOR];
     const { port, child } = await box.serve(...disk, ...chap);

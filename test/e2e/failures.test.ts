@@ -32,7 +32,7 @@ describe('failures end in one line and leave nothing behind', () => {
 
   before(async () => {
     box = await Sandbox.make(INITIATOR);
-    secret = await box.secretFile('secret', 'password1234');
+    secret = await box.secretFile('secret', 'canary-12345');
     const { port } = await box.serve(
       ...[join(box.folder, 'disk.img=64M'), '--target', TARGET, '--allow', INITIATOR],
       ...['--chap-user', 'username', '--chap-secret-file', secret],
@@ -49,7 +49,7 @@ describe('failures end in one line and leave nothing behind', () => {
     );
 
   it('a wrong secret: 24', async () => {
-    refused(await login('--chap-secret-file', await box.secretFile('wrong', 'wrongsecret12')), 24, /0x0201/);
+    refused(await login('--chap-secret-file', await box.secretFile('wrong', 'canary-wrong1')), 24, /0x0201/);
     unchanged();
   });
   it('an initiator that the target does not list: 24, and not the same words', async () => {
@@ -130,14 +130,14 @@ describe('failures end in one line and leave nothing behind', () => {
     unchanged();
   });
   it('a secret file that others may read: 13', async () => {
-    const open = await box.secretFile('open', 'password1234');
+    const open = await box.secretFile('open', 'canary-12345');
     await chmod(open, 0o644);
     refused(await login('--chap-secret-file', open), 13, /open/);
   });
   it('a secret on the command line is no flag at all: 7, and not repeated', async () => {
-    const run = await login('--chap-secret=canary-in-argv-1', '--json');
+    const run = await login('--chap-secret=given-in-argv-1', '--json');
     assert.equal(run.code, 7);
-    assert.ok(!(run.stdout + run.stderr).includes('canary-in-argv-1'));
+    assert.ok(!(run.stdout + run.stderr).includes('given-in-argv-1'));
   });
   it('serve on a file that cannot be opened: one line, no file made', async () => {
     const folder = join(box.folder, 'not-a-folder');

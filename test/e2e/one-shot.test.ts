@@ -269,9 +269,9 @@ describe('lunctl nbd', { skip: missing }, () => {
 
   // The last one: tgt wants CHAP from then on.
   it('proves itself by CHAP, with the user in the address', async () => {
-    tgt.requireChap('user one', 'a-secret-of-15b');
-    const secret = await sandbox.secretFile('secret', 'a-secret-of-15b\n');
-    const wrong = await sandbox.secretFile('wrong', 'another-secret-\n');
+    tgt.requireChap('user one', 'canary-of-15-by');
+    const secret = await sandbox.secretFile('secret', 'canary-of-15-by\n');
+    const wrong = await sandbox.secretFile('wrong', 'canary-another-\n');
     const user = 'user%20one@';
     for (const args of [[address()], [address(1, user), '--chap-secret-file', wrong]]) {
       const refused = await sandbox.run('nbd', ...args);
@@ -282,11 +282,11 @@ describe('lunctl nbd', { skip: missing }, () => {
     assert.match(mute.stderr, /--chap-secret-file/);
     const served = await nbd(address(1, user), '--chap-secret-file', secret);
     for (const file of ['cmdline', 'environ']) {
-      assert.ok(!readFileSync(`/proc/${served.child.pid}/${file}`, 'latin1').includes('a-secret-of-15b'), file);
+      assert.ok(!readFileSync(`/proc/${served.child.pid}/${file}`, 'latin1').includes('canary-of-15-by'), file);
     }
     assert.equal((await runTool('nbdinfo', served.uri)).code, 0);
     assert.equal(await served.ended, 0);
-    assert.ok(!served.stderr().includes('a-secret-of-15b'));
+    assert.ok(!served.stderr().includes('canary-of-15-by'));
     assert.deepEqual(traces(), []);
   });
 });

@@ -19,7 +19,7 @@ describe('lunctl disk provision', { skip: whyNoLoopDisks() ?? false }, () => {
   before(async () => {
     box = await Sandbox.make(INITIATOR);
     box.env.LIBMOUNT_FSTAB = join(box.folder, 'fstab');
-    chap = ['--chap-user', 'username', '--chap-secret-file', await box.secretFile('secret', 'a-secret-for-tests\n')];
+    chap = ['--chap-user', 'username', '--chap-secret-file', await box.secretFile('secret', 'canary-for-testing\n')];
     const image = `${join(box.folder, 'disk.img')}=64M`;
     const { port } = await box.serve(image, 'ramdisk:16M', '--target', TARGET, '--allow', INITIATOR, ...chap);
     portal = `127.0.0.1:${port}`;

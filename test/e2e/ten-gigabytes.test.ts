@@ -17,7 +17,7 @@ describe('ten gigabytes', () => {
   let chap: string[];
   before(async () => {
     box = await Sandbox.make(INITIATOR);
-    chap = ['--chap-user', 'username', '--chap-secret-file', await box.secretFile('secret', 'password1234')];
+    chap = ['--chap-user', 'username', '--chap-secret-file', await box.secretFile('secret', 'canary-12345')];
   });
   after(() => box.stop());
 

@@ -6,7 +6,7 @@ import { chap, INITIATOR } from '../helpers/session.js';
 import { FAKE_TARGET, FakeServer } from './fake-server.js';
 import { connect } from './initiator.js';
 
-const CREDENTIALS = chap('username', 'password1234');
+const CREDENTIALS = chap('username', 'canary-12345');
 
 describe('F06 redirections', () => {
   let one: FakeServer;
@@ -85,7 +85,7 @@ describe('F06 redirections', () => {
         find: () => ({ secret: CREDENTIALS.secret, mutual: { user: 'mutualuser', secret: 'guessed' } }),
       },
     };
-    const credentials = { ...CREDENTIALS, mutual: { user: 'mutualuser', secret: 'mutualpass12' } };
+    const credentials = { ...CREDENTIALS, mutual: { user: 'mutualuser', secret: 'canary-mutual' } };
     await assert.rejects(connect(one.port, { credentials }), { code: 'ERR_LOGIN_AUTH', message: /prove its identity/ });
     assert.equal(two.sessions.length, 0);
   });

@@ -18,9 +18,9 @@ import { count, figure, percentile } from './rig.js';
 /** Tries of each kind, for the comparison of their times; 200 in the long form. */
 const TRIES = count('F32_TRIES', 40);
 const USER = 'username';
-const SECRET = 'password1234';
-const MUTUAL = { user: 'mutualuser', secret: 'mutualpass12' };
-const OTHER = 'anothersecret';
+const SECRET = 'canary-12345';
+const MUTUAL = { user: 'mutualuser', secret: 'canary-mutual' };
+const OTHER = 'canary-other1';
 
 type Case = readonly [what: string, credentials: Credentials | null];
 const both = (user: string, secret: string, mutual = MUTUAL): Credentials => ({ ...chap(user, secret, [5]), mutual });

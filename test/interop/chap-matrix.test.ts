@@ -8,8 +8,8 @@ import { chap, INITIATOR, loginRequest, makeRunFolder } from '../helpers/session
 import { startTgt, TGT_TARGET, tgtMissing } from '../helpers/tgt.js';
 import { type ChapSubject, runChapMatrix } from './chap-matrix.js';
 
-const ACCOUNT = { user: 'username', secret: 'password1234' };
-const MUTUAL = { user: 'mutualuser', secret: 'mutualpass12' };
+const ACCOUNT = { user: 'username', secret: 'canary-12345' };
+const MUTUAL = { user: 'mutualuser', secret: 'canary-mutual' };
 // istgt, and after ten refusals serve, take a second for each login: the short form leaves two algorithms out.
 const ALONE = process.env.LUNCTL_TEST_MATRIX === 'all' ? {} : { alone: [5, 8] };
 const BOTH = { account: ACCOUNT, mutual: MUTUAL };

@@ -59,12 +59,12 @@ function casesOf(subject: ChapSubject): Case[] {
     const once = { connections: 1 };
     const label = NAMES[algorithm] ?? '';
     add(`${label} right secret`, one, right, once);
-    add(`${label} wrong secret`, { ...one, secret: 'wrong-secret-1' }, REFUSED, once);
+    add(`${label} wrong secret`, { ...one, secret: 'canary-wrong1x' }, REFUSED, once);
     add(`${label} unknown user`, { ...one, user: 'nobody' }, REFUSED, once);
     if (mutual === null) {
       add(
         `${label} mutual, not configured there`,
-        { ...one, mutual: { user: 'm', secret: 'a-secret-of-it' } },
+        { ...one, mutual: { user: 'm', secret: 'canary-of-it-1' } },
         REFUSED,
       );
       continue;
@@ -73,23 +73,23 @@ function casesOf(subject: ChapSubject): Case[] {
     add(`${label} mutual right, any name`, { ...one, mutual: { ...mutual, user: '' } }, right, once);
     add(
       `${label} mutual wrong target secret`,
-      { ...one, mutual: { ...mutual, secret: 'not-this-one-1' } },
+      { ...one, mutual: { ...mutual, secret: 'canary-nothis' } },
       REFUSED,
       once,
     );
     add(`${label} mutual wrong target name`, { ...one, mutual: { ...mutual, user: 'other' } }, REFUSED, once);
-    add(`${label} mutual wrong own secret`, { ...one, secret: 'wrong-secret-1', mutual }, REFUSED, once);
+    add(`${label} mutual wrong own secret`, { ...one, secret: 'canary-wrong1x', mutual }, REFUSED, once);
   }
   const list = { ...account, algorithms: DEFAULT_LIST };
   // Only a refused answer to 7 may be the hash's fault: everything else ends with the first connection.
   add('default list right secret', list, 'CHAP', { connections: 1 });
-  add('default list wrong secret', { ...list, secret: 'wrong-secret-1' }, REFUSED, { connections: 1 });
+  add('default list wrong secret', { ...list, secret: 'canary-wrong1x' }, REFUSED, { connections: 1 });
   add('default list unknown user', { ...list, user: 'nobody' }, REFUSED, { connections: 1 });
   const sevenFirst = { ...account, algorithms: [7, 5] };
   const { mistakesSeven = false } = subject;
   const chosen = mistakesSeven || algorithms.includes(7);
   add('7 before 5, right secret', sevenFirst, 'CHAP', { connections: mistakesSeven ? 2 : 1 });
-  add('7 before 5, wrong secret', { ...sevenFirst, secret: 'wrong-secret-1' }, REFUSED, {
+  add('7 before 5, wrong secret', { ...sevenFirst, secret: 'canary-wrong1x' }, REFUSED, {
     connections: chosen ? 2 : 1,
   });
   add('one secret for both directions', { ...list, mutual: { user: 'm', secret: account.secret } }, 'ERR_USAGE', {
@@ -101,13 +101,13 @@ function casesOf(subject: ChapSubject): Case[] {
   if (subject.discovery) {
     const discovery = true;
     add('discovery right secret', list, 'CHAP', { discovery });
-    add('discovery wrong secret', { ...list, secret: 'wrong-secret-1' }, REFUSED, { discovery });
+    add('discovery wrong secret', { ...list, secret: 'canary-wrong1x' }, REFUSED, { discovery });
     add('discovery without credentials', null, REFUSED, { discovery });
     if (mutual !== null) {
       add('discovery mutual right', { ...list, mutual }, 'CHAP', { discovery });
       add(
         'discovery mutual wrong target secret',
-        { ...list, mutual: { ...mutual, secret: 'not-this-one-1' } },
+        { ...list, mutual: { ...mutual, secret: 'canary-nothis' } },
         REFUSED,
         { discovery },
       );

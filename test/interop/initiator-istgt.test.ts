@@ -14,7 +14,7 @@ import { ISTGT_TARGET, type Istgt, istgtMissing, startIstgt } from '../helpers/i
 import { chap, INITIATOR, loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 
 const MEGABYTES = 64;
-const ACCOUNT = { user: 'istgtuser', secret: 'istgtsecret12' };
+const ACCOUNT = { user: 'istgtuser', secret: 'canary-istgt1' };
 
 async function run(program: string, ...args: string[]): Promise<string> {
   const { stdout } = await promisify(execFile)(program, args, { timeout: 60_000, maxBuffer: 2 ** 26 });
@@ -93,7 +93,7 @@ describe('the initiator against istgt', { skip: istgtMissing() }, () => {
   });
 
   it('is refused with a wrong secret', async () => {
-    const wrong = login(request({ credentials: chap(ACCOUNT.user, 'anothersecret') }), { paths: folder.paths });
+    const wrong = login(request({ credentials: chap(ACCOUNT.user, 'canary-other1') }), { paths: folder.paths });
     await assert.rejects(wrong, { code: 'ERR_LOGIN_AUTH' });
     assert.deepEqual([folder.sids(), folder.workers()], [[], []]);
   });

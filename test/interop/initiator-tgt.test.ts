@@ -26,7 +26,7 @@ import { until } from '../helpers/stream-core.js';
 import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
 
 const SIZE = 64 * 2 ** 20;
-const SECRET = 'CanarySecret99';
+const SECRET = 'canary-tgt-999';
 
 /** Runs a helper program to its end, so that the event loop stays free; throws with its output when it fails. */
 async function run(program: string, ...args: string[]): Promise<string> {
@@ -209,7 +209,7 @@ describe('the initiator against tgt', { skip: tgtMissing() }, () => {
   });
 
   it('is refused with a wrong secret, an unknown target and a closed port, and leaves nothing', async () => {
-    const wrong = login(request({ credentials: chap('tgtuser', 'wrongsecret12') }), { paths: folder.paths });
+    const wrong = login(request({ credentials: chap('tgtuser', 'canary-wrong1') }), { paths: folder.paths });
     await assert.rejects(wrong, { code: 'ERR_LOGIN_AUTH', message: /login status 0x0201/ });
     const unknown = login(request({ targetName: 'iqn.2022-08.com.test:none' }), { paths: folder.paths });
     await assert.rejects(unknown, { code: 'ERR_FATAL_LOGIN', message: /0x0203/ });

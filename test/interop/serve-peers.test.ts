@@ -13,8 +13,8 @@ import { serveDisks } from '../helpers/own-target.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
 const USER = 'username';
-const SECRET = 'CanarySecret42';
-const MUTUAL = { user: 'mutualuser', secret: 'CanaryMutual43' };
+const SECRET = 'canary-serve42';
+const MUTUAL = { user: 'mutualuser', secret: 'canary-mutua43' };
 const MIB = 2 ** 20;
 const SIZE = 128 * MIB;
 

@@ -92,14 +92,14 @@ describe('login', () => {
 
   for (const algorithms of [[8, 5, 7, 6], [5], [7]]) {
     it(`proves who both are by CHAP ${algorithms.join()}`, async () => {
-      const account = { user: 'username', secret: 'password1234' };
-      const mutual = { user: 'mutualuser', secret: 'mutualpass12' };
+      const account = { user: 'username', secret: 'canary-12345' };
+      const mutual = { user: 'mutualuser', secret: 'canary-mutual' };
       const port = await serve({ account, mutual });
       const credentials = { ...chap(account.user, account.secret, algorithms), mutual };
       const info = await within(port, { credentials }, async () => {});
       assert.deepEqual([info.authMethod, info.chapUser, info.mutualUser], ['CHAP', 'username', 'mutualuser']);
       assert.equal(info.localAddress, '127.0.0.1');
-      const wrong = { ...credentials, mutual: { ...mutual, secret: 'anothersecret' } };
+      const wrong = { ...credentials, mutual: { ...mutual, secret: 'canary-other1' } };
       await assert.rejects(within(port, { credentials: wrong }, async () => {}));
       await assert.rejects(
         within(port, { credentials: null }, async () => {}),

@@ -54,9 +54,9 @@ const WIRE: readonly WireCase[] = [
 
 const SECRETS = {
   'node.session.auth.username': 'username',
-  'node.session.auth.password': 'password1234',
+  'node.session.auth.password': 'canary-12345',
   'node.session.auth.username_in': 'mutualuser',
-  'node.session.auth.password_in': 'mutualpass12',
+  'node.session.auth.password_in': 'canary-mutual',
   'node.session.auth.chap_algs': 'SHA1,MD5',
 };
 
@@ -92,8 +92,8 @@ describe('record settings', () => {
     folder = mkdtempSync(join(tmpdir(), 'lunctl-settings-'));
     own = await startOwn();
     guarded = await startOwn({
-      account: { user: 'username', secret: 'password1234' },
-      mutual: { user: 'mutualuser', secret: 'mutualpass12' },
+      account: { user: 'username', secret: 'canary-12345' },
+      mutual: { user: 'mutualuser', secret: 'canary-mutual' },
     });
   });
   after(async () => {

@@ -196,7 +196,7 @@ describe('strangers', () => {
 
   it('that stop half way through their login cannot either', async () => {
     const server = await start([{ kind: 'ramdisk', name: 'r', sizeBytes: 2 ** 20 }], {
-      account: { user: 'username', secret: 'password1234' },
+      account: { user: 'username', secret: 'canary-12345' },
     });
     const port = server.portals[0]?.port ?? 0;
     const half = await Promise.all(
@@ -230,7 +230,7 @@ describe('strangers', () => {
 
   it('that guess secrets learn slowly, and slow nobody else down', async () => {
     const server = await start([{ kind: 'ramdisk', name: 'r', sizeBytes: 2 ** 20 }], {
-      account: { user: 'username', secret: 'password1234' },
+      account: { user: 'username', secret: 'canary-12345' },
     });
     const port = server.portals[0]?.port ?? 0;
     const guess = async () => {
