@@ -5,12 +5,14 @@ import type { Paths } from '../services/paths.js';
 import { resolvePaths } from '../services/paths.js';
 import { AppError } from '../util/errors.js';
 import { oneLine } from '../util/printable.js';
+import { asksForJson, type ColumnFlags } from './columns.js';
 import { exitCodeOf } from './exit-codes.js';
 import { globalFlags } from './global-flags.js';
 import { asUsageError, refuseUnknownFlags, translateOclifError } from './parse-errors.js';
 import { ProgressSign } from './progress.js';
 import { type Confirmation, canAsk, confirmByName, type PromptContext } from './prompt.js';
 import { causesText, type ErrorJson, errorJson, errorText } from './render/error.js';
+import { chosenColumns, columnsText, type Listing, listText } from './render/listing.js';
 import type { errorDocument } from './schemas/error.js';
 import type { Output } from './schemas/parts.js';
 import { SignalWatch } from './signals.js';
@@ -92,6 +94,26 @@ export abstract class BaseCommand extends Command {
   /** Whether standard output is a terminal: tables there, iscsiadm's lines in a pipe. */
   protected get toTerminal(): boolean {
     return process.stdout.isTTY === true;
+  }
+
+  /**
+   * How the rows of a listing are to be written; null where the flags say nothing of it, and a pipe may get its own form.
+   * To be called before any work: it ends the command for --list-columns. @throws AppError ERR_USAGE for unknown columns
+   */
+  protected tableAskedFor<Row>(listing: Listing<Row>, flags: ColumnFlags): ((rows: readonly Row[]) => string) | null {
+    if (flags['list-columns']) {
+      this.render(columnsText(listing));
+      this.exit(0);
+    }
+    const { bytes, noheadings } = flags;
+    if (this.jsonEnabled()) return null;
+    const columns = chosenColumns(listing, flags);
+    const asked = flags.output !== undefined || flags['output-all'] || bytes || noheadings;
+    return asked ? (rows) => listText(columns, rows, { bytes, headings: !noheadings }) : null;
+  }
+  /** Also -o json, where there is an -o. */
+  override jsonEnabled(): boolean {
+    return super.jsonEnabled() || ('list-columns' in this.ctor.flags && asksForJson(this.argv));
   }
 
   /** Data, to standard output as it is; a missing last line feed is added. Nothing under --json. */

@@ -2,9 +2,11 @@
 import type { BootMount } from '../../services/disk/boot.js';
 import type { GrownFileSystem } from '../../services/disk/grow-content.js';
 import type { GrownPartition } from '../../services/disk/grow-table.js';
-import type { ListedContent, ListedDisk } from '../../services/disk/list.js';
+import type { ListedContent, ListedDisk, ListedPartition } from '../../services/disk/list.js';
 import type { MountedFileSystem } from '../../services/disk/mount.js';
 import { PROVISION_STEPS, type ProvisionStep } from '../../services/disk/provision.js';
+import { access } from './devices.js';
+import { type Listing, sizeColumn } from './listing.js';
 import { table } from './table.js';
 import { formatSize, orDash } from './text.js';
 
@@ -64,30 +66,105 @@ function contentName({ type, mountPoint }: GrownFileSystem): string {
   return mountPoint === null ? type : `${type} on ${mountPoint}`;
 }
 
-/** A tree: each disk, and its partitions below it. */
-export function diskListText(disks: readonly ListedDisk[], { bytes = false } = {}): string {
-  const sizeText = bytes ? String : formatSize;
-  const rows = disks.flatMap((disk) => {
-    const fullName = `${disk.targetName}/${disk.lun}`;
-    const whole = [
-      disk.path?.replace(/^\/dev\//, '') ?? '-',
-      sizeText(disk.sizeBytes),
-      disk.table ?? (disk.type === null ? orUnknown(null, disk.probed) : 'disk'),
-      ...contentCells(disk),
-      `${fullName}${stateText(disk)}`,
-    ];
-    const parts = disk.partitions.map((part, i) => {
-      const branch = i === disk.partitions.length - 1 ? '└─' : '├─';
-      const name = part.path?.replace(/^\/dev\//, '') ?? `p${part.number}`;
-      return [`${branch}${name}`, sizeText(part.sizeBytes), 'part', ...contentCells(part), ''];
-    });
-    return [whole, ...parts];
-  });
-  const heads = ['DEVICE', 'SIZE', 'TYPE', 'FSTYPE', 'LABEL', 'MOUNT', 'USED', 'FROM'];
-  return table(
-    heads.map((head) => (head === 'SIZE' || head === 'USED' ? { head, align: 'right' as const } : { head })),
-    rows,
-  );
+/** A disk, or one of its partitions. */
+export interface DiskRow {
+  readonly disk: ListedDisk;
+  readonly part: ListedPartition | null;
+  /** What stands before a partition's name in the tree. */
+  readonly branch: string;
+}
+
+/** Each disk, and its partitions below it. */
+export function diskRows(disks: readonly ListedDisk[]): DiskRow[] {
+  return disks.flatMap((disk) => [
+    { disk, part: null, branch: '' },
+    ...disk.partitions.map((part, i) => ({ disk, part, branch: i === disk.partitions.length - 1 ? '└─' : '├─' })),
+  ]);
+}
+
+const ofDisk = (text: (disk: ListedDisk) => string) => (row: DiskRow) => (row.part === null ? text(row.disk) : '');
+
+/** `disk list`: a tree. */
+export const DISKS: Listing<DiskRow> = [
+  {
+    head: 'DEVICE',
+    about: 'device node; the tree',
+    text: ({ disk, part, branch }) => `${branch}${nodeName(disk, part)}`,
+  },
+  sizeColumn('SIZE', 'its size', ({ disk, part }) => (part ?? disk).sizeBytes),
+  { head: 'TYPE', about: 'kind of partition table, disk or part', text: typeText },
+  { head: 'FSTYPE', about: 'what it holds', text: ({ disk, part }) => known((part ?? disk).type, part ?? disk) },
+  {
+    head: 'LABEL',
+    about: 'label of the file system',
+    text: ({ disk, part }) => known((part ?? disk).label, part ?? disk),
+  },
+  {
+    head: 'MOUNT',
+    about: 'where it is mounted',
+    text: ({ disk, part }) => orDash((part ?? disk).mounts.map(({ target }) => target).join(',')),
+  },
+  {
+    head: 'USED',
+    about: 'how full the file system is',
+    align: 'right',
+    text: ({ disk, part }) => shareText(part ?? disk),
+  },
+  {
+    head: 'FROM',
+    about: 'target and LUN, and what is wrong with the session',
+    text: ofDisk((disk) => `${disk.targetName}/${disk.lun}${stateText(disk)}`),
+  },
+  {
+    head: 'UUID',
+    about: 'UUID of the file system',
+    text: (row) => known((row.part ?? row.disk).uuid, row.part ?? row.disk),
+    extra: true,
+  },
+  {
+    head: 'PATH',
+    about: 'device node with its folder',
+    text: ({ disk, part }) => orDash((part ?? disk).path),
+    extra: true,
+  },
+  sizeColumn('START', 'where it begins on the disk', ({ part }) => part?.startBytes ?? 0, { extra: true }),
+  { head: 'PARTTYPE', about: 'type of the partition', text: (row) => orDash(row.part?.partitionType), extra: true },
+  { head: 'PARTUUID', about: 'UUID of the partition', text: (row) => orDash(row.part?.partitionUuid), extra: true },
+  { head: 'PARTLABEL', about: 'name of the partition', text: (row) => orDash(row.part?.partitionName), extra: true },
+  { head: 'SID', about: 'number of the session', align: 'right', text: ({ disk }) => String(disk.sid), extra: true },
+  { head: 'ATTACH', about: 'nbd, fuse or none', text: ({ disk }) => disk.attach, extra: true },
+  { head: 'ACCESS', about: 'rw or ro', text: ({ disk }) => access(disk), extra: true },
+  {
+    head: 'BLOCK',
+    about: 'bytes of a logical block',
+    align: 'right',
+    text: ({ disk }) => `${disk.blockSize}`,
+    extra: true,
+  },
+  { head: 'SERIAL', about: 'unit serial number', text: ofDisk(({ serial }) => orDash(serial)), extra: true },
+  {
+    head: 'WWN',
+    about: 'lasting name of VPD page 83h',
+    text: ofDisk(({ designator }) => orDash(designator)),
+    extra: true,
+  },
+  { head: 'VENDOR', about: 'vendor of the INQUIRY data', text: ofDisk(({ vendor }) => orDash(vendor)), extra: true },
+  {
+    head: 'PRODUCT',
+    about: 'product of the INQUIRY data',
+    text: ofDisk(({ product }) => orDash(product)),
+    extra: true,
+  },
+  { head: 'NBD', about: 'URI for NBD clients', text: ({ disk, part }) => orDash((part ?? disk).nbd), extra: true },
+];
+
+function nodeName(disk: ListedDisk, part: ListedPartition | null): string {
+  return (part ?? disk).path?.replace(/^\/dev\//, '') ?? (part === null ? '-' : `p${part.number}`);
+}
+
+function typeText({ disk, part }: DiskRow): string {
+  if (part !== null) return 'part';
+  return disk.table ?? (disk.type === null ? known(null, disk) : 'disk');
 }
 
 /** What a person should know of its session before using it. */
@@ -97,21 +174,15 @@ function stateText({ state, recovery }: ListedDisk): string {
   return state === 'LOGGED_IN' ? '' : ` (${state})`;
 }
 
-function contentCells({ probed, type, label, mounts }: ListedContent): string[] {
+function shareText({ mounts }: ListedContent): string {
   const used = mounts[0]?.usedBytes;
   const size = mounts[0]?.sizeBytes;
-  const share = typeof used === 'number' && typeof size === 'number' ? percent(used, size) : '-';
-  return [
-    orUnknown(type, probed),
-    orUnknown(label, probed),
-    orDash(mounts.map(({ target }) => target).join(',')),
-    share,
-  ];
+  return typeof used === 'number' && typeof size === 'number' ? percent(used, size) : '-';
 }
 
 /** A dash stands for nothing there, a question mark for what nobody has looked at. */
-function orUnknown(text: string | null, known: boolean): string {
-  return known ? orDash(text) : (text ?? '?');
+function known(text: string | null, { probed }: ListedContent): string {
+  return probed ? orDash(text) : (text ?? '?');
 }
 
 /** Rounded up, as df does: a disk that is a little used is not 0 % used. */

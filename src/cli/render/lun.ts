@@ -12,37 +12,47 @@ import type {
 import { wordOf } from '../../services/lun/question.js';
 import type { DeviceInfo, SessionInfo } from '../../services/session/info.js';
 import { printable } from '../../util/printable.js';
+import { access } from './devices.js';
+import { type Listing, sizeColumn } from './listing.js';
 import { table } from './table.js';
 import { formatSize, orDash } from './text.js';
 
-/** One line for each LUN of each session. */
-export function lunTable(luns: readonly { readonly session: SessionInfo; readonly device: DeviceInfo }[]): string {
-  return table(
-    [
-      { head: 'SID', align: 'right' },
-      { head: 'LUN', align: 'right' },
-      { head: 'TARGET' },
-      { head: 'DEVICE' },
-      { head: 'SIZE', align: 'right' },
-      { head: 'BLOCK', align: 'right' },
-      { head: 'ACCESS' },
-      { head: 'VENDOR' },
-      { head: 'PRODUCT' },
-      { head: 'SERIAL' },
-    ],
-    luns.map(({ session, device }) => [
-      String(session.sid),
-      String(device.lun),
-      session.targetName,
-      orDash(device.path),
-      formatSize(device.sizeBytes),
-      String(device.blockSize),
-      device.readOnly ? 'ro' : 'rw',
-      orDash(device.vendor),
-      orDash(device.product),
-      orDash(device.serial),
-    ]),
-  );
+/** A LUN, and the session that has it. */
+export interface LunRow {
+  readonly session: SessionInfo;
+  readonly device: DeviceInfo;
+}
+
+/** `lun list`: one line for each LUN of each session. */
+export const LUNS: Listing<LunRow> = [
+  { head: 'SID', about: 'number of the session', align: 'right', text: ({ session }) => String(session.sid) },
+  { head: 'LUN', about: 'logical unit number', align: 'right', text: ({ device }) => String(device.lun) },
+  { head: 'TARGET', about: 'name of the target', text: ({ session }) => session.targetName },
+  { head: 'DEVICE', about: 'device node', text: ({ device }) => orDash(device.path) },
+  sizeColumn('SIZE', 'its size', ({ device }) => device.sizeBytes),
+  { head: 'BLOCK', about: 'bytes of a logical block', align: 'right', text: ({ device }) => String(device.blockSize) },
+  { head: 'ACCESS', about: 'rw or ro', text: ({ device }) => access(device) },
+  { head: 'VENDOR', about: 'vendor of the INQUIRY data', text: ({ device }) => orDash(device.vendor) },
+  { head: 'PRODUCT', about: 'product of the INQUIRY data', text: ({ device }) => orDash(device.product) },
+  { head: 'SERIAL', about: 'unit serial number', text: ({ device }) => orDash(device.serial) },
+  { head: 'REVISION', about: 'revision of the INQUIRY data', text: (row) => orDash(row.device.revision), extra: true },
+  { head: 'WWN', about: 'lasting name of VPD page 83h', text: ({ device }) => orDash(device.designator), extra: true },
+  { head: 'ATTACH', about: 'nbd, fuse or none', text: ({ device }) => device.attach, extra: true },
+  {
+    head: 'CACHE',
+    about: 'on or off: volatile cache',
+    text: (row) => (row.device.writeCache ? 'on' : 'off'),
+    extra: true,
+  },
+  sizeColumn('OPTIO', 'preferred transfer size', ({ device }) => device.optimalIoSize, { extra: true }),
+  { head: 'PARTS', about: 'how many partitions', align: 'right', text: partitionCount, extra: true },
+  { head: 'STATE', about: 'state of the session', text: ({ session }) => session.state, extra: true },
+  { head: 'EXPORT', about: 'name of the NBD export', text: ({ device }) => device.exportName, extra: true },
+  { head: 'NBD', about: 'URI for NBD clients', text: ({ device }) => device.nbd, extra: true },
+];
+
+function partitionCount({ device }: LunRow): string {
+  return String(device.partitions.length);
 }
 
 /** The node of an attached LUN, how it is attached, and what the kernel will have of its partitions. */
@@ -144,17 +154,15 @@ export function reservationsText(name: string, info: ReservationInfo): string {
   return `${head}${keys.map((key) => `  key           ${key}\n`).join('')}`;
 }
 
-/** One line for each run. */
-export function blockMapTable(runs: readonly BlockRun[], blockSize: number): string {
-  return table(
-    [
-      { head: 'LBA', align: 'right' },
-      { head: 'BLOCKS', align: 'right' },
-      { head: 'SIZE', align: 'right' },
-      { head: 'STATE' },
-    ],
-    runs.map(({ lba, blocks, state }) => [String(lba), String(blocks), formatSize(blocks * blockSize), state]),
-  );
+/** `lun map`: one line for each run of blocks. */
+export function blockRuns(blockSize: number): Listing<BlockRun> {
+  return [
+    { head: 'LBA', about: 'the first block', align: 'right', text: ({ lba }) => String(lba) },
+    { head: 'BLOCKS', about: 'how many blocks', align: 'right', text: ({ blocks }) => String(blocks) },
+    sizeColumn('SIZE', 'the same as a size', ({ blocks }) => blocks * blockSize),
+    { head: 'STATE', about: 'mapped, deallocated or anchored', text: ({ state }) => state },
+    sizeColumn('OFFSET', 'where it begins', ({ lba }) => lba * blockSize, { extra: true }),
+  ];
 }
 
 /** One line for each change of a session. */

@@ -31,19 +31,24 @@ const NO_BORDER = {
 const require = createRequire(import.meta.url);
 
 /** Lines without trailing blanks, each ended by a line feed. Cells are freed of control characters, never cut or wrapped. */
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+export function table(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  { headings = true }: { readonly headings?: boolean } = {},
+): string {
   const cells = rows.map((row) => columns.map((_, i) => printable(row[i] ?? '')));
-  const text = rows.length > LIBRARY_ROWS ? padded(columns, cells) : drawn(columns, cells);
+  if (!headings && rows.length === 0) return '';
+  const text = rows.length > LIBRARY_ROWS ? padded(columns, cells, headings) : drawn(columns, cells, headings);
   return `${text
     .split('\n')
     .map((line) => line.trimEnd())
     .join('\n')}\n`;
 }
 
-function drawn(columns: readonly Column[], cells: string[][]): string {
+function drawn(columns: readonly Column[], cells: string[][], headings: boolean): string {
   const Table = require('cli-table3') as typeof import('cli-table3');
   const grid = new Table({
-    head: columns.map((column) => column.head),
+    head: headings ? columns.map((column) => column.head) : [],
     colAligns: columns.map((column) => column.align ?? 'left'),
     chars: NO_BORDER,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
@@ -52,8 +57,8 @@ function drawn(columns: readonly Column[], cells: string[][]): string {
   return grid.toString();
 }
 
-function padded(columns: readonly Column[], cells: string[][]): string {
-  const lines = [columns.map((column) => column.head), ...cells];
+function padded(columns: readonly Column[], cells: string[][], headings: boolean): string {
+  const lines = headings ? [columns.map((column) => column.head), ...cells] : cells;
   const widths = columns.map((_, i) => lines.reduce((widest, line) => Math.max(widest, line[i]?.length ?? 0), 0));
   return lines
     .map((line) =>

@@ -1,11 +1,13 @@
 // Asks a portal for its targets and makes the records follow the answer.
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
+import { columnFlags } from '../../cli/columns.js';
 import { credentialFlags, readCredentials } from '../../cli/credentials.js';
 import { ifaceFlag, portalArg, portalFlag, sameOf } from '../../cli/flags.js';
 import { nodeLine } from '../../cli/render/iscsiadm.js';
 import { nodeJson, wayJson } from '../../cli/render/json.js';
-import { table } from '../../cli/render/table.js';
+import { defaultColumns, listText } from '../../cli/render/listing.js';
+import { FOUND } from '../../cli/render/records.js';
 import type { discoverySendtargets } from '../../cli/schemas/discovery.js';
 import type { Result } from '../../cli/schemas/parts.js';
 import { formatPortal } from '../../iscsi/portal.js';
@@ -30,10 +32,12 @@ export default class DiscoverySendtargets extends BaseCommand {
     ...credentialFlags,
     save: Flags.boolean({ summary: 'Keep the CHAP credentials in the discovery record.', dependsOn: ['chap-user'] }),
     'no-save': Flags.boolean({ summary: 'Change no record.', exclusive: ['save'] }),
+    ...columnFlags,
   };
 
   async run(): Promise<Result<typeof discoverySendtargets>> {
     const { args, flags } = await this.parse(DiscoverySendtargets);
+    const asked = this.tableAskedFor(FOUND, flags);
     const portal = sameOf(args.portal, flags.portal, '--portal');
     if (portal === undefined) {
       throw new AppError('ERR_USAGE', 'which portal?', { hint: 'lunctl discovery sendtargets -p HOST' });
@@ -62,14 +66,9 @@ export default class DiscoverySendtargets extends BaseCommand {
         { hint: `this initiator is ${request.initiatorName}: a target may show itself only to those that it lists` },
       );
     }
-    this.render(
-      this.toTerminal
-        ? table(
-            [{ head: 'PORTAL' }, { head: 'TPGT', align: 'right' }, { head: 'TARGET' }],
-            targets.map((target) => [formatPortal({ ...target, tpgt: null }), String(target.tpgt), target.targetName]),
-          )
-        : targets.map(nodeLine).join(''),
-    );
+    if (asked !== null) this.render(asked(targets));
+    else if (this.toTerminal) this.render(listText(defaultColumns(FOUND), targets));
+    else this.render(targets.map(nodeLine).join(''));
     this.next(`lunctl login ${targets[0]?.targetName}`);
     return {
       portal: { address: portal.address, port: portal.port },

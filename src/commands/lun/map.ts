@@ -1,7 +1,9 @@
 // lunctl lun map: which blocks of a thin LUN have storage behind them. GET LBA STATUS, SBC-3 §5.6.
 import { Flags } from '@oclif/core';
+import { columnFlags } from '../../cli/columns.js';
 import { LunCommand, lunArgument, sessionFlag } from '../../cli/lun-command.js';
-import { blockMapTable } from '../../cli/render/lun.js';
+import { defaultColumns, listText } from '../../cli/render/listing.js';
+import { blockRuns } from '../../cli/render/lun.js';
 import type { lunMap } from '../../cli/schemas/lun.js';
 import type { Result } from '../../cli/schemas/parts.js';
 
@@ -17,10 +19,12 @@ export default class LunMap extends LunCommand {
     ...sessionFlag,
     lba: Flags.integer({ summary: 'The first block to ask about.', min: 0, default: 0, helpValue: 'N' }),
     blocks: Flags.integer({ summary: 'How many; without it to the end.', min: 1, helpValue: 'N' }),
+    ...columnFlags,
   };
 
   async run(): Promise<Result<typeof lunMap>> {
     const { args, flags } = await this.parse(LunMap);
+    this.tableAskedFor(blockRuns(1), flags);
     const { session, device, fullName, place } = await this.lun(args.lun, flags.sid);
     const { blockSize, lun } = device;
     const { lunBlockMap } = await import('../../services/lun/control.js');
@@ -28,7 +32,8 @@ export default class LunMap extends LunCommand {
     const runs = await this.waiting(`asking ${fullName}`, () =>
       lunBlockMap(this.paths, place, { lba: flags.lba, end }, { signal: this.abortSignal }),
     );
-    this.render(blockMapTable(runs, blockSize));
+    const listing = blockRuns(blockSize);
+    this.render(this.tableAskedFor(listing, flags)?.(runs) ?? listText(defaultColumns(listing), runs));
     const mapped = runs.filter(({ state }) => state !== 'deallocated');
     const mappedBytes = mapped.reduce((sum, { blocks }) => sum + blocks * blockSize, 0);
     return { sid: session.sid, targetName: session.targetName, lun, blockSize, mappedBytes, runs };

@@ -1,8 +1,10 @@
 // `session show`: the sessions that are up; a table on a terminal, iscsiadm's lines in a pipe.
 import { BaseCommand } from '../../cli/base-command.js';
+import { columnFlags } from '../../cli/columns.js';
 import { printLevelFlag, sidFlag } from '../../cli/flags.js';
-import { ageSeconds, sessionTable } from '../../cli/render/devices.js';
+import { ageSeconds, SESSIONS } from '../../cli/render/devices.js';
 import { sessionLine } from '../../cli/render/iscsiadm.js';
+import { defaultColumns, listText } from '../../cli/render/listing.js';
 import { sessionBlocks } from '../../cli/render/session-blocks.js';
 import type { Result } from '../../cli/schemas/parts.js';
 import type { sessionShow } from '../../cli/schemas/session.js';
@@ -17,12 +19,14 @@ export default class SessionShow extends BaseCommand {
   static override examples = [
     '<%= config.bin %> session show',
     '<%= config.bin %> session show -r 1 -P 3',
+    '<%= config.bin %> session show -n -b -o SID,TARGET,READ',
     '<%= config.bin %> session show --json',
   ];
-  static override flags = { sid: sidFlag(), print: printLevelFlag(3) };
+  static override flags = { sid: sidFlag(), print: printLevelFlag(3), ...columnFlags };
 
   async run(): Promise<Result<typeof sessionShow>> {
     const { flags } = await this.parse(SessionShow);
+    const asked = this.tableAskedFor(SESSIONS, flags);
     const { listSessions } = await import('../../services/session/registry.js');
     const { registryWarnings } = await import('../../services/records/sessions.js');
     const list = await this.waiting('asking the sessions', () =>
@@ -35,9 +39,12 @@ export default class SessionShow extends BaseCommand {
       throw new AppError('ERR_NOT_FOUND', 'No active sessions.');
     }
     const now = Date.now();
+    const rows = sessions.map((session) => ({ ...session, ageSeconds: ageSeconds(session, now) }));
     for (const session of sessions) this.#tellTrouble(session);
-    await this.#print(sessions, flags.print, now);
-    return { sessions: sessions.map((session) => ({ ...session, ageSeconds: ageSeconds(session, now) })) };
+    if (asked !== null) this.render(asked(rows));
+    else if (flags.print === undefined && this.toTerminal) this.render(listText(defaultColumns(SESSIONS), rows));
+    else await this.#print(sessions, flags.print ?? 0);
+    return { sessions: rows };
   }
 
   #tellTrouble({ sid, recovery, lostSince, lastError, devices }: SessionInfo): void {
@@ -46,9 +53,8 @@ export default class SessionShow extends BaseCommand {
     this.warning(`session ${sid} lost its connection at ${lostSince} (${recovery}): ${lastError ?? 'no reason known'}`);
   }
 
-  async #print(sessions: readonly SessionInfo[], level: number | undefined, now: number): Promise<void> {
-    if (level === undefined && this.toTerminal) this.render(sessionTable(sessions, now));
-    else if (level === undefined || level === 0) {
+  async #print(sessions: readonly SessionInfo[], level: number): Promise<void> {
+    if (level === 0) {
       this.render(sessions.map((session) => sessionLine({ ...session, ...session.portal })).join(''));
     } else {
       const { sessionTimeouts } = await import('../../services/records/login.js');

@@ -1,7 +1,8 @@
 // Disks and mounts as text.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { diskListText, mountedText } from '../../../src/cli/render/disk.js';
+import { DISKS, diskRows, mountedText } from '../../../src/cli/render/disk.js';
+import { chosenColumns, defaultColumns, listText } from '../../../src/cli/render/listing.js';
 import type { ListedDisk, ListedPartition } from '../../../src/services/disk/list.js';
 
 const G = 1024 ** 3;
@@ -60,7 +61,7 @@ const part = (values: Partial<ListedPartition>): ListedPartition => {
 
 test('a tree of disks, partitions and mounts; hostile labels show no control characters', () => {
   const mounts = [{ target: '/mnt', usedBytes: 1, sizeBytes: 100 }];
-  const text = diskListText([
+  const disks = [
     disk({
       partitions: [part({ type: 'xfs', label: 'da\u001b[31mta', mounts }), part({ number: 2, path: '/dev/nbd0p2' })],
     }),
@@ -75,9 +76,9 @@ test('a tree of disks, partitions and mounts; hostile labels show no control cha
       partitions: [part({ path: null, probed: false })],
     }),
     disk({ lun: 2, path: '/dev/nbd1', table: null, type: 'ext4' }),
-  ]);
+  ];
   assert.equal(
-    text,
+    listText(defaultColumns(DISKS), diskRows(disks)),
     `DEVICE    SIZE  TYPE  FSTYPE  LABEL     MOUNT  USED  FROM
 nbd0       10G  gpt   -       -         -         -  iqn.2022-08.com.test:dlp.target01/0
 ├─nbd0p1    5G  part  xfs     da[31mta  /mnt     1%
@@ -90,7 +91,18 @@ nbd1       10G  disk  ext4    -         -         -  iqn.2022-08.com.test:dlp.ta
 });
 
 test('sizes in bytes, and what a session is doing', () => {
-  const text = diskListText([disk({ recovery: 'expired' }), disk({ lun: 1, state: 'FREE' })], { bytes: true });
+  const rows = diskRows([disk({ recovery: 'expired' }), disk({ lun: 1, state: 'FREE' })]);
+  const text = listText(defaultColumns(DISKS), rows, { bytes: true });
   assert.match(text, /^nbd0 +10737418240 {2}gpt .*\/0 \(session reopening, I\/O fails\)$/m);
   assert.match(text, /\/1 \(FREE\)$/m);
+});
+
+test('chosen columns keep the tree', () => {
+  const rows = diskRows([
+    disk({ serial: 'S1', partitions: [part({ uuid: 'u-1', probed: true }), part({ number: 2 })] }),
+  ]);
+  assert.equal(
+    listText(chosenColumns(DISKS, { output: 'serial,device,uuid,start' }), rows, { bytes: true, headings: false }),
+    'S1  nbd0      -    0\n    ├─nbd0p1  u-1  0\n    └─nbd0p1  -    0\n',
+  );
 });

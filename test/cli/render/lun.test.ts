@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseKey } from '../../../src/cli/lun-command.js';
-import { blockMapTable, changesText, lunText, reservationsText } from '../../../src/cli/render/lun.js';
+import { defaultColumns, listText } from '../../../src/cli/render/listing.js';
+import { blockRuns, changesText, lunText, reservationsText } from '../../../src/cli/render/lun.js';
 import type { LunDetails } from '../../../src/services/lun/info.js';
 import type { SessionInfo } from '../../../src/services/session/info.js';
 import { AppError } from '../../../src/util/errors.js';
@@ -78,13 +79,10 @@ KEY                 HOLDS            INITIATOR  ISID          SESSION
 
 test('runs of blocks, and what a rescan has found', () => {
   assert.equal(
-    blockMapTable(
-      [
-        { lba: 0, blocks: 8, state: 'mapped' },
-        { lba: 8, blocks: 2040, state: 'deallocated' },
-      ],
-      512,
-    ),
+    listText(defaultColumns(blockRuns(512)), [
+      { lba: 0, blocks: 8, state: 'mapped' },
+      { lba: 8, blocks: 2040, state: 'deallocated' },
+    ]),
     'LBA  BLOCKS   SIZE  STATE\n  0       8     4K  mapped\n  8    2040  1020K  deallocated\n',
   );
   assert.equal(changesText(SESSION, []), `session 1, ${TARGET}: unchanged\n`);
