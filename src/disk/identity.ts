@@ -33,6 +33,8 @@ const PROBE_BYTES = 4096;
 const MORE_BLOCKS = 4;
 /** From the start of a partition to the superblocks of file systems: ext4 and xfs, btrfs. */
 const SUPERBLOCKS = [0, 65_536];
+/** How often a block is compared that is being written. */
+const MOST_COMPARED = 3;
 const PROBE_MS = 60_000;
 
 /**
@@ -93,22 +95,38 @@ export async function holdsSameBytes(
 ): Promise<boolean> {
   const length = Math.min(PROBE_BYTES, sizeBytes);
   const blocks = Math.floor(sizeBytes / length);
-  const same = async (offset: number) => {
-    const bytes = await readDirect(path, { offset, length }, signal);
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
-    return { isBlank: bytes.every((byte) => byte === 0), isSame: await confirm(offset, length, sha256) };
-  };
+  const compare = (offset: number) =>
+    sharedBytes(
+      () => readDirect(path, { offset, length }, signal),
+      (sha256) => confirm(offset, length, sha256),
+    );
   for (const offset of [0, ...starts].flatMap((start) => SUPERBLOCKS.map((far) => start + far))) {
-    if (offset + length > sizeBytes) continue;
-    // A mounted file system may write its own between the two reads: another disk differs every time.
-    let tries = 3;
-    while (!(await same(offset)).isSame) if (--tries === 0) return false;
+    if (offset + length <= sizeBytes && (await compare(offset)) === null) return false;
   }
-  const { isBlank, isSame } = await same(randomInt(blocks) * length);
-  if (!isSame || !isBlank) return isSame;
+  const bytes = await compare(randomInt(blocks) * length);
+  if (bytes === null || bytes.some((byte) => byte !== 0)) return bytes !== null;
   const more = Array.from({ length: MORE_BLOCKS }, () => randomInt(blocks) * length);
-  for (const offset of [sizeBytes - length, ...more]) if (!(await same(offset)).isSame) return false;
+  for (const offset of [sizeBytes - length, ...more]) if ((await compare(offset)) === null) return false;
   return true;
+}
+
+/**
+ * What the device and the LUN both hold in one block, or null where they differ. A mounted file system may write the block
+ * between the two reads: if the device shows that it has changed, and only then, it is compared again. A block of a free
+ * disk stands still, and has no second chance.
+ */
+async function sharedBytes(
+  read: () => Promise<Buffer>,
+  confirm: (sha256: string) => Promise<boolean>,
+): Promise<Buffer | null> {
+  let bytes = await read();
+  for (let compared = 1; ; compared++) {
+    if (await confirm(createHash('sha256').update(bytes).digest('hex'))) return bytes;
+    const before = bytes;
+    if (compared === MOST_COMPARED) return null;
+    bytes = await read();
+    if (bytes.equals(before)) return null;
+  }
 }
 
 /** Direct, so that the bytes come from the worker behind the device and not from the page cache. */
