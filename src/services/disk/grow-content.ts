@@ -7,7 +7,7 @@ import { kernelName, kernelPartitions, type MountEntry, mounts, sysAttribute } f
 import { AppError } from '../../util/errors.js';
 import { CAP_SYS_RESOURCE, hasCapability } from '../../util/user.js';
 import type { DiskAccess } from './access.js';
-import { type GrowContext, opened, runSteps } from './grow-steps.js';
+import { type GrowContext, opened, runGrowSteps } from './grow-steps.js';
 import type { DiskTarget } from './name.js';
 
 export interface GrownFileSystem {
@@ -75,7 +75,7 @@ export function growContent(target: DiskTarget, room: number, context: GrowConte
     checkMount(target, content);
     const mountPoint = mount?.target ?? null;
     const steps = planGrowFileSystem(fs, access, mountPoint);
-    await runSteps(target, access, { steps, partition: target.partition }, context);
+    await runGrowSteps(target, access, { steps, partition: target.partition }, context);
     const after = await growableOn(access.path, type, { mountPoint, signal: context.signal });
     return { type, mountPoint, beforeBytes: sizeOf(fs), sizeBytes: sizeOf(after ?? fs) };
   });

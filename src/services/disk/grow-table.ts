@@ -15,7 +15,7 @@ import { contentOf, type PartitionTable, partitionTableOf, type TableEntry } fro
 import { kernelName, kernelPartitions } from '../../disk/sysfs.js';
 import { AppError } from '../../util/errors.js';
 import type { DiskAccess } from './access.js';
-import { type GrowContext, opened, runSteps } from './grow-steps.js';
+import { type GrowContext, opened, runGrowSteps } from './grow-steps.js';
 import type { DiskTarget } from './name.js';
 
 export interface GrownPartition {
@@ -65,7 +65,7 @@ export function growTable(target: DiskTarget, work: TableWork, context: GrowCont
       throw new AppError('ERR_BUSY', `the partition table of ${target.name} is being changed by somebody else`);
     }
     const partition = work.entry?.number ?? null;
-    await runSteps(target, access, { steps: work.steps, partition }, context);
+    await runGrowSteps(target, access, { steps: work.steps, partition }, context);
     const after = await access.settle();
     context.onStep?.({ name: 'kernel', stdout: '' });
     const size = after.find(({ number }) => number === partition)?.sizeBytes;

@@ -15,7 +15,7 @@ import {
 } from '../../disk/plan.js';
 import { placeSpans, type Span } from '../../disk/positions.js';
 import { contentOf, describeSignature, isTable, type Signature } from '../../disk/probe.js';
-import { checkInterrupted, hasTool, missingTool, runTool } from '../../disk/run.js';
+import { hasTool, missingTool } from '../../disk/run.js';
 import { planEraseHeaders } from '../../disk/wipe.js';
 import { AppError } from '../../util/errors.js';
 import { listSessions } from '../session/registry.js';
@@ -29,6 +29,7 @@ import {
 } from './access.js';
 import { type Findings, look, requireTable, verifyTable } from './look.js';
 import { type DiskTarget, findListed } from './name.js';
+import { type OnProgress, runSteps, type StepResult } from './run-steps.js';
 
 /** What a job would destroy, in words, and how a person agrees to it. */
 export interface Loss {
@@ -39,14 +40,6 @@ export interface Loss {
   /** Values of --confirm. */
   readonly accepted: readonly string[];
 }
-
-export interface StepResult {
-  readonly step: Step;
-  readonly stdout: string;
-}
-
-/** Told of each step as it begins, with null, and then of what its program prints. */
-export type OnProgress = (step: Step, printed: string | null) => void;
 
 export interface DiskJob {
   readonly target: DiskTarget;
@@ -164,8 +157,8 @@ export async function prepare(
   const access = await openDisk(target, options);
   try {
     refuseUsed(target, await access.users());
-    const made = await plan({ target, access, findings: await look(target, access, options) });
-    const { steps, lost, table } = made;
+    const findings = await look(target, access, options);
+    const { steps, lost, table, verify } = await plan({ target, access, findings });
     for (const { tool } of steps) if (!hasTool(tool)) throw missingTool(tool);
     return {
       target,
@@ -174,38 +167,24 @@ export async function prepare(
       steps,
       lines: steps.length === 0 ? [] : access.byHand(shellLines(steps), table),
       loss: lost.length === 0 ? null : lossOf(target, lost, await contentsInside(access, options)),
-      run: (onStep, onProgress) => run(target, access, made, { onStep, onProgress }, options.signal),
+      async run(onStep, onProgress) {
+        const { signal } = options;
+        await runSteps(steps, target, access, {
+          users: () => access.users(),
+          diesWithUs: true,
+          onStep,
+          onProgress,
+          signal,
+        });
+        await verify?.();
+        return table === 'none' || steps.length === 0 ? [] : access.settle();
+      },
       close: () => access.close(),
     };
   } catch (error) {
     await access.close();
     throw error;
   }
-}
-
-async function run(
-  target: DiskTarget,
-  access: DiskAccess,
-  { steps, table, verify }: Plan,
-  { onStep, onProgress }: { onStep: (result: StepResult) => void; onProgress: OnProgress | undefined },
-  signal: AbortSignal | undefined,
-): Promise<PartitionPath[]> {
-  for (const step of steps) {
-    checkInterrupted(signal);
-    const hold = await access.hold();
-    try {
-      refuseUsed(target, await access.users());
-      onProgress?.(step, null);
-      const { tool, args, name: _, ...how } = step;
-      const onOutput = (text: string) => onProgress?.(step, text);
-      const { stdout } = await runTool(tool, args, { ...how, signal, diesWithUs: true, onOutput });
-      onStep({ step, stdout });
-    } finally {
-      await hold.release();
-    }
-  }
-  await verify?.();
-  return table === 'none' || steps.length === 0 ? [] : access.settle();
 }
 
 /** What a table is to be written on. */
