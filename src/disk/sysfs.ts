@@ -80,6 +80,11 @@ export function mounts(): MountEntry[] {
   return parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
 }
 
+/** What is seen on a directory, an absolute path without symbolic links: of several mounts there the newest. */
+export function mountAt(directory: string, all: readonly MountEntry[] = mounts()): MountEntry | undefined {
+  return all.findLast(({ target }) => target === directory);
+}
+
 /** Pure part of `mounts`. Lines that are not understood are left out. */
 export function parseMountInfo(text: string): MountEntry[] {
   const found: MountEntry[] = [];

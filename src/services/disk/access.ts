@@ -1,6 +1,5 @@
 // A LUN as something that partitioning and mkfs programs can open: its device node, or, without one, a file that
 // nbdfuse shows for as long as a command runs. The second needs no root.
-import { rmdirSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { type Claim, type Hold, holdDevice } from '../../disk/identity.js';
 import type { Geometry } from '../../disk/layout.js';
@@ -9,7 +8,7 @@ import type { Place } from '../../disk/probe.js';
 import { shellLine, shellWord } from '../../disk/shell.js';
 import { kernelName, kernelPartitions, usersOf } from '../../disk/sysfs.js';
 import { AppError } from '../../util/errors.js';
-import { commandFolder } from '../attach/abandoned.js';
+import { commandFolder, removeCommandFolder } from '../attach/abandoned.js';
 import { type ExportFile, mountExport, nbdfuseArguments, requireFuseFile } from '../attach/fuse.js';
 import { readAttachRecords } from '../attach/record.js';
 import type { Paths } from '../paths.js';
@@ -21,7 +20,6 @@ import {
   rescanPartitions,
   verifyBlock,
 } from '../session/control.js';
-import { ourselves } from '../session/folder.js';
 import type { DiskTarget } from './name.js';
 
 export interface DiskContext {
@@ -166,7 +164,7 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
     exportName: part?.exportName ?? device.exportName,
     sizeBytes: part?.sizeBytes ?? device.sizeBytes,
     readOnly: device.readOnly,
-    runDir: commandFolder(context.paths.runDir, ourselves()),
+    runDir: commandFolder(context.paths.runDir),
     diesWithUs: true,
     ...(context.signal === undefined ? {} : { signal: context.signal }),
   };
@@ -202,12 +200,7 @@ async function openFile(target: DiskTarget, context: DiskContext): Promise<DiskA
       closed = true;
       await file.unmount();
       await release();
-      try {
-        // Never with what is in it: that would be another mount of this process.
-        rmdirSync(request.runDir);
-      } catch (error) {
-        if (!(error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY')) throw error;
-      }
+      removeCommandFolder(request.runDir);
     },
   };
 }

@@ -1,13 +1,12 @@
 // What many LUNs and partitions hold, read through the sessions' workers: so a LUN without a device is looked into like
 // any other, no root is needed, and a target that does not answer holds up only its own disks.
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import type { Content } from '../../disk/probe.js';
 import { contentsOf, NO_CONTENT } from '../../disk/probe-many.js';
 import { checkInterrupted } from '../../disk/run.js';
 import { sideBySide } from '../../util/side-by-side.js';
-import { commandFolder } from '../attach/abandoned.js';
+import { commandFolder, removeCommandFolder } from '../attach/abandoned.js';
 import { LARGEST_HEAD, MOST_HEADS, readHeads } from '../session/control.js';
-import { ourselves } from '../session/folder.js';
 import type { DiskContext } from './access.js';
 
 /** A whole LUN or a partition of it; bytes. */
@@ -33,7 +32,7 @@ export async function contentsOfLeaves(
     indexes.filter((i) => leaves[i]?.sid === sid),
   );
   // By its name the next disk command knows whose it was, if this one is killed.
-  const parent = commandFolder(context.paths.runDir, ourselves());
+  const parent = commandFolder(context.paths.runDir);
   mkdirSync(parent, { recursive: true, mode: 0o700 });
   const folder = mkdtempSync(`${parent}/look-`);
   try {
@@ -55,16 +54,7 @@ export async function contentsOfLeaves(
     return found;
   } finally {
     rmSync(folder, { recursive: true, force: true });
-    removeEmpty(parent);
-  }
-}
-
-/** Not with what is in it: that would be something else of this process. */
-function removeEmpty(folder: string): void {
-  try {
-    rmdirSync(folder);
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY')) throw error;
+    removeCommandFolder(parent);
   }
 }
 

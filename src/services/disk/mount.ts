@@ -7,7 +7,7 @@ import { planMount, type Step, shellLines } from '../../disk/plan.js';
 import { type Content, contentOf } from '../../disk/probe.js';
 import { runTool } from '../../disk/run.js';
 import { shellLine } from '../../disk/shell.js';
-import { mounts } from '../../disk/sysfs.js';
+import { mountAt } from '../../disk/sysfs.js';
 import { AppError } from '../../util/errors.js';
 import { isRoot } from '../../util/user.js';
 import { type DiskAccess, openDisk } from './access.js';
@@ -61,7 +61,7 @@ export async function mountDisk(options: MountOptions): Promise<MountResult> {
   const directory = options.mkdir ? realTarget(options.directory) : existingDirectory(options.directory);
   const readOnly = options.readOnly || target.device.readOnly;
   const steps = planMount({ path: access.path, target: directory, readOnly, extra: options.extra });
-  const there = mounts().findLast((mount) => mount.target === directory)?.source === access.path;
+  const there = mountAt(directory)?.source === access.path;
   if (there && !fstab) throw new AppError('ERR_BUSY', `${access.path} is mounted on ${directory} already`);
   const plan = there ? [] : [...(options.mkdir ? [mkdirLine(directory)] : []), ...shellLines(steps)];
   const wish = fstab
@@ -141,7 +141,7 @@ function removeMade(directory: string, first: string): void {
 
 /** What is mounted on a directory, and how full it is. @throws AppError ERR_HELPER when nothing is. */
 export async function usageOf(directory: string): Promise<MountedFileSystem> {
-  const mount = mounts().findLast(({ target }) => target === directory);
+  const mount = mountAt(directory);
   if (mount === undefined) throw new AppError('ERR_HELPER', `mount said nothing, but ${directory} is not mounted`);
   const { blocks, bsize, bfree, bavail } = await statfs(directory);
   return {

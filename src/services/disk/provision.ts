@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { planFormat } from '../../disk/plan.js';
 import { checkInterrupted, hasTool, missingTool } from '../../disk/run.js';
 import { shellLine } from '../../disk/shell.js';
-import { mounts } from '../../disk/sysfs.js';
+import { mountAt } from '../../disk/sysfs.js';
 import { withDatabaseLock } from '../../records/lock.js';
 import { AppError } from '../../util/errors.js';
 import { formatSize } from '../../util/size.js';
@@ -188,7 +188,7 @@ class Provisioning {
   async #refuseMounts(target: DiskTarget, { partition }: Found, { from }: Verdict): Promise<boolean> {
     const directory = this.#directory;
     if (directory === null || (target.device.path === null && this.#options.attach === 'none')) return false;
-    const there = mounts().findLast((mount) => mount.target === directory);
+    const there = mountAt(directory);
     const isOurs = there !== undefined && there.source === partition?.path;
     if (there !== undefined && !isOurs) {
       throw new AppError('ERR_BUSY', `${there.source} is mounted on ${directory}; nothing was changed`);
@@ -253,7 +253,7 @@ class Provisioning {
       ...{ ...this.#context, dev: target.fullName, partition, directory, mkdir },
       ...{ readOnly: false, extra: [], dryRun: false },
     };
-    if (mounts().findLast((mount) => mount.target === directory)?.source === source) {
+    if (mountAt(directory)?.source === source) {
       this.#unchanged('mount', `mounted on ${directory}`);
     } else {
       this.#options.onBegin('mount');

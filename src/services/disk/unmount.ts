@@ -6,7 +6,7 @@ import { planUnmount, type Step, shellLines } from '../../disk/plan.js';
 import { contentOf } from '../../disk/probe.js';
 import { runTool } from '../../disk/run.js';
 import { shellLine } from '../../disk/shell.js';
-import { kernelName, kernelPartitions, type MountEntry, mounts, sysAttribute } from '../../disk/sysfs.js';
+import { kernelName, kernelPartitions, type MountEntry, mountAt, mounts, sysAttribute } from '../../disk/sysfs.js';
 import { AppError, messageOf } from '../../util/errors.js';
 import type { SessionInfo } from '../session/info.js';
 import { listSessions, type SessionList } from '../session/registry.js';
@@ -83,7 +83,7 @@ interface Meant {
 function whatIsMeant({ where, partition, fstab }: UnmountOptions, list: SessionList): Meant {
   const all = mounts();
   const directory = realDirectory(where);
-  const mount = all.findLast(({ target }) => target === directory);
+  const mount = directory === null ? undefined : mountAt(directory, all);
   const ours = ourNodes(list.sessions);
   if (mount !== undefined) {
     const nodes = ours.filter((node) => isOn(mount, node));

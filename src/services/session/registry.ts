@@ -124,7 +124,7 @@ async function unanswered(runDir: string, folder: SessionFolder, sid: number, er
 async function removeAbandonedCommands(runDir: string): Promise<void> {
   if (namesIn(`${runDir}/disk`).length === 0) return;
   const { removeAbandoned } = await import('../attach/abandoned.js');
-  await removeAbandoned(runDir, ownerLives);
+  await removeAbandoned(runDir);
 }
 
 /** What a `lunctl nbd` that was killed has left: mostly nothing, as above. */
