@@ -64,65 +64,65 @@ export interface GetoptProblem {
   readonly optopt: string;
 }
 
-export interface Scan {
-  /** In the order given. */
-  readonly options: readonly GivenOption[];
-  readonly problems: readonly GetoptProblem[];
+/** One thing that getopt comes to. */
+export type Step = GivenOption | GetoptProblem;
+
+export function isProblem(step: Step): step is GetoptProblem {
+  return 'line' in step;
 }
 
-/** All options of a command line; words that belong to none are ignored, as iscsiadm does. Never throws. */
-export function scanOptions(argv: readonly string[]): Scan {
-  const options: GivenOption[] = [];
-  const problems: GetoptProblem[] = [];
+/** What getopt finds, in its order; words that belong to no option are ignored, as iscsiadm does. Never throws. */
+export function scanOptions(argv: readonly string[]): Step[] {
+  const steps: Step[] = [];
   const rest = [...argv];
   for (let word = rest.shift(); word !== undefined && word !== '--'; word = rest.shift()) {
-    if (word.startsWith('--')) scanLong(word.slice(2), rest, options, problems);
-    else if (word.startsWith('-') && word !== '-') scanShort(word.slice(1), rest, options, problems);
+    if (word.startsWith('--')) scanLong(word.slice(2), rest, steps);
+    else if (word.startsWith('-') && word !== '-') scanShort(word.slice(1), rest, steps);
   }
-  return { options, problems };
+  return steps;
 }
 
-function scanLong(word: string, rest: string[], options: GivenOption[], problems: GetoptProblem[]): void {
+function scanLong(word: string, rest: string[], steps: Step[]): void {
   const [typed = '', ...after] = word.split('=');
   const value = after.length === 0 ? undefined : after.join('=');
   const exact = LONG.find(([name]) => name === typed);
   const fitting = exact === undefined ? LONG.filter(([name]) => name.startsWith(typed)) : [exact];
   const [found, another] = fitting;
   if (found === undefined) {
-    problems.push({ line: `unrecognized option '--${word}'`, optopt: '' });
+    steps.push({ line: `unrecognized option '--${word}'`, optopt: '' });
     return;
   }
   if (another !== undefined) {
     const names = fitting.map(([name]) => ` '--${name}'`).join('');
-    problems.push({ line: `option '--${word}' is ambiguous; possibilities:${names}`, optopt: '' });
+    steps.push({ line: `option '--${word}' is ambiguous; possibilities:${names}`, optopt: '' });
     return;
   }
   const [name, letter] = found;
   if (WITHOUT_VALUE.includes(letter)) {
-    if (value === undefined) options.push({ letter, value: '' });
-    else problems.push({ line: `option '--${name}' doesn't allow an argument`, optopt: letter });
+    if (value === undefined) steps.push({ letter, value: '' });
+    else steps.push({ line: `option '--${name}' doesn't allow an argument`, optopt: letter });
     return;
   }
   const given = value ?? (OPTIONAL_VALUE.includes(letter) ? '' : rest.shift());
-  if (given === undefined) problems.push({ line: `option '--${name}' requires an argument`, optopt: letter });
-  else options.push({ letter, value: given });
+  if (given === undefined) steps.push({ line: `option '--${name}' requires an argument`, optopt: letter });
+  else steps.push({ letter, value: given });
 }
 
-function scanShort(word: string, rest: string[], options: GivenOption[], problems: GetoptProblem[]): void {
+function scanShort(word: string, rest: string[], steps: Step[]): void {
   for (let i = 0; i < word.length; i++) {
     const letter = word.charAt(i);
     if (!LETTERS.has(letter)) {
-      problems.push({ line: `invalid option -- '${letter}'`, optopt: letter });
+      steps.push({ line: `invalid option -- '${letter}'`, optopt: letter });
       continue;
     }
     if (WITHOUT_VALUE.includes(letter)) {
-      options.push({ letter, value: '' });
+      steps.push({ letter, value: '' });
       continue;
     }
     const attached = word.slice(i + 1);
     const value = attached !== '' || OPTIONAL_VALUE.includes(letter) ? attached : rest.shift();
-    if (value === undefined) problems.push({ line: `option requires an argument -- '${letter}'`, optopt: letter });
-    else options.push({ letter, value });
+    if (value === undefined) steps.push({ line: `option requires an argument -- '${letter}'`, optopt: letter });
+    else steps.push({ letter, value });
     return;
   }
 }
@@ -132,6 +132,9 @@ export class Options {
   readonly #given: readonly GivenOption[];
   constructor(given: readonly GivenOption[]) {
     this.#given = given;
+  }
+  [Symbol.iterator](): Iterator<GivenOption> {
+    return this.#given[Symbol.iterator]();
   }
   has(letter: string): boolean {
     return this.#given.some((option) => option.letter === letter);
@@ -148,10 +151,6 @@ export class Options {
   number(letter: string): number | undefined {
     const text = this.text(letter);
     return text === undefined ? undefined : Number.parseInt(text, 10) || 0;
-  }
-  /** The first letter that the mode does not take. */
-  foreign(mode: Mode): string | undefined {
-    return this.#given.find(({ letter }) => !MODES[mode].letters.includes(letter))?.letter;
   }
 }
 

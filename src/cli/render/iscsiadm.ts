@@ -25,19 +25,29 @@ export function nodeLine(path: Omit<PathText, 'iface'>): string {
   return `${portalText(path)} ${printable(path.targetName)}\n`;
 }
 
-/** The same as a tree: target, portals below it, interfaces below those. Paths of one target stand together. */
-export function nodeTree(paths: readonly PathText[]): string {
+/**
+ * The same as a tree: target, portals below it, interfaces below those. Paths of one target stand together. A tag that is
+ * not known is −1 here. `eachPortal`: a portal is named again for every interface, as mode node has it.
+ */
+export function nodeTree(paths: readonly PathText[], { eachPortal = false } = {}): string {
   let text = '';
   let target = '';
   let portal = '';
   for (const path of paths) {
     if (path.targetName !== target) text += `Target: ${printable(path.targetName)}\n`;
-    if (path.targetName !== target || portalText(path) !== portal) text += `\tPortal: ${portalText(path)}\n`;
+    const again = path.targetName === target && portalText(path) === portal;
+    if (eachPortal || !again) text += `\tPortal: ${portalInTree(path)}\n`;
     text += `\t\tIface Name: ${path.iface}\n`;
     target = path.targetName;
     portal = portalText(path);
   }
   return text;
+}
+
+/** `ADDRESS:PORT,TPGT` with the tag as it is. */
+export function portalInTree({ address, port, tpgt }: Pick<PathText, 'address' | 'port' | 'tpgt'>): string {
+  const host = address.includes(':') ? `[${address}]` : address;
+  return `${host}:${port},${tpgt}`;
 }
 
 /** A line of the list of discovery records. */
