@@ -1,8 +1,10 @@
 // What makes a mount come back at boot: a line of fstab, and a node record by which lunctl-login.service logs in.
+import { shellWord } from '../../disk/shell.js';
+import { formatPortal } from '../../iscsi/portal.js';
 import { AppError } from '../../util/errors.js';
 import type { Paths } from '../paths.js';
 import { nodeCredentials } from '../records/auth.js';
-import { readConfig, recordsOfPath, saveAutomaticStartup } from '../records/records.js';
+import { type NodeRecord, readConfig, recordsOfPath, saveAutomaticStartup } from '../records/records.js';
 import type { SessionInfo } from '../session/info.js';
 import type { DiskContext } from './access.js';
 import { addToFstab, type FstabResult, type FstabWish, hasLoginUnit, planFstabLine } from './fstab.js';
@@ -38,12 +40,11 @@ export async function mountAtBoot(session: SessionInfo, wish: FstabWish, context
   const signal = context.signal ?? new AbortController().signal;
   const { found, changed } = await saveAutomaticStartup(context.paths, session, signal);
   const startup = found.length === 0 ? null : { targetName: session.targetName, changed };
-  return { fstab, startup, warnings: await warnings(session, context) };
+  return { fstab, startup, warnings: await warnings(session, found, context.paths) };
 }
 
 /** The same as lines, and nothing changed: the record is shown as a comment, as no shell tool of everybody's writes it. */
 export async function bootLines(session: SessionInfo, wish: FstabWish, context: BootContext): Promise<string[]> {
-  const { shellWord } = await import('../../disk/shell.js');
   const { line, path, changed } = await planFstabLine(wish);
   const found = await recordsOfPath(context.paths, session);
   const manual = found.filter(({ values }) => values.text('node.startup') !== 'automatic');
@@ -53,17 +54,20 @@ export async function bootLines(session: SessionInfo, wish: FstabWish, context: 
   ];
 }
 
-async function warnings(session: SessionInfo, { paths }: BootContext): Promise<string[]> {
+async function warnings(
+  session: SessionInfo,
+  records: readonly NodeRecord[],
+  paths: BootContext['paths'],
+): Promise<string[]> {
   const { targetName, portal } = session;
-  const records = await recordsOfPath(paths, session);
   const unit = hasLoginUnit()
     ? []
     : ['nothing logs in at boot: lunctl config unit login prints the unit for it, lunctl-login.service'];
   if (records.length === 0) {
-    const at = portal.address.includes(':') ? `[${portal.address}]` : portal.address;
+    const at = formatPortal({ ...portal, tpgt: null });
     return [
       ...unit,
-      `${targetName} has no record, so that nothing logs in to it at boot: lunctl discovery sendtargets -p ${at}:${portal.port} makes one`,
+      `${targetName} has no record, so that nothing logs in to it at boot: lunctl discovery sendtargets -p ${at} makes one`,
     ];
   }
   const { values: config } = await readConfig(paths);

@@ -2,6 +2,7 @@
 import type { SizeSpec } from '../../disk/layout.js';
 import type { FileSystem } from '../../disk/plan.js';
 import { shellLine } from '../../disk/shell.js';
+import { formatPortal } from '../../iscsi/portal.js';
 import type { Beginning, Wish } from './provision-look.js';
 
 /** What can be mounted. */
@@ -41,8 +42,25 @@ export function diskLines(from: Beginning, planned: PlannedDisk): string[] {
   });
 }
 
-export function loginLine(targetName: string, portal: string | null): string {
-  return lunctl('node', 'login', '-T', targetName, ...(portal === null ? [] : ['-p', portal]), '--attach', 'none');
+/** `portal` undefined: a record has it; its port null: the usual one. */
+export function loginLine(
+  targetName: string,
+  portal?: { readonly address: string; readonly port: number | null } | undefined,
+): string {
+  return lunctl(
+    'node',
+    'login',
+    '-T',
+    targetName,
+    ...(portal === undefined ? [] : ['-p', portalText(portal)]),
+    '--attach',
+    'none',
+  );
+}
+
+/** An IPv6 address alone needs no brackets: `-p` knows it by its second colon. */
+function portalText({ address, port }: { readonly address: string; readonly port: number | null }): string {
+  return port === null ? address : formatPortal({ address, port });
 }
 
 export function attachLine(disk: string, way: string): string {

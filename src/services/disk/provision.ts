@@ -125,8 +125,7 @@ class Provisioning {
       return this.#attach(found.target, way);
     }
     const { portal, dryRun, dev } = options;
-    const port = portal?.port === null || portal === undefined ? '' : `:${portal.port}`;
-    this.#lines.push(loginLine(found.targetName, portal === undefined ? null : `${portal.address}${port}`));
+    this.#lines.push(loginLine(found.targetName, portal));
     if (dryRun) {
       if (way !== 'none') this.#lines.push(attachLine(dev, way));
       this.#lines.push('# the rest depends on what the disk holds');

@@ -1,7 +1,7 @@
 // Where an export is served: a unix socket, TCP with TLS, or plain TCP on an address that no other host reaches.
 import { lstatSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { connectUnix } from '../../transport/connect.js';
+import { connectUnix, formatEndpoint } from '../../transport/connect.js';
 import { isLoopback } from '../../transport/loopback.js';
 import type { TlsAcceptor } from '../../transport/tls.js';
 import { checkSocketPath } from '../../transport/unix-path.js';
@@ -26,8 +26,7 @@ export function parseListenAddress(text: string): { readonly host: string; reado
   // An IPv6 address alone can be told from host and port by its second colon.
   const match = BRACKETED.exec(text) ?? PLAIN.exec(text) ?? BRACKETED.exec(`[${text}]`);
   const [, host = '', port = String(DEFAULT_PORT)] = match ?? [];
-  const written = host.includes(':') ? `[${host}]` : host;
-  if (host === '' || !URL.canParse(`http://${written}:${port}/`)) {
+  if (host === '' || !URL.canParse(`http://${formatEndpoint(host, Number(port))}/`)) {
     throw new AppError('ERR_USAGE', `"${text}" is no address to listen on`, {
       hint: 'write ADDRESS, ADDRESS:PORT or [IPV6]:PORT',
     });
@@ -73,6 +72,5 @@ export function uriAt(place: Place, server: ExportServer, exportName: string): s
   if (place.kind === 'unix') return nbdUri(server.path, exportName);
   // A client needs a name of this host that it can reach; every address at once is none.
   const host = ['::', '0.0.0.0'].includes(server.path) ? hostname() : server.path;
-  const authority = `${host.includes(':') ? `[${host}]` : host}:${server.port}`;
-  return `${place.tls === null ? 'nbd' : 'nbds'}://${authority}/${encodeURIComponent(exportName)}`;
+  return `${place.tls === null ? 'nbd' : 'nbds'}://${formatEndpoint(host, server.port)}/${encodeURIComponent(exportName)}`;
 }
