@@ -1,12 +1,13 @@
 // Discovery records: send_targets/ADDRESS,PORT/st_config, with a link to each node record found through it.
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../util/errors.js';
 import { printable } from '../util/printable.js';
-import { namesIn, readTextFile, removeFile, writeLink, writeTextFile } from './files.js';
+import { namesIn, readTextFile, removeFile, removeFolder, writeTextFile } from './files.js';
 import { parseRecordText, recordFileText } from './format.js';
 import { type IfaceRecord, readIface } from './iface-store.js';
 import { keysOf, SENDTARGETS_KEYS } from './keys.js';
-import { newNodeValues, newSendTargetsValues, refreshNodeValues, setOrigin } from './new-record.js';
+import { bindIface, newNodeValues, newSendTargetsValues, refreshNodeValues, setOrigin } from './new-record.js';
 import {
   DEFAULT_IFACE,
   linkName,
@@ -17,7 +18,7 @@ import {
   sameRef,
   sendTargetsFolder,
 } from './node-ref.js';
-import { deleteNode, type Listing, readNode, removeDiscoveryLink, writeNode } from './node-store.js';
+import { deleteNode, type Listing, makeDiscoveryLink, readNode, removeDiscoveryLink, writeNode } from './node-store.js';
 import { RecordValues } from './values.js';
 
 export interface DiscoveryRecord {
@@ -61,16 +62,37 @@ export async function readSendTargets(
   root: string,
   portal: PortalRef,
 ): Promise<{ record: DiscoveryRecord; warnings: readonly string[] } | undefined> {
-  const path = join(sendTargetsFolder(root, portal), ST_CONFIG);
-  const text = await readTextFile(path);
-  if (text === undefined) return undefined;
-  const { pairs, warnings } = parseRecordText(text, path);
+  const folder = sendTargetsFolder(root, portal);
+  const found = (await readAt(join(folder, ST_CONFIG))) ?? ((await isFlat(folder)) ? await readAt(folder) : undefined);
+  if (found === undefined) return undefined;
+  const { pairs, warnings } = parseRecordText(found.text, found.path);
   const { address, port } = portal;
   return { record: { portal: { address, port }, values: new RecordValues(ST_ORDER, pairs) }, warnings };
 }
 
+async function readAt(path: string): Promise<{ path: string; text: string } | undefined> {
+  const text = await readTextFile(path);
+  return text === undefined ? undefined : { path, text };
+}
+
+/** Old releases of open-iscsi had a file where there is a folder now. */
+async function isFlat(folder: string): Promise<boolean> {
+  return (await lstat(folder).catch(() => undefined))?.isFile() ?? false;
+}
+
+/** Writes the record; one in the old flat form becomes a folder, as with iscsiadm. */
 export async function writeSendTargets(root: string, { portal, values }: DiscoveryRecord): Promise<void> {
-  await writeTextFile(root, join(sendTargetsFolder(root, portal), ST_CONFIG), recordFileText(values));
+  const folder = sendTargetsFolder(root, portal);
+  if (await isFlat(folder)) await removeFile(folder);
+  await writeTextFile(root, join(folder, ST_CONFIG), recordFileText(values));
+}
+
+/** Removes the record of a portal, its links, and its folder. The node records stay: see `linkedNodes`. */
+export async function deleteSendTargets(root: string, portal: PortalRef): Promise<void> {
+  const folder = sendTargetsFolder(root, portal);
+  if (await isFlat(folder)) return await removeFile(folder);
+  for (const name of await namesIn(folder)) await removeFile(join(folder, name));
+  await removeFolder(folder);
 }
 
 /** The node records that were found through a portal, by its links. */
@@ -81,6 +103,36 @@ export async function linkedNodes(root: string, portal: PortalRef): Promise<Node
     if (ref !== undefined) refs.push(ref);
   }
   return refs;
+}
+
+/** The node records that were made by hand, or come from firmware, by their links. */
+export async function linkedStatically(root: string, kind: 'static' | 'fw'): Promise<NodeRef[]> {
+  return (await namesIn(join(root, kind))).flatMap((name) => parseLinkName(name) ?? []);
+}
+
+/** An iSNS server that open-iscsi's tools ask; read only. */
+export interface IsnsRecord {
+  readonly server: PortalRef;
+  readonly nodes: readonly NodeRef[];
+}
+
+/** The iSNS servers that open-iscsi knows, sorted, each with what it has answered last. */
+export async function listIsns(root: string): Promise<Listing<IsnsRecord>> {
+  const items: IsnsRecord[] = [];
+  const warnings: string[] = [];
+  for (const name of await namesIn(join(root, 'isns'))) {
+    const server = parsePortalName(name);
+    if (server === undefined || server.tpgt !== undefined) {
+      warnings.push(`isns/${printable(name)}: not named ADDRESS,PORT; skipped`);
+      continue;
+    }
+    const { address, port } = server;
+    const inside = await namesIn(join(root, 'isns', name));
+    // What a deleted record has left behind is none.
+    if (!inside.includes('isns_config')) continue;
+    items.push({ server: { address, port }, nodes: inside.flatMap((link) => parseLinkName(link) ?? []) });
+  }
+  return { items, warnings };
 }
 
 export interface Found {
@@ -149,28 +201,22 @@ async function store(
     await removeForeignLink(root, { ref, values }, portal);
     refreshNodeValues(values, config);
     setOrigin(values, portal);
-    bindTo(values, iface);
+    bindIface(values, iface);
     if (recordFileText(values) !== before) await writeNode(root, { ref, values });
-    await makeLink(root, portal, ref);
+    await makeDiscoveryLink(root, { ref, values });
     return 'update';
   }
   if (!operations.has('new')) return null;
   const values = newNodeValues(ref, portal, config);
-  bindTo(values, iface);
+  bindIface(values, iface);
   const older = { ...ref, tpgt: -1 };
   const oldStyle = ref.iface !== DEFAULT_IFACE ? undefined : await readNode(root, older).catch(() => undefined);
   if (oldStyle !== undefined) for (const [key, value] of authOf(oldStyle.record.values)) values.set(key, value);
   await writeNode(root, { ref, values });
-  await makeLink(root, portal, ref);
+  await makeDiscoveryLink(root, { ref, values });
   // A record made by hand, without a tag, is the same way to the same target: the tag is known now.
   if (oldStyle !== undefined) await deleteNode(root, { ref: older, values: oldStyle.record.values });
   return 'new';
-}
-
-/** A node record holds a copy of its interface's record. That of the default interface stays as iscsid.conf has made it. */
-function bindTo(values: RecordValues, iface: IfaceRecord | undefined): void {
-  if (iface === undefined || iface.name === DEFAULT_IFACE) return;
-  for (const [key, value] of iface.values) values.set(key, value);
 }
 
 /** The record moves to the discovery that has found it last. */
@@ -184,12 +230,6 @@ async function removeForeignLink(
     values.text('node.discovery_address') === portal.address &&
     values.text('node.discovery_port') === String(portal.port);
   if (!same) await removeDiscoveryLink(root, record);
-}
-
-async function makeLink(root: string, portal: PortalRef, ref: NodeRef): Promise<void> {
-  const { targetName, address, port, tpgt } = ref;
-  const target = join(root, 'nodes', targetName, `${address},${port},${tpgt}`);
-  await writeLink(root, join(sendTargetsFolder(root, portal), linkName(ref)), target);
 }
 
 function authOf(values: RecordValues): [string, string][] {

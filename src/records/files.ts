@@ -1,7 +1,7 @@
 // Files of the record database: read with limits, replaced as a whole, private from the moment they exist.
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, readlink, rename, symlink, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readlink, rename, rmdir, symlink, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError, messageOf } from '../util/errors.js';
 import { FILE_LARGEST } from './format.js';
@@ -73,6 +73,16 @@ export async function removeFile(path: string): Promise<void> {
     await syncFolder(dirname(path));
   } catch (error) {
     if (!isMissing(error)) throw fileError(`cannot remove ${path}`, error);
+  }
+}
+
+/** Removes a folder if nothing is in it. Whether it did. */
+export async function removeFolder(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 

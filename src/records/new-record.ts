@@ -1,6 +1,7 @@
 // The values of records that are made here: the key table, then what iscsid.conf sets.
+import type { IfaceRecord } from './iface-store.js';
 import { keysOf, NEW_RECORD_CHAP_ALGS, NODE_KEYS, SENDTARGETS_KEYS } from './keys.js';
-import type { NodeRef, PortalRef } from './node-ref.js';
+import { DEFAULT_IFACE, type NodeRef, type PortalRef } from './node-ref.js';
 import { RecordValues } from './values.js';
 
 /** What iscsid.conf sets. */
@@ -30,6 +31,12 @@ export function newNodeValues(ref: NodeRef, origin: PortalRef | null, config: Se
   values.set('node.conn[0].port', String(ref.port));
   setOrigin(values, origin);
   return values;
+}
+
+/** A node record holds a copy of its interface's record. That of the default interface stays as iscsid.conf has made it. */
+export function bindIface(values: RecordValues, iface: IfaceRecord | undefined): void {
+  if (iface === undefined || iface.name === DEFAULT_IFACE) return;
+  for (const [key, value] of iface.values) values.set(key, value);
 }
 
 /** Says through which SendTargets portal a record was found. */

@@ -1,6 +1,6 @@
 // Which record is meant: target, portal and interface, and the path names that open-iscsi derives from them.
 import { join } from 'node:path';
-import { checkIscsiName } from '../iscsi/names.js';
+import { checkIscsiName, isIscsiName } from '../iscsi/names.js';
 import { AppError } from '../util/errors.js';
 
 /** One way to one target. `tpgt` is −1 where nobody has told it. */
@@ -24,13 +24,23 @@ export const DEFAULT_IFACE = 'default';
  * @throws AppError ERR_USAGE naming the part that is not
  */
 export function checkNodeRef(ref: NodeRef): NodeRef {
-  checkIscsiName(ref.targetName);
+  checkTargetName(ref.targetName);
   checkPortalRef(ref);
   if (!Number.isInteger(ref.tpgt) || ref.tpgt < -1 || ref.tpgt > 65_535) {
     throw new AppError('ERR_USAGE', `portal group tag ${ref.tpgt} is not in 0 to 65535`);
   }
   checkIfaceName(ref.iface);
   return ref;
+}
+
+/**
+ * A target's name that may be a path name and part of a link's. iscsiadm keeps records under names that are no iSCSI
+ * names, so those of a database are used as they are; what a portal answers has to pass `isIscsiName`.
+ * @throws AppError ERR_USAGE
+ */
+export function checkTargetName(name: string): string {
+  if (!isIscsiName(name) && !/^(?!\.{1,2}$)[\x21-\x2b\x2d\x2e\x30-\x7e]{1,223}$/.test(name)) checkIscsiName(name);
+  return name;
 }
 
 /** @throws AppError ERR_USAGE for a name that is not fit for a path name */
@@ -61,6 +71,12 @@ export function nodePath(root: string, ref: NodeRef): string {
 export function sendTargetsFolder(root: string, portal: PortalRef): string {
   const { address, port } = checkPortalRef(portal);
   return join(root, 'send_targets', `${address},${port}`);
+}
+
+/** The folder of an iSNS server's record. */
+export function isnsFolder(root: string, server: PortalRef): string {
+  const { address, port } = checkPortalRef(server);
+  return join(root, 'isns', `${address},${port}`);
 }
 
 /** Name of the link in a discovery record's folder that stands for a node record. */

@@ -1,16 +1,17 @@
 // Node records on disk: nodes/TARGET/ADDRESS,PORT,TPGT/IFACE. A bad one is a warning, and the others work.
-import { readdir, rmdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { checkIscsiName } from '../iscsi/names.js';
 import { messageOf } from '../util/errors.js';
 import { printable } from '../util/printable.js';
-import { fileError, isMissing, readTextFile, removeFile, writeTextFile } from './files.js';
+import { fileError, isMissing, readTextFile, removeFile, removeFolder, writeLink, writeTextFile } from './files.js';
 import { parseRecordText, recordFileText } from './format.js';
 import { keysOf, NODE_KEYS } from './keys.js';
 import {
   checkNodeRef,
+  checkTargetName,
   compareRefs,
   DEFAULT_IFACE,
+  isnsFolder,
   linkName,
   type NodeRef,
   nodePath,
@@ -38,7 +39,7 @@ export async function listNodes(root: string): Promise<Listing<NodeRecord>> {
   const warnings: string[] = [];
   for (const targetName of await entries(join(root, 'nodes'))) {
     try {
-      checkIscsiName(targetName);
+      checkTargetName(targetName);
     } catch {
       warnings.push(`${shown(root, join(root, 'nodes', targetName))}: not named like a target; skipped`);
       continue;
@@ -128,32 +129,48 @@ export async function deleteNode(root: string, { ref, values }: NodeRecord): Pro
   await removeFile(path);
   await removeDiscoveryLink(root, { ref, values });
   for (let folder = dirname(path); folder !== join(root, 'nodes'); folder = dirname(folder)) {
-    if (!(await removeEmpty(folder))) break;
+    if (!(await removeFolder(folder))) break;
   }
 }
 
 /** Removes the link to a record from the folder of the discovery that it says it comes from. */
-export async function removeDiscoveryLink(root: string, { ref, values }: NodeRecord): Promise<void> {
-  const origin = discoveryOrigin(values);
-  if (origin === undefined || ref.tpgt === -1) return;
-  await removeFile(join(sendTargetsFolder(root, origin), linkName(ref)));
+export async function removeDiscoveryLink(root: string, record: NodeRecord): Promise<void> {
+  const path = discoveryLink(root, record);
+  if (path !== undefined) await removeFile(path);
+}
+
+/** Makes the link that stands for a record in the folder of its discovery. One without a tag has none. */
+export async function makeDiscoveryLink(root: string, record: NodeRecord): Promise<void> {
+  const path = discoveryLink(root, record);
+  if (path !== undefined) await writeLink(root, path, dirname(nodePath(root, record.ref)));
+}
+
+/** Folders of links by what node.discovery_type says; those of a portal have a folder for each portal below them. */
+const LINK_FOLDERS: ReadonlyMap<string, string> = new Map([
+  ['static', 'static'],
+  ['fw', 'fw'],
+]);
+
+function discoveryLink(root: string, { ref, values }: NodeRecord): string | undefined {
+  if (ref.tpgt === -1) return undefined;
+  const type = values.text('node.discovery_type');
+  const folder = LINK_FOLDERS.get(type);
+  if (folder !== undefined) return join(root, folder, linkName(ref));
+  const origin = originOf(values);
+  if (origin === undefined) return undefined;
+  if (type === 'send_targets') return join(sendTargetsFolder(root, origin), linkName(ref));
+  return type === 'isns' ? join(isnsFolder(root, origin), linkName(ref)) : undefined;
 }
 
 /** The SendTargets portal that a record says it was found through. */
 export function discoveryOrigin(values: RecordValues): { address: string; port: number } | undefined {
-  if (values.text('node.discovery_type') !== 'send_targets') return undefined;
+  return values.text('node.discovery_type') === 'send_targets' ? originOf(values) : undefined;
+}
+
+function originOf(values: RecordValues): { address: string; port: number } | undefined {
   const name = `${values.text('node.discovery_address')},${values.text('node.discovery_port')}`;
   const portal = parsePortalName(name);
   return portal?.tpgt === undefined ? portal : undefined;
-}
-
-async function removeEmpty(folder: string): Promise<boolean> {
-  try {
-    await rmdir(folder);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Names in a folder, sorted. One that does not exist has none; one that cannot be read is a warning, or an error. */

@@ -3,12 +3,11 @@ import { formatPortal } from '../../iscsi/portal.js';
 import { type DiscoveredTarget, discoverSendTargets } from '../discover.js';
 import type { Paths } from '../paths.js';
 import { type CredentialPair, requireStrong, weakSecrets } from '../secret-rules.js';
-import { listSessions } from '../session/registry.js';
 import { discoveryCredentials } from './auth.js';
 import { sourceOf } from './iface.js';
+import { recordsInUse } from './in-use.js';
 import { discoverySettings } from './login.js';
 import {
-  type NodeRef,
   type PortalRef,
   type RecordChange,
   readConfig,
@@ -62,7 +61,7 @@ export async function discoverAndRecord(paths: Paths, request: DiscoverAndRecord
   });
   const warnings = [...config.warnings, ...weakSecrets(credentials)];
   if (!request.record) return { targets, changes: [], warnings };
-  const { sessions } = await listSessions(paths, { signal });
+  const inUse = await recordsInUse(paths);
   const { changes, skipped } = await recordDiscovery(paths, {
     portal,
     found: targets,
@@ -70,19 +69,9 @@ export async function discoverAndRecord(paths: Paths, request: DiscoverAndRecord
     ...(request.onlyNew === undefined ? {} : { onlyNew: request.onlyNew }),
     config,
     save: request.keepCredentials ? request.credentials : null,
-    inUse: (ref) => sessions.some((session) => usesRecord(session, ref)),
+    inUse,
     signal,
   });
   const refused = skipped.map((name) => `${formatPortal(portal)} names a target that cannot be recorded: ${name}`);
   return { targets, changes, warnings: [...warnings, ...refused] };
-}
-
-function usesRecord(
-  session: { readonly targetName: string; readonly portal: PortalRef; readonly iface: string },
-  ref: NodeRef,
-): boolean {
-  const { address, port } = session.portal;
-  return (
-    session.targetName === ref.targetName && address === ref.address && port === ref.port && session.iface === ref.iface
-  );
 }

@@ -14,23 +14,15 @@ import {
   writeSendTargets,
 } from '../../records/discovery-store.js';
 import { type IfaceRecord, readIface } from '../../records/iface-store.js';
-import { withDatabaseLock } from '../../records/lock.js';
 import { newNodeValues, newSendTargetsValues } from '../../records/new-record.js';
 import { checkPortalRef, DEFAULT_IFACE, type NodeRef, type PortalRef } from '../../records/node-ref.js';
 import { type Listing, listNodes, type NodeRecord, readNode, writeNode } from '../../records/node-store.js';
 import { AppError } from '../../util/errors.js';
-import { isRoot } from '../../util/user.js';
-import type { Paths } from '../paths.js';
 import type { CredentialPair } from '../secret-rules.js';
 import { setDiscoveryCredentials, setNodeCredentials } from './auth.js';
+import { type DatabasePaths, locked } from './locked.js';
 
 export type { ConfigFile, DiscoveryRecord, IfaceRecord, NodeRecord, NodeRef, PortalRef, RecordChange };
-
-type DatabasePaths = Pick<Paths, 'configDir' | 'dbDir'>;
-
-/** Where open-iscsi's own tools keep records, and the lock that they take. */
-const OPEN_ISCSI_ROOTS = ['/etc/iscsi', '/var/lib/iscsi'];
-const OPEN_ISCSI_LOCK = '/run/lock/iscsi';
 
 /** Which records are meant. An absent part matches all. */
 export interface NodeSelector {
@@ -190,11 +182,6 @@ export async function recordsOfPath(
 ): Promise<readonly NodeRecord[]> {
   const { items } = await selectNodes(paths, { targetName, portal });
   return items.filter(({ ref }) => ref.iface === iface);
-}
-
-async function locked<T>(paths: DatabasePaths, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  const shared = isRoot() && OPEN_ISCSI_ROOTS.includes(paths.dbDir);
-  return await withDatabaseLock(paths.dbDir, { linkDir: shared ? OPEN_ISCSI_LOCK : null, signal }, work);
 }
 
 /** @throws AppError ERR_NOT_FOUND, iscsiadm's text and code for an empty selection */

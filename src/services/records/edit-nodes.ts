@@ -1,0 +1,150 @@
+// Node records made, changed and removed: under the database lock, read again inside it, for every face of the program.
+import { type Change, type CheckedChanges, checkChanges, type Ignored } from '../../records/changes.js';
+import { readConfigFile } from '../../records/config-file.js';
+import { recordFileText } from '../../records/format.js';
+import { readIface } from '../../records/iface-store.js';
+import { bindIface, newNodeValues } from '../../records/new-record.js';
+import { checkNodeRef, DEFAULT_IFACE, type NodeRef, type PortalRef } from '../../records/node-ref.js';
+import {
+  deleteNode,
+  makeDiscoveryLink,
+  type NodeRecord,
+  readNode,
+  removeDiscoveryLink,
+  writeNode,
+} from '../../records/node-store.js';
+import { AppError, messageOf } from '../../util/errors.js';
+import { type DatabasePaths, locked } from './locked.js';
+
+export interface AddNode {
+  readonly targetName: string;
+  readonly portal: PortalRef;
+  /** −1 where it is not known: the record is a file ADDRESS,PORT then. */
+  readonly tpgt: number;
+  /** Name of an interface record; default: the interface named default. */
+  readonly iface?: string | undefined;
+}
+
+/**
+ * Makes a record by hand, with the settings of iscsid.conf and of its interface. One that is there is made anew, as
+ * iscsiadm does, unless `replace` is false. A record without a tag gives way to one with it.
+ * @throws AppError ERR_USAGE for a name, portal or interface that cannot be, and for a record that is not to be replaced
+ */
+export async function addNode(
+  paths: DatabasePaths,
+  { targetName, portal, tpgt, iface = DEFAULT_IFACE }: AddNode,
+  signal: AbortSignal,
+  { replace = true, changes = [] as readonly Change[] } = {},
+): Promise<NodeRecord> {
+  const ref = checkNodeRef({ targetName, address: portal.address, port: portal.port, tpgt, iface });
+  const checked = checkChanges('node', changes, { strict: true });
+  return await locked(paths, signal, async () => {
+    const root = paths.dbDir;
+    const bound = await readIface(root, iface);
+    const older = await readNode(root, ref).catch(() => undefined);
+    if (older !== undefined && !replace) {
+      throw new AppError('ERR_USAGE', `the record of ${targetName} at ${portal.address},${portal.port} exists`, {
+        hint: `lunctl node set ${targetName} KEY=VALUE changes it`,
+      });
+    }
+    const { values: config } = await readConfigFile(paths.configDir);
+    const record = { ref, values: newNodeValues(ref, null, config) };
+    bindIface(record.values, bound);
+    for (const [key, value] of checked.changes) record.values.set(key, value);
+    if (older !== undefined) await removeDiscoveryLink(root, older.record);
+    await writeNode(root, record);
+    await makeDiscoveryLink(root, record);
+    const flat = tpgt === -1 ? undefined : await readNode(root, { ...ref, tpgt: -1 }).catch(() => undefined);
+    if (flat !== undefined) await deleteNode(root, flat.record);
+    return record;
+  });
+}
+
+/** What came of one record. */
+export interface Edited {
+  readonly ref: NodeRef;
+  /** Null when it is as it should be now. */
+  readonly error: AppError | null;
+}
+
+export interface UpdatedNodes {
+  readonly results: readonly Edited[];
+  /** Words of lists that were left out. */
+  readonly ignored: readonly Ignored[];
+}
+
+/**
+ * Sets the same keys in each of `refs`. Nothing is written unless every change is one that records take; then each
+ * record is tried. `strict` as in `checkChanges`.
+ * @throws RefusedChange
+ */
+export async function updateNodes(
+  paths: DatabasePaths,
+  refs: readonly NodeRef[],
+  changes: readonly Change[],
+  signal: AbortSignal,
+  { strict = false } = {},
+): Promise<UpdatedNodes> {
+  const checked = checkChanges('node', changes, { strict });
+  const results = await editEach(paths, refs, signal, async (record) => setAndWrite(paths.dbDir, record, checked));
+  return { results, ignored: checked.ignored };
+}
+
+async function setAndWrite(root: string, { ref, values }: NodeRecord, { changes }: CheckedChanges): Promise<void> {
+  const before = recordFileText(values);
+  for (const [key, value] of changes) values.set(key, value);
+  if (recordFileText(values) !== before) await writeNode(root, { ref, values });
+}
+
+/**
+ * Removes records with their links and the folders that this leaves empty. One that a session uses stays:
+ * ERR_SESSION_EXISTS.
+ */
+export async function deleteNodes(
+  paths: DatabasePaths,
+  refs: readonly NodeRef[],
+  { inUse }: { readonly inUse: (ref: NodeRef) => boolean },
+  signal: AbortSignal,
+): Promise<readonly Edited[]> {
+  return await editEach(paths, refs, signal, async (record) => {
+    if (inUse(record.ref)) throw sessionUses(record.ref);
+    await deleteNode(paths.dbDir, record);
+  });
+}
+
+export function sessionUses({ targetName, address, port, iface }: NodeRef): AppError {
+  const name = `${targetName} at ${address},${port} by interface ${iface}`;
+  return new AppError('ERR_SESSION_EXISTS', `a session uses the record of ${name}`, {
+    hint: `lunctl logout ${targetName}`,
+  });
+}
+
+/** `work` on each record as it is now, under one lock. What fails for one does not keep the others. */
+async function editEach(
+  paths: DatabasePaths,
+  refs: readonly NodeRef[],
+  signal: AbortSignal,
+  work: (record: NodeRecord) => Promise<void>,
+): Promise<readonly Edited[]> {
+  return await locked(paths, signal, async () => {
+    const results: Edited[] = [];
+    for (const ref of refs) results.push({ ref, error: await failureOf(() => editOne(paths.dbDir, ref, work)) });
+    return results;
+  });
+}
+
+async function editOne(root: string, ref: NodeRef, work: (record: NodeRecord) => Promise<void>): Promise<void> {
+  const read = await readNode(root, ref);
+  if (read === undefined) throw new AppError('ERR_NOT_FOUND', `the record of ${ref.targetName} is gone`);
+  await work(read.record);
+}
+
+/** The error of `work`, or null. */
+async function failureOf(work: () => Promise<void>): Promise<AppError | null> {
+  try {
+    await work();
+    return null;
+  } catch (error) {
+    return error instanceof AppError ? error : new AppError('ERR_DATABASE', messageOf(error), { cause: error });
+  }
+}

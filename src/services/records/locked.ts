@@ -1,0 +1,20 @@
+// The lock under which records are changed.
+import { withDatabaseLock } from '../../records/lock.js';
+import { isRoot } from '../../util/user.js';
+import type { Paths } from '../paths.js';
+
+export type DatabasePaths = Pick<Paths, 'configDir' | 'dbDir'>;
+
+/** Where open-iscsi's own tools keep records, and the lock that they take. */
+const OPEN_ISCSI_ROOTS = ['/etc/iscsi', '/var/lib/iscsi'];
+const OPEN_ISCSI_LOCK = '/run/lock/iscsi';
+
+/** Runs `work` as the only one that changes the database, see `withDatabaseLock`. */
+export async function locked<T>(
+  { dbDir }: Pick<Paths, 'dbDir'>,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  const shared = isRoot() && OPEN_ISCSI_ROOTS.includes(dbDir);
+  return await withDatabaseLock(dbDir, { linkDir: shared ? OPEN_ISCSI_LOCK : null, signal }, work);
+}
