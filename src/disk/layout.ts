@@ -38,9 +38,8 @@ const DOS_SECTORS = 2 ** 32;
 /** `50%`, `33.3%`, `max`, or a size as `parseSize` reads it. @throws AppError ERR_USAGE */
 export function parseSizeSpec(text: string): SizeSpec {
   if (text === 'max') return { kind: 'max' };
-  const percent = /^(\d{1,3}(?:\.\d{1,4})?)%$/.exec(text)?.[1];
-  if (percent !== undefined) {
-    const part = Number(percent) / 100;
+  const part = readShare(text);
+  if (part !== null) {
     if (part <= 0 || part > 1) throw new AppError('ERR_USAGE', `--size ${text}: a share lies above 0% and up to 100%`);
     return { kind: 'part', part };
   }
@@ -48,6 +47,12 @@ export function parseSizeSpec(text: string): SizeSpec {
   const bytes = parseSize(text);
   if (bytes === 0) throw new AppError('ERR_USAGE', `--size ${text}: a partition has a size`);
   return { kind: 'bytes', bytes };
+}
+
+/** `50%` and `33.3%` as 0.5 and 0.333, also where that is more than there is; null for what is no share. */
+export function readShare(text: string): number | null {
+  const percent = /^(\d{1,3}(?:\.\d{1,4})?)%$/.exec(text)?.[1];
+  return percent === undefined ? null : Number(percent) / 100;
 }
 
 /** What partitions start and end on, in bytes: 1 MiB, or the next multiple of the preferred transfer size from there. */

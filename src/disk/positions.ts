@@ -1,7 +1,15 @@
 // Where partitions go when their start and end are given, as in parted's `mkpart 0% 100%`: in any free place of the table.
 import { AppError } from '../util/errors.js';
 import { parseSize } from '../util/size.js';
-import { alignment, type Geometry, type LabelType, mostPartitions, type Range, usableRange } from './layout.js';
+import {
+  alignment,
+  type Geometry,
+  type LabelType,
+  mostPartitions,
+  type Range,
+  readShare,
+  usableRange,
+} from './layout.js';
 
 /**
  * A place on the disk. A share (0 to 1, of the whole disk) and a decimal size name a neighbourhood: the nearest aligned
@@ -46,9 +54,8 @@ export function parseSpans(words: readonly string[]): Span[] {
 export function parsePosition(text: string): Position {
   const fromEnd = text.startsWith('-');
   const amount = fromEnd ? text.slice(1) : text;
-  const percent = /^(\d{1,3}(?:\.\d{1,4})?)%$/.exec(amount)?.[1];
-  if (percent !== undefined) {
-    const part = Number(percent) / 100;
+  const part = readShare(amount);
+  if (part !== null) {
     if (part > 1) throw new AppError('ERR_USAGE', `${text} lies behind the end of the disk`);
     return { kind: 'part', part: fromEnd ? 1 - part : part };
   }

@@ -1,5 +1,5 @@
 // What is on many ordinary files, by one run of blkid. Not for devices: one that does not answer would hold up the others.
-import { type Content, parseBlkid } from './probe.js';
+import { type Content, NO_CONTENT, parseBlkid } from './probe.js';
 import { type RunOptions, runTool } from './run.js';
 
 const PROBE_MS = 60_000;
@@ -25,8 +25,6 @@ export async function contentsOf(
   }
   return contents;
 }
-
-export const NO_CONTENT: Content = { type: null, table: null, label: null, uuid: null };
 
 /** Blocks of NAME=VALUE, each begun by DEVNAME. */
 export function parseMany(text: string): Content[] {

@@ -65,7 +65,7 @@ export interface Content {
   readonly uuid: string | null;
 }
 
-const NOTHING: Content = { type: null, table: null, label: null, uuid: null };
+export const NO_CONTENT: Content = { type: null, table: null, label: null, uuid: null };
 
 /** What to look at: a device or file, or a part of it in bytes. */
 export interface Place {
@@ -83,7 +83,7 @@ export async function contentOf(place: string | Place, options: Signal = {}): Pr
   if (result.status === 2 && result.stderr.trim() !== '') {
     throw new AppError('ERR_HELPER', `blkid failed with exit status 2: ${result.stderr.trim().replaceAll('\n', '; ')}`);
   }
-  return result.status === 8 ? { ...NOTHING, type: 'ambiguous' } : parseBlkid(result.stdout);
+  return result.status === 8 ? { ...NO_CONTENT, type: 'ambiguous' } : parseBlkid(result.stdout);
 }
 
 /** The output of `blkid -o export`: NAME=VALUE, with blanks and such behind backslashes. */

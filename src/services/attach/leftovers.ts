@@ -24,15 +24,15 @@ export async function removeLeftovers(runDir: string): Promise<string[]> {
   for (const pid of nbdfuseProcesses(runDir)) {
     await step(done, `ended nbdfuse, process ${pid}`, async () => void process.kill(pid, 'SIGKILL'));
   }
-  done.push(...(await sideBySide(loops, removeLoop)));
+  done.push(...(await linesOfAll(loops, removeLoop)));
   const files = mounts().filter(({ target }) => target.startsWith(`${runDir}/`));
   done.push(
-    ...(await sideBySide(files, ({ target }, lines) =>
+    ...(await linesOfAll(files, ({ target }, lines) =>
       step(lines, `unmounted ${target}`, () => unmountFuse(target, true)),
     )),
   );
   const records = readAttachRecords(runDir);
-  done.push(...(await sideBySide(records, removeNbd)));
+  done.push(...(await linesOfAll(records, removeNbd)));
   for (const { exportName } of records) removeAttachRecord(runDir, exportName);
   removeMountFolders(runDir);
   return done;
@@ -48,8 +48,8 @@ async function step(lines: string[], name: string, work: () => Promise<void>): P
   }
 }
 
-/** The lines of all, in the order of `items`. */
-async function sideBySide<T>(
+/** Does `work` for all at once. Resolves with their lines in the order of `items`. */
+async function linesOfAll<T>(
   items: readonly T[],
   work: (item: T, lines: string[]) => Promise<void>,
 ): Promise<string[]> {

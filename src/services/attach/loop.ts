@@ -1,5 +1,4 @@
 // The loop device over a FUSE file of ours: made, known again, and taken away.
-
 import { basename } from 'node:path';
 import { removeStaleNodes } from '../../disk/nodes.js';
 import { runTool } from '../../disk/run.js';

@@ -1,8 +1,8 @@
 // What many LUNs and partitions hold, read through the sessions' workers: so a LUN without a device is looked into like
 // any other, no root is needed, and a target that does not answer holds up only its own disks.
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import type { Content } from '../../disk/probe.js';
-import { contentsOf, NO_CONTENT } from '../../disk/probe-many.js';
+import { type Content, NO_CONTENT } from '../../disk/probe.js';
+import { contentsOf } from '../../disk/probe-many.js';
 import { checkInterrupted } from '../../disk/run.js';
 import { sideBySide } from '../../util/side-by-side.js';
 import { commandFolder, removeCommandFolder } from '../attach/abandoned.js';

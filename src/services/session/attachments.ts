@@ -1,5 +1,4 @@
 // Device nodes made of a session's LUNs, and the rule that a LUN has one writer (SBC has no lock that would help).
-
 import { checkInterrupted } from '../../disk/run.js';
 import { AppError, messageOf } from '../../util/errors.js';
 import { attachDevice } from '../attach/attach.js';

@@ -4,6 +4,7 @@
 import { mkdir, readdir, readlink, rename, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { diskSize } from '../../disk/sysfs.js';
+import { isMissing } from '../../records/files.js';
 import { isRoot } from '../../util/user.js';
 import type { Portal } from './info.js';
 
@@ -88,10 +89,6 @@ async function isVacant(path: string): Promise<boolean> {
   const name = /^\/dev\/((nbd|loop)\d+)$/.exec(to ?? '')?.[1];
   if (name !== undefined) return diskSize(name) === 0;
   return stat(path).then(() => false, isMissing);
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
 /** Where a link leads by its own text; null if it is no link. */
