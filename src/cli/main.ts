@@ -1,7 +1,7 @@
 // Starts oclif, with what it lacks: our first screen, -h, "did you mean", and one way of reporting what it throws itself.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Command, Config, Errors, Help, type Interfaces, run } from '@oclif/core';
+import { type Command, Config, Errors, Help, type Interfaces, Plugin, run } from '@oclif/core';
 import { AppError } from '../util/errors.js';
 import { oneLine } from '../util/printable.js';
 import { exitCodeOf } from './exit-codes.js';
@@ -14,17 +14,20 @@ import { TOPICS, welcomeText } from './topics.js';
  * Runs one command line to its end; the exit code is left in `process.exitCode`.
  * @param argv the words after `lunctl`
  * @param root the package folder, with package.json and dist/
+ * @param commands what loads the class of each command, by its id; without it oclif looks in dist/commands
  */
-export async function main(argv: readonly string[], root: string): Promise<void> {
+export async function main(argv: readonly string[], root: string, commands?: CommandLoaders): Promise<void> {
   quietPipes();
   const words = shortHelp(argv);
   applyColorChoice(words);
-  await dispatch(words, root);
+  await dispatch(words, root, commands);
   // What could not be written shows only now, in the stream's own time.
   await new Promise<void>((done) => process.stdout.write('', () => setImmediate(done)));
 }
 
-async function dispatch(words: readonly string[], root: string): Promise<void> {
+type CommandLoaders = Readonly<Record<string, () => Promise<Command.Class>>>;
+
+async function dispatch(words: readonly string[], root: string, commands?: CommandLoaders): Promise<void> {
   try {
     const pjson = readPackage(root);
     const asked = words[0];
@@ -32,7 +35,7 @@ async function dispatch(words: readonly string[], root: string): Promise<void> {
       process.stdout.write(welcomeText(pjson.version));
       return;
     }
-    const config = await Config.load({ root, pjson });
+    const config = await loadConfig(root, pjson, commands);
     if (asked === 'help') {
       await new Help(config, pjson.oclif.helpOptions ?? {}).showHelp([...words.slice(1), '--help']);
       return;
@@ -48,6 +51,31 @@ function readPackage(root: string): Interfaces.PJSON {
   const pjson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Interfaces.PJSON;
   const topics = Object.fromEntries(Object.entries(TOPICS).map(([name, description]) => [name, { description }]));
   return { ...pjson, oclif: { ...pjson.oclif, topics } };
+}
+
+/** Nothing of a user's own is ever loaded as a plugin. */
+async function loadConfig(root: string, pjson: Interfaces.PJSON, commands?: CommandLoaders): Promise<Config> {
+  if (commands === undefined) return Config.load({ root, pjson, userPlugins: false, devPlugins: false });
+  const plugin = new OwnCommands({ root, pjson, isRoot: true }, commands);
+  await plugin.load();
+  return Config.load({ root, pjson, plugins: new Map([[plugin.name, plugin]]) });
+}
+
+/** The commands of the bundle that this is a part of, where oclif would read and import a file for each. */
+class OwnCommands extends Plugin {
+  constructor(
+    options: ConstructorParameters<typeof Plugin>[0],
+    private readonly loaders: CommandLoaders,
+  ) {
+    super(options);
+  }
+  override async findCommand(id: string): Promise<Command.Class> {
+    const command = await this.loaders[id]?.();
+    if (command === undefined) throw new Error(`no command ${id}`);
+    command.id = id;
+    command.plugin = this;
+    return command;
+  }
 }
 
 /** `-h` is `--help` everywhere before `--`. */

@@ -318,7 +318,11 @@ export async function resolve(name, context, next) {
   });
 
   async function loaded(...args: string[]): Promise<string[]> {
-    const command = ['--import', watch, join(root, 'bin/run.js'), ...args];
+    // By its single modules, as the bundle consists of them: what the one runs, the other loads.
+    const main = `import { main } from ${JSON.stringify(join(root, 'dist/cli/main.js'))};
+      await main(process.argv.slice(1), ${JSON.stringify(root)});
+      process.exit();`;
+    const command = ['--import', watch, '--input-type=module', '--eval', main, ...args];
     const child = spawn(process.execPath, command, { env: box.env, stdio: ['ignore', 'ignore', 'pipe'] });
     let urls = '';
     child.stderr.on('data', (chunk) => (urls += chunk));

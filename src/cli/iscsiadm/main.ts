@@ -20,7 +20,7 @@ const RUN: Readonly<Record<Mode, () => Promise<Run>>> = {
 /** Runs one command line, the words after the program's name, and returns its exit code. Never throws. */
 export async function main(argv: readonly string[]): Promise<number> {
   // A secret may stand behind -v: from here on nobody sees it in the list of processes.
-  process.title = 'iscsiadm';
+  process.title = 'lunctl-iscsiadm';
   const talk = new Talk();
   const signals = new SignalWatch();
   try {
