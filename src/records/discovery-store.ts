@@ -153,6 +153,8 @@ export interface Discovery {
   readonly operations: ReadonlySet<RecordChange['what']>;
   /** Whether a session uses the record: then it is not deleted. */
   readonly inUse: (ref: NodeRef) => boolean;
+  /** Told of each record that would have been deleted, were it not in use. */
+  readonly onKept?: (ref: NodeRef) => void;
 }
 
 /**
@@ -173,7 +175,11 @@ export async function applyDiscovery(root: string, discovery: Discovery): Promis
   }
   if (!operations.has('delete')) return changes;
   for (const old of await linkedNodes(root, portal)) {
-    if (refs.some((ref) => sameRef(ref, old)) || discovery.inUse(old)) continue;
+    if (refs.some((ref) => sameRef(ref, old))) continue;
+    if (discovery.inUse(old)) {
+      discovery.onKept?.(old);
+      continue;
+    }
     const read = await readNode(root, old).catch(() => undefined);
     if (read !== undefined) {
       await deleteNode(root, read.record);

@@ -27,6 +27,10 @@ export interface DiscoverRequest {
   readonly negotiate?: NegotiationWishes;
   /** Bound of the whole discovery, milliseconds. Default 15 s. */
   readonly timeoutMs?: number;
+  /** Bound of the connect alone, milliseconds. */
+  readonly connectMs?: number;
+  /** How long the portal may take over each answer, milliseconds. Default 15 s. */
+  readonly answerMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -71,8 +75,9 @@ async function attempt(
   timeoutMs: number,
 ): Promise<Attempt<readonly TargetPortal[]>> {
   const end = now() + timeoutMs;
-  const { signal, source } = request;
-  const wire = await connectTcp({ host: portal.address, port: portal.port }, { timeoutMs, signal, source });
+  const { signal, source, connectMs = timeoutMs } = request;
+  const to = { host: portal.address, port: portal.port };
+  const wire = await connectTcp(to, { timeoutMs: Math.min(timeoutMs, connectMs), signal, source });
   try {
     return await bounded(exchange(request, wire, credentials), {
       timeoutMs: end - now(),
@@ -104,7 +109,11 @@ function exchange(
       {
         pool: new BufferPool(),
         now,
-        timers: { ...DEFAULT_TIMERS, logoutTimeoutMs: LOGOUT_MS },
+        timers: {
+          ...DEFAULT_TIMERS,
+          loginTimeoutMs: request.answerMs ?? DEFAULT_TIMERS.loginTimeoutMs,
+          logoutTimeoutMs: LOGOUT_MS,
+        },
         onOutput: () => wire.wake(),
       },
       wire.sink,

@@ -19,6 +19,9 @@ export interface ConnectOptions {
   readonly source?: Source | undefined;
 }
 
+/** Why a connection has failed to which nobody has said anything. */
+export class SilentHost extends Error {}
+
 export interface TcpTarget {
   /** An address or a name; of a name every address is tried in turn. */
   readonly host: string;
@@ -84,7 +87,7 @@ async function open(to: NetConnectOpts, name: string, options: ConnectOptions): 
     await bounded(connected(socket, name), {
       timeoutMs: options.timeoutMs,
       signal: options.signal,
-      onTimeout: () => refusal(name, `no answer within ${seconds(options.timeoutMs)}`),
+      onTimeout: () => refusal(name, `no answer within ${seconds(options.timeoutMs)}`, new SilentHost()),
     });
     return new Wire(socket, buffers, { name, plain: onread === undefined });
   } catch (error) {

@@ -135,11 +135,11 @@ describe('login, logout and sessions', () => {
       block(12, 1, '::1', '::1'),
       block(13, 1, '127.0.0.1', '127.0.0.1'),
     ];
-    assert.equal(sessionBlocks(blocks, 1, '2.1.8'), sessionsP1);
+    assert.equal(sessionBlocks(blocks, 1, 'version 2.1.8\n'), sessionsP1);
   });
   it('-P 2: mutual CHAP, secrets masked', () => {
     const one = block(1, 5, '127.0.0.1', '127.0.0.1', { chapUser: 'username', mutualUser: 'mutualuser' });
-    assert.equal(sessionBlocks([one], 2, '2.1.8'), sessionP2);
+    assert.equal(sessionBlocks([one], 2, 'version 2.1.8\n'), sessionP2);
   });
   it('-P 3: devices', () => {
     const devices = [
@@ -148,7 +148,7 @@ describe('login, logout and sessions', () => {
     ];
     // There is no kernel transport class to give a version of.
     const expected = sessionP3.replace('iSCSI Transport Class version 2.0-870\n', '');
-    assert.equal(sessionBlocks([block(8, 4, '127.0.0.1', '127.0.0.1', { devices })], 3, '2.1.8'), expected);
+    assert.equal(sessionBlocks([block(8, 4, '127.0.0.1', '127.0.0.1', { devices })], 3, 'version 2.1.8\n'), expected);
   });
   it('a session that is lost, a disk that is not attached, what is not known', () => {
     const devices = [{ lun: 0, path: null, exportName: 'lun0' }];
@@ -159,8 +159,23 @@ describe('login, logout and sessions', () => {
     );
     assert.match(text, /iSCSI Connection State: TRANSPORT WAIT\n/);
     assert.match(text, /Internal iscsid Session State: REOPEN\n/);
-    assert.match(text, /Attached scsi disk lun0\t/);
-    assert.match(text, /Iface IPaddress: <empty>\n/);
+    assert.match(text, /Attached scsi disk lun0\t\tState: blocked\n/);
+    assert.match(text, /Iface IPaddress: \[default\]\n/);
+    const expired = sessionBlocks(
+      [block(1, 1, '127.0.0.1', '', { devices, state: 'FAILED', recovery: 'expired' })],
+      3,
+      '',
+    );
+    assert.match(expired, /iSCSI Session State: FREE\n[\s\S]*State: transport-offline\n/);
+  });
+  it('a second session by the same portal, secrets on demand', () => {
+    const one = block(1, 1, '127.0.0.1', '127.0.0.1', { chapUser: 'username' });
+    const secrets = { password: 'password1234', passwordIn: '' };
+    const text = sessionBlocks([one, { ...one, sid: 2, secrets }], 2, '');
+    assert.equal(text.match(/Current Portal/g)?.length, 1);
+    assert.match(text, /MaxOutstandingR2T: 1\n\n\t\t\*+\n\t\tInterface:\n/);
+    assert.match(text, /\t\tpassword: password1234\n\t\tusername_in: <empty>\n\t\tpassword_in: <empty>\n/);
+    assert.equal(text.match(/password1234/g)?.length, 1);
   });
   it('IPv6 in full', () => {
     assert.equal(fullIpv6('fe80::20c:29ff'), 'fe80:0000:0000:0000:0000:0000:020c:29ff');

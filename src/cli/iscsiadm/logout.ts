@@ -1,14 +1,73 @@
-// Logouts of the iscsiadm face.
-import { AppError } from '../../util/errors.js';
+// --logout and --logoutall: every session is tried, and the first error is the exit code.
+import { resolvePaths } from '../../services/paths.js';
+import type { QuickSession } from '../../services/session/quick-list.js';
+import { logoutDoneLine, logoutStartLine, sessionName } from '../render/iscsiadm.js';
 import type { Call } from './call.js';
-import type { Pattern } from './pattern.js';
+import { matches, type Pattern } from './pattern.js';
+import { Reported, report } from './reported.js';
+import { TRY_HELP } from './usage.js';
 
-/** `-u`: ends the sessions of a pattern. */
-export async function runLogout(_call: Call, _pattern: Pattern): Promise<void> {
-  throw new AppError('ERR_NOT_SUPPORTED', 'logout is not built yet');
+const STARTUPS = ['all', 'manual', 'automatic'];
+
+/** Ends the sessions that the pattern matches. */
+export async function runLogout(call: Call, pattern: Pattern): Promise<void> {
+  await logoutOf(call, await matchingSessions(pattern));
 }
 
-/** `-U all|manual|automatic|onboot`. */
-export async function runLogoutAll(_call: Call): Promise<void> {
-  throw new AppError('ERR_NOT_SUPPORTED', 'logout is not built yet');
+/** Ends the sessions whose record has this node.startup; never those that the machine has booted from. */
+export async function runLogoutAll(call: Call): Promise<void> {
+  const { options, talk } = call;
+  const startup = options.text('U') ?? '';
+  if (!STARTUPS.includes(startup)) {
+    talk.complain(`Invalid logoutall option ${startup}.`);
+    talk.bare(TRY_HELP);
+    return talk.fail(Reported.Invalid);
+  }
+  const { recordsOfPath } = await import('../../services/records/records.js');
+  const { startsAs } = await import('./login.js');
+  const sessions: QuickSession[] = [];
+  for (const session of await matchingSessions({ tpgt: -1 })) {
+    const [record] = await recordsOfPath(resolvePaths(), session);
+    if (record === undefined || isBoot(record)) continue;
+    if (startsAs(record, startup)) sessions.push(session);
+  }
+  await logoutOf(call, sessions);
+}
+
+function isBoot({ values }: { readonly values: { text(key: string): string } }): boolean {
+  return values.text('node.startup') === 'onboot' || values.text('node.discovery_type') === 'fw';
+}
+
+/** By ascending number. */
+export async function matchingSessions(pattern: Pattern): Promise<readonly QuickSession[]> {
+  const { quickSessions } = await import('../../services/session/quick-list.js');
+  const found: QuickSession[] = [];
+  for (const session of await quickSessions(resolvePaths())) {
+    if (await matches(pattern, { ...session, ...session.portal })) found.push(session);
+  }
+  return found;
+}
+
+async function logoutOf({ talk, signal }: Call, sessions: readonly QuickSession[]): Promise<void> {
+  if (sessions.length === 0) {
+    talk.complain('No matching sessions found');
+    return talk.fail(Reported.NoObjects);
+  }
+  const names = new Map(sessions.map((session) => [session.sid, { ...session, ...session.portal }]));
+  for (const name of names.values()) talk.out(logoutStartLine(name));
+  const { logout } = await import('../../services/logout.js');
+  let failed = false;
+  for (const { sid, error } of await logout([...names.keys()], { paths: resolvePaths(), signal })) {
+    const name = names.get(sid);
+    if (name === undefined) continue;
+    if (error === null) {
+      talk.out(logoutDoneLine(name));
+      continue;
+    }
+    if (signal.aborted) throw signal.reason;
+    failed = true;
+    talk.complain(`Could not logout of ${sessionName(name)}.`);
+    report(talk, error);
+  }
+  if (failed) talk.complain('Could not logout of all requested sessions');
 }

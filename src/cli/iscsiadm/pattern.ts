@@ -22,6 +22,8 @@ export interface Pattern {
   /** Counts for new records alone. */
   readonly tpgt: number;
   readonly iface?: string | undefined;
+  /** One session alone. */
+  readonly sid?: number | undefined;
 }
 
 /** `HOST[:PORT][,TPGT]`, IPv6 bare or in brackets, read as leniently as iscsiadm does; undefined for an open bracket. */
@@ -71,6 +73,8 @@ interface Way {
   readonly address: string;
   readonly port: number;
   readonly iface: string;
+  /** Of a session. */
+  readonly sid?: number;
 }
 
 /** For listings: names and addresses as they are written. */
@@ -84,8 +88,9 @@ export async function matches(pattern: Pattern, way: Way): Promise<boolean> {
   return pattern.address === undefined || (await sameAddress(pattern.address, way.address));
 }
 
-function matchesRest({ targetName, port, iface }: Pattern, way: Way): boolean {
+function matchesRest({ targetName, port, iface, sid }: Pattern, way: Way): boolean {
   return (
+    (sid === undefined || way.sid === undefined || sid === way.sid) &&
     (targetName === undefined || targetName === way.targetName) &&
     (port === undefined || port === way.port) &&
     (iface === undefined || iface === way.iface)

@@ -116,6 +116,20 @@ export function logoutDoneLine(session: SessionName): string {
   return `Logout of ${sessionName(session)} successful.\n`;
 }
 
+/** What a session has counted, in iscsiadm's order; what only a kernel's initiator could count stays 0. */
+export function statsText(session: SessionName, { eh_abort_cnt, ...counters }: StatsCounters): string {
+  const lines = (values: object) => Object.entries(values).map(([name, value]) => `\t${name}: ${value}\n`);
+  const extended = { tx_sendpage_failures: 0, rx_discontiguous_hdr: 0, eh_abort_cnt };
+  return [
+    `Stats for session ${sessionName(session)}\n`,
+    ...['iSCSI SNMP:\n', ...lines(counters)],
+    ...['iSCSI Extended:\n', ...lines(extended)],
+  ].join('');
+}
+interface StatsCounters {
+  readonly eh_abort_cnt: number;
+}
+
 /** A line of the list of sessions. */
 export function sessionLine(session: Omit<PathText, 'iface'> & { readonly sid: number }): string {
   return `tcp: [${session.sid}] ${portalText(session)} ${printable(session.targetName)} (non-flash)\n`;

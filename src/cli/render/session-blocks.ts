@@ -21,9 +21,17 @@ export interface SessionBlock {
   readonly chapUser: string | null;
   /** The name that the target proved, with mutual CHAP. */
   readonly mutualUser: string | null;
+  /** Shown instead of stars. */
+  readonly secrets?: BlockSecrets | undefined;
   readonly params: BlockParams;
   readonly timeouts: BlockTimeouts;
   readonly devices: readonly { readonly lun: number; readonly path: string | null; readonly exportName: string }[];
+}
+
+/** '' where there is none. */
+export interface BlockSecrets {
+  readonly password: string;
+  readonly passwordIn: string;
 }
 
 export interface BlockParams {
@@ -46,42 +54,49 @@ export interface BlockTimeouts {
   readonly abort: number;
 }
 
-/** Sessions of one target stand together below its name. `version` heads level 3. */
-export function sessionBlocks(sessions: readonly SessionBlock[], level: 1 | 2 | 3, version: string): string {
+/** Sessions of one target stand together below its name. `head` are the lines above level 3. */
+export function sessionBlocks(sessions: readonly SessionBlock[], level: 1 | 2 | 3, head: string): string {
   const byTarget = new Map<string, SessionBlock[]>();
   for (const session of sessions) {
     const group = byTarget.get(session.targetName);
     if (group === undefined) byTarget.set(session.targetName, [session]);
     else group.push(session);
   }
-  let text = level === 3 ? `version ${version}\n` : '';
+  let text = level === 3 ? head : '';
   for (const [targetName, group] of byTarget) {
     text += `Target: ${printable(targetName)} (non-flash)\n`;
-    for (const session of group) text += block(session, level);
+    for (const [i, session] of group.entries()) text += block(session, group[i - 1], level);
   }
   return text;
 }
 
-function block(session: SessionBlock, level: 1 | 2 | 3): string {
-  const portal = portalText(session.portal);
+/** A session by the same portal as the one before it has an empty line instead of the portal's. */
+function block(session: SessionBlock, before: SessionBlock | undefined, level: 1 | 2 | 3): string {
+  const portal = currentPortal(session.portal);
+  const again = before !== undefined && currentPortal(before.portal) === portal;
+  const state = sessionState(session);
   const lines = [
-    `\tCurrent Portal: ${currentPortal(session.portal)}`,
-    `\tPersistent Portal: ${portal}`,
+    ...(again ? [] : [`\tCurrent Portal: ${portal}`, `\tPersistent Portal: ${portalText(session.portal)}`]),
     ...heading('Interface:', '**********'),
     `Iface Name: ${session.iface}`,
     'Iface Transport: tcp',
     `Iface Initiatorname: ${session.initiatorName}`,
-    `Iface IPaddress: ${session.localAddress === null ? '<empty>' : localAddress(session.localAddress)}`,
+    `Iface IPaddress: ${session.localAddress === null ? '[default]' : localAddress(session.localAddress)}`,
     'Iface HWaddress: default',
     'Iface Netdev: default',
     `SID: ${session.sid}`,
     `iSCSI Connection State: ${CONNECTION_STATES[session.state] ?? printable(session.state)}`,
-    `iSCSI Session State: ${printable(session.state)}`,
+    `iSCSI Session State: ${printable(state)}`,
     `Internal iscsid Session State: ${session.recovery === 'none' ? 'NO CHANGE' : 'REOPEN'}`,
     ...(level >= 2 ? details(session) : []),
     ...(level >= 3 ? devices(session) : []),
   ];
-  return lines.map((line) => `${line.startsWith('\t') ? '' : '\t\t'}${line}\n`).join('');
+  return `${again ? '\n' : ''}${lines.map((line) => `${line.startsWith('\t') ? '' : '\t\t'}${line}\n`).join('')}`;
+}
+
+/** The kernel calls a session FREE when nobody waits for its connection any more. */
+function sessionState({ state, recovery }: SessionBlock): string {
+  return state === 'FAILED' && recovery === 'expired' ? 'FREE' : state;
 }
 
 const CONNECTION_STATES: Readonly<Record<string, string>> = {
@@ -90,7 +105,7 @@ const CONNECTION_STATES: Readonly<Record<string, string>> = {
   FREE: 'FREE',
 };
 
-function details({ timeouts, chapUser, mutualUser, params }: SessionBlock): string[] {
+function details({ timeouts, chapUser, mutualUser, secrets, params }: SessionBlock): string[] {
   return [
     ...heading('Timeouts:', '*********'),
     `Recovery Timeout: ${timeouts.recovery}`,
@@ -99,9 +114,9 @@ function details({ timeouts, chapUser, mutualUser, params }: SessionBlock): stri
     `Abort Timeout: ${timeouts.abort}`,
     ...heading('CHAP:', '*****'),
     `username: ${chapUser === null ? '<empty>' : printable(chapUser)}`,
-    'password: ********',
+    `password: ${shownSecret(secrets?.password)}`,
     `username_in: ${mutualUser === null ? '<empty>' : printable(mutualUser)}`,
-    'password_in: ********',
+    `password_in: ${shownSecret(secrets?.passwordIn)}`,
     ...heading('Negotiated iSCSI params:', '************************'),
     `HeaderDigest: ${params.headerDigest}`,
     `DataDigest: ${params.dataDigest}`,
@@ -115,8 +130,13 @@ function details({ timeouts, chapUser, mutualUser, params }: SessionBlock): stri
   ];
 }
 
+function shownSecret(secret: string | undefined): string {
+  return secret === undefined ? '********' : printable(secret) || '<empty>';
+}
+
 /** A disk that is not attached is named by its NBD export. */
-function devices({ host, devices: luns }: SessionBlock): string[] {
+function devices(session: SessionBlock): string[] {
+  const { host, devices: luns } = session;
   const lines = [
     ...heading('Attached SCSI devices:', '************************'),
     `Host Number: ${host}\tState: running`,
@@ -124,9 +144,14 @@ function devices({ host, devices: luns }: SessionBlock): string[] {
   for (const { lun, path, exportName } of luns) {
     lines.push(`scsi${host} Channel 00 Id 0 Lun: ${lun}`);
     const disk = path === null ? exportName : path.replace('/dev/', '');
-    lines.push(`\t\t\tAttached scsi disk ${disk}\t\tState: running`);
+    lines.push(`\t\t\tAttached scsi disk ${disk}\t\tState: ${diskState(session)}`);
   }
   return lines;
+}
+
+function diskState(session: SessionBlock): string {
+  if (session.state === 'LOGGED_IN') return 'running';
+  return session.state === 'FAILED' && session.recovery !== 'expired' ? 'blocked' : 'transport-offline';
 }
 
 function heading(title: string, stars: string): string[] {

@@ -170,20 +170,14 @@ export default class NodeLogin extends NodeCommand {
     return { paths: this.paths, signal: this.abortSignal, onProgress };
   }
 
-  /** Repeats what may succeed later, once a second, until `seconds` are over. */
+  /** Repeats what may succeed later, until `seconds` are over. */
   async #retry<T>(seconds: number, attempt: () => Promise<T>): Promise<T> {
-    const { delay } = await import('../../transport/timers.js');
-    const until = performance.now() + seconds * 1000;
-    for (;;) {
-      try {
-        return await attempt();
-      } catch (error) {
-        if (!mayPass(error) || performance.now() + 1000 > until) throw error;
-        this.detail(`${error.message}; trying again`);
-        if (this.#pending === 1) this.nowWaitingFor(`${error.message}; trying again`);
-        await delay(1000, this.abortSignal);
-      }
-    }
+    const { retrying } = await import('../../services/login-retry.js');
+    const onFailure = ({ message }: AppError) => {
+      this.detail(`${message}; trying again`);
+      if (this.#pending === 1) this.nowWaitingFor(`${message}; trying again`);
+    };
+    return retrying(seconds, attempt, { signal: this.abortSignal, onFailure });
   }
 
   #show(record: NodeRecord, session: SessionInfo): void {
@@ -253,12 +247,6 @@ export default class NodeLogin extends NodeCommand {
 
 function isExisting(error: unknown): boolean {
   return error instanceof AppError && error.code === 'ERR_SESSION_EXISTS';
-}
-
-/** Whether the target may simply not be up yet. */
-function mayPass(error: unknown): error is AppError {
-  const codes = ['ERR_CONNECT', 'ERR_TRANSPORT', 'ERR_TIMEOUT', 'ERR_NOT_CONNECTED'];
-  return error instanceof AppError && (error.retriable || codes.includes(error.code));
 }
 
 /** The same failure, with iscsiadm's words for what could not be done. */

@@ -64,7 +64,7 @@ export default class SessionShow extends BaseCommand {
         host: session.sid,
         timeouts: timeouts[i] ?? { recovery: 0, targetReset: 0, lunReset: 0, abort: 0 },
       }));
-      this.render(sessionBlocks(blocks, level as 1 | 2 | 3, this.config.version));
+      this.render(sessionBlocks(blocks, level as 1 | 2 | 3, `version ${this.config.version}\n`));
     }
   }
 }

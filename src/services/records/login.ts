@@ -97,6 +97,26 @@ export function discoverySettings(
   };
 }
 
+/** How long and how often a SendTargets portal is asked. Milliseconds. */
+export interface DiscoveryPatience {
+  readonly connectMs: number;
+  /** For each answer of the portal. */
+  readonly answerMs: number;
+  /** How often it is asked again after a failure that may pass. */
+  readonly reopens: number;
+}
+
+/** The same of a discovery record, or of iscsid.conf where there is none. */
+export function discoveryPatience(record: Lookup | undefined, config: Lookup): DiscoveryPatience {
+  const number = (key: string, fallback: number, least: number) =>
+    integer((record ?? config).get(`discovery.sendtargets.${key}`) ?? '', least, 86_400) ?? fallback;
+  return {
+    connectMs: number('timeo.login_timeout', 15, 1) * 1000,
+    answerMs: number('timeo.active_timeout', 30, 1) * 1000,
+    reopens: number('reopen_max', 5, 0),
+  };
+}
+
 /** What `session show -P 2` says about waiting, in seconds. */
 export interface SessionTimeouts {
   readonly recovery: number;

@@ -139,22 +139,51 @@ export async function planSessions(
   signal: AbortSignal,
 ): Promise<PlannedLogin[]> {
   const anySeveral = records.some((record) => sessionCount(record) > 1);
-  const present = anySeveral ? await listSessions(paths, { signal }) : null;
+  const present = anySeveral ? sessionsOf(await listSessions(paths, { signal })) : [];
   return records.flatMap((record) => {
-    const sessions = sessionCount(record);
-    const taken = present === null ? [] : indexesOf(record, present);
-    const all = Array.from({ length: sessions }, (_, index) => index);
-    const missing = all.filter((index) => !taken.includes(index));
+    const { wanted: sessions, missing } = countSessions(record, present);
     const request = loginRequest(record, config, wishes);
     return (missing.length === 0 ? [0] : missing).map((index) => ({
       ...{ record, sessions },
-      request: index === 0 ? request : { ...request, index, attach: 'none' as const },
+      request: sessionRequest(request, index),
     }));
   });
 }
 
-function indexesOf({ ref }: NodeRecord, { sessions, silent }: SessionList): number[] {
-  return [...sessions, ...silent.map(({ state }) => state)]
+/** The request for one of a record's sessions: only the first one gets devices. */
+export function sessionRequest(request: LoginRequest, index: number): LoginRequest {
+  return index === 0 ? request : { ...request, index, attach: 'none' };
+}
+
+/** What tells which record a session was made from, and which of the record's sessions it is. */
+export interface RecordSession {
+  readonly targetName: string;
+  readonly iface: string;
+  readonly portal: { readonly address: string; readonly port: number };
+  readonly index: number;
+}
+
+export interface SessionCount {
+  /** What the record asks for. */
+  readonly wanted: number;
+  readonly present: number;
+  /** The indexes to make sessions for. */
+  readonly missing: readonly number[];
+  /** The index of a session beyond those that are asked for. */
+  readonly further: number;
+}
+
+/** How many of a record's sessions there are. */
+export function countSessions(record: NodeRecord, sessions: readonly RecordSession[]): SessionCount {
+  const wanted = sessionCount(record);
+  const taken = indexesOf(record, sessions);
+  const free = Array.from({ length: wanted + taken.length + 1 }, (_, i) => i).filter((i) => !taken.includes(i));
+  const missing = free.slice(0, Math.max(0, wanted - taken.length));
+  return { wanted, present: taken.length, missing, further: free[0] ?? 0 };
+}
+
+function indexesOf({ ref }: NodeRecord, sessions: readonly RecordSession[]): number[] {
+  return sessions
     .filter(
       ({ targetName, iface, portal }) =>
         targetName === ref.targetName &&
@@ -163,4 +192,8 @@ function indexesOf({ ref }: NodeRecord, { sessions, silent }: SessionList): numb
         portal.port === ref.port,
     )
     .map(({ index }) => index);
+}
+
+function sessionsOf({ sessions, silent }: SessionList): RecordSession[] {
+  return [...sessions, ...silent.map(({ state }) => state)];
 }

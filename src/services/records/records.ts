@@ -98,6 +98,10 @@ export interface DiscoveryOutcome {
   /** Kept in the discovery record, when not null. */
   readonly save: CredentialPair | null;
   readonly inUse: (ref: NodeRef) => boolean;
+  /** Told of each record that would have been removed, were it not in use. */
+  readonly onKept?: (ref: NodeRef) => void;
+  /** What may be done; default: everything, or with `onlyNew` only that. */
+  readonly operations?: ReadonlySet<RecordChange['what']>;
   readonly signal: AbortSignal;
 }
 
@@ -116,9 +120,9 @@ export async function recordDiscovery(
       setDiscoveryCredentials(values, save);
       await writeSendTargets(paths.dbDir, { portal, values });
     }
-    const operations = new Set(onlyNew === undefined ? (['new', 'update', 'delete'] as const) : (['new'] as const));
-    const { ifaces } = outcome;
-    const bound = ifaces === undefined ? {} : { ifaces };
+    const operations = outcome.operations ?? new Set(onlyNew === undefined ? ALL_OPERATIONS : (['new'] as const));
+    const { ifaces, onKept } = outcome;
+    const bound = { ...(ifaces && { ifaces }), ...(onKept && { onKept }) };
     return await applyDiscovery(paths.dbDir, {
       ...{ portal, found: usable, config: config.values, operations, inUse },
       ...bound,
@@ -126,6 +130,8 @@ export async function recordDiscovery(
   });
   return { changes, skipped };
 }
+
+const ALL_OPERATIONS = ['new', 'update', 'delete'] as const;
 
 /** A target names itself and its addresses: both must pass before they become path names. */
 function isUsable({ targetName, address, port }: Found): boolean {
