@@ -2,7 +2,7 @@
 // Of several failures all are told, and the first one is the exit code.
 import { writeSync } from 'node:fs';
 import { AppError, messageOf } from '../../util/errors.js';
-import { oneLine } from '../../util/printable.js';
+import { printable } from '../../util/printable.js';
 import { exitCodeOf } from '../exit-codes.js';
 
 export class Talk {
@@ -14,11 +14,11 @@ export class Talk {
   }
   /** One line on standard error, behind `iscsiadm: `. */
   complain(text: string): void {
-    writeAll(2, `iscsiadm: ${oneLine(text)}\n`);
+    writeAll(2, `iscsiadm: ${asWritten(text)}\n`);
   }
   /** One line on standard error without the prefix, as the library below iscsiadm writes it. */
   bare(text: string): void {
-    writeAll(2, `${oneLine(text)}\n`);
+    writeAll(2, `${asWritten(text)}\n`);
   }
   /** Remembers an exit code; the first that is not 0 stays. */
   fail(code: number): void {
@@ -34,6 +34,11 @@ export class Talk {
   get exitCode(): number {
     return this.#first;
   }
+}
+
+/** On one line, blanks as they are: iscsiadm has double ones and some at the end. */
+function asWritten(text: string): string {
+  return printable(text.replaceAll(/[\r\n]+/g, ' '));
 }
 
 /** At once and in order, whatever the stream is: a pipe whose reader has gone is no failure. */
