@@ -86,6 +86,7 @@ export async function applyIface({ talk }: Call, name: string): Promise<void> {
     talk.complain(`Could not read iface ${name} (${Reported.Database}).`);
     return talk.fail(Reported.Database);
   }
+  talk.complain('Nothing to configure.');
   talk.out(`${name} applied.\n`);
 }
 

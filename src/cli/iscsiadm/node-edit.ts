@@ -1,11 +1,10 @@
 // Mode node of the iscsiadm face: records made, changed and deleted.
-import { RefusedChange } from '../../records/changes.js';
-import { checkChanges } from '../../records/changes.js';
+import { checkChanges, RefusedChange } from '../../records/changes.js';
 import { resolvePaths } from '../../services/paths.js';
 import * as edit from '../../services/records/edit-nodes.js';
 import { recordsInUse } from '../../services/records/in-use.js';
 import { type NodeRecord, type NodeRef, selectNodes } from '../../services/records/records.js';
-import { AppError } from '../../util/errors.js';
+import type { AppError } from '../../util/errors.js';
 import { exitCodeOf } from '../exit-codes.js';
 import { pathName } from '../render/iscsiadm.js';
 import type { Call } from './call.js';
@@ -129,7 +128,9 @@ export function inUseLine(ref: NodeRef): string {
 
 /** Tells each failure, and once that there were some. A record that has gone meanwhile is none. */
 function finish(call: Call, results: readonly edit.Edited[]): void {
-  const failed = results.flatMap(({ ref, error }) => (error === null || error.code === 'ERR_NOT_FOUND' ? [] : [{ ref, error }]));
+  const failed = results.flatMap(({ ref, error }) =>
+    error === null || error.code === 'ERR_NOT_FOUND' ? [] : [{ ref, error }],
+  );
   for (const { ref, error } of failed) {
     call.talk.complain(error.code === 'ERR_SESSION_EXISTS' ? inUseLine(ref) : error.message);
   }

@@ -5,13 +5,16 @@ import type { Call } from './call.js';
 import { matches, type Pattern } from './pattern.js';
 import { Reported } from './reported.js';
 
-/** Those that match, sorted. Says so where there is none; records that cannot be used are told of and left out. */
-export async function matchingRecords({ talk }: Call, pattern: Pattern): Promise<readonly NodeRecord[]> {
+/**
+ * Those that match, sorted; says so where there is none. What is wrong with others is told only then, or with -d: callers
+ * take any word on standard error for a failure.
+ */
+export async function matchingRecords({ options, talk }: Call, pattern: Pattern): Promise<readonly NodeRecord[]> {
   const { selectNodes } = await import('../../services/records/records.js');
   const { items, warnings } = await selectNodes(resolvePaths());
-  for (const text of warnings) talk.complain(text);
   const records: NodeRecord[] = [];
   for (const record of items) if (await matches(pattern, record.ref)) records.push(record);
+  if (records.length === 0 || (options.number('d') ?? 0) > 0) for (const text of warnings) talk.complain(text);
   if (records.length === 0) {
     talk.complain('No records found');
     talk.fail(Reported.NoObjects);
