@@ -4,7 +4,8 @@ import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFil
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { Authority, opensslMissing } from '../helpers/certificates.js';
-import { type OneShotProcess, runTool, startNbd } from '../helpers/one-shot.js';
+import { type OneShotProcess, startNbd } from '../helpers/one-shot.js';
+import { run } from '../helpers/programs.js';
 import { Sandbox } from '../helpers/sandbox.js';
 import { pattern, until } from '../helpers/stream-core.js';
 import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
@@ -47,7 +48,7 @@ describe('lunctl nbd', { skip: missing }, () => {
     const image = join(sandbox.folder, 'image');
     writeFileSync(image, '');
     truncateSync(image, SIZE);
-    const parted = await runTool('parted', '--script', image, 'mklabel', 'gpt', 'mkpart', 'data', '1MiB', '33MiB');
+    const parted = await run('parted', '--script', image, 'mklabel', 'gpt', 'mkpart', 'data', '1MiB', '33MiB');
     assert.equal(parted.code, 0, parted.stderr);
     const bytes = readFileSync(image);
     pattern(2 ** 25, 3).copy(bytes, 2 ** 20);
@@ -57,7 +58,7 @@ describe('lunctl nbd', { skip: missing }, () => {
     assert.match(first.uri, /^nbd\+unix:\/\/\/lun1\?socket=\/.*\/run\/n\/\d+\/nbd\.sock$/);
     const [, socket = ''] = first.uri.split('socket=');
     assert.equal(statSync(socket).mode & 0o777, 0o600);
-    const copied = await runTool('nbdcopy', image, first.uri);
+    const copied = await run('nbdcopy', image, first.uri);
     assert.equal(copied.code, 0, copied.stderr);
     assert.equal(await first.ended, 0);
     assert.equal(first.stderr(), '');
@@ -75,12 +76,12 @@ describe('lunctl nbd', { skip: missing }, () => {
       ],
     );
     const part = join(sandbox.folder, 'part');
-    const converted = await runTool('qemu-img', 'convert', '-f', 'raw', '-O', 'raw', json.exports[1].uri, part);
+    const converted = await run('qemu-img', 'convert', '-f', 'raw', '-O', 'raw', json.exports[1].uri, part);
     assert.equal(converted.code, 0, converted.stderr);
     assert.ok(readFileSync(part).equals(bytes.subarray(2 ** 20, 2 ** 20 + 2 ** 25)));
-    const info = await runTool('nbdinfo', '--json', json.uri);
+    const info = await run('nbdinfo', '--json', json.uri);
     assert.equal(JSON.parse(info.stdout).exports[0].is_read_only, true);
-    const list = await runTool('nbdinfo', '--list', '--json', json.uri);
+    const list = await run('nbdinfo', '--list', '--json', json.uri);
     assert.deepEqual(
       JSON.parse(list.stdout).exports.map((entry: Record<string, unknown>) => entry['export-name']),
       ['lun1', 'lun1p1'],
@@ -95,7 +96,7 @@ describe('lunctl nbd', { skip: missing }, () => {
     const served = await nbd(address(), '--persistent', '--socket', socket, '--export', 'disk');
     assert.equal(served.uri, `nbd+unix:///disk?socket=${socket}`);
     const jobs = ['--name=j', '--ioengine=nbd', `--uri=${served.uri}`, '--rw=randwrite', '--bs=4k', '--size=16m'];
-    const fio = await runTool(
+    const fio = await run(
       'fio',
       ...jobs,
       '--iodepth=16',
@@ -106,7 +107,7 @@ describe('lunctl nbd', { skip: missing }, () => {
     );
     assert.equal(fio.code, 0, fio.stdout + fio.stderr);
     // The empty name is the same export.
-    const unnamed = await runTool('nbdinfo', '--size', `nbd+unix:///?socket=${socket}`);
+    const unnamed = await run('nbdinfo', '--size', `nbd+unix:///?socket=${socket}`);
     assert.equal(Number(unnamed.stdout), SIZE);
     served.child.kill('SIGTERM');
     assert.equal(await served.ended, 143);
@@ -118,7 +119,7 @@ describe('lunctl nbd', { skip: missing }, () => {
     const served = await nbd(address(), '--persistent');
     const image = join(sandbox.folder, 'half');
     writeFileSync(image, pattern(SIZE, 9));
-    const copying = runTool('nbdcopy', image, served.uri);
+    const copying = run('nbdcopy', image, served.uri);
     await until(
       () =>
         readFileSync(tgt.image)
@@ -153,7 +154,7 @@ describe('lunctl nbd', { skip: missing }, () => {
     const next = await nbd(address(), '--socket', socket);
     const busy = await sandbox.run('nbd', address(), '--read-only', '--socket', socket);
     assert.equal(busy.code, 28, busy.stderr);
-    const info = await runTool('nbdinfo', '--size', next.uri);
+    const info = await run('nbdinfo', '--size', next.uri);
     assert.equal(Number(info.stdout), SIZE);
     assert.equal(await next.ended, 0);
     assert.ok(!existsSync(socket));
@@ -178,7 +179,7 @@ describe('lunctl nbd', { skip: missing }, () => {
 
   it('is gone at once on a second Ctrl-C, with its socket, whatever the target does', async () => {
     const served = await nbd(address(), '--persistent');
-    const wrote = await runTool('qemu-io', '-f', 'raw', served.uri, '-c', 'write 0 4k');
+    const wrote = await run('qemu-io', '-f', 'raw', served.uri, '-c', 'write 0 4k');
     assert.equal(wrote.code, 0, wrote.stderr);
     process.kill(tgt.pid, 'SIGSTOP');
     try {
@@ -204,7 +205,7 @@ describe('lunctl nbd', { skip: missing }, () => {
     // A session may be there, and reads; its clients cannot write.
     const login = await sandbox.ok('login', TGT_TARGET, '-p', `127.0.0.1:${tgt.port}`, '--attach', 'none', '--json');
     const [device] = JSON.parse(login.stdout).sessions[0].devices;
-    const through = JSON.parse((await runTool('nbdinfo', '--json', device.nbd)).stdout);
+    const through = JSON.parse((await run('nbdinfo', '--json', device.nbd)).stdout);
     assert.equal(through.exports[0].is_read_only, true);
     for (const one of [served, reader]) {
       one.child.kill('SIGINT');
@@ -216,7 +217,7 @@ describe('lunctl nbd', { skip: missing }, () => {
     assert.equal(refused.code, 15, refused.stderr);
     assert.match(refused.stderr, /NBD clients of session \d+ may write/);
     const shared = await nbd(address(), '--shared');
-    await runTool('nbdinfo', shared.uri);
+    await run('nbdinfo', shared.uri);
     assert.equal(await shared.ended, 0);
     await writer.stop();
     await sandbox.ok('logout', TGT_TARGET);
@@ -247,22 +248,22 @@ describe('lunctl nbd', { skip: missing }, () => {
     const good = authority.issue('good');
     const tls = await nbd(address(), '--listen', '127.0.0.1:0', '--tls-certificates', good, '--persistent');
     assert.match(tls.uri, /^nbds:\/\/127\.0\.0\.1:\d+\/lun1$/);
-    const info = await runTool('nbdinfo', `${tls.uri}?tls-certificates=${good}`);
+    const info = await run('nbdinfo', `${tls.uri}?tls-certificates=${good}`);
     assert.equal(info.code, 0, info.stderr);
-    assert.notEqual((await runTool('nbdinfo', tls.uri.replace('nbds', 'nbd'))).code, 0);
+    assert.notEqual((await run('nbdinfo', tls.uri.replace('nbds', 'nbd'))).code, 0);
     tls.child.kill('SIGINT');
     assert.equal(await tls.ended, 130);
     const keys = await sandbox.secretFile('keys.psk', `alice:${'5a'.repeat(32)}\n`);
     const psk = await nbd(address(), '--listen', '[::1]:0', '--tls-psk', keys);
     assert.match(psk.uri, /^nbds:\/\/\[::1\]:\d+\/lun1$/);
-    const byKey = await runTool('nbdinfo', `${psk.uri.replace('nbds://', 'nbds://alice@')}?tls-psk-file=${keys}`);
+    const byKey = await run('nbdinfo', `${psk.uri.replace('nbds://', 'nbds://alice@')}?tls-psk-file=${keys}`);
     assert.equal(byKey.code, 0, byKey.stderr);
     assert.equal(await psk.ended, 0);
     assert.equal(psk.stderr(), '');
     const plain = await nbd(address(), '--listen', 'localhost:0', '--tls', 'off');
     assert.match(plain.uri, /^nbd:\/\/127\.0\.0\.1:\d+\/lun1$/);
     assert.match(plain.stderr(), /^warning: every user of this host may read and write this disk/);
-    assert.equal((await runTool('nbdinfo', plain.uri)).code, 0);
+    assert.equal((await run('nbdinfo', plain.uri)).code, 0);
     assert.equal(await plain.ended, 0);
     authority.remove();
   });
@@ -284,7 +285,7 @@ describe('lunctl nbd', { skip: missing }, () => {
     for (const file of ['cmdline', 'environ']) {
       assert.ok(!readFileSync(`/proc/${served.child.pid}/${file}`, 'latin1').includes('canary-of-15-by'), file);
     }
-    assert.equal((await runTool('nbdinfo', served.uri)).code, 0);
+    assert.equal((await run('nbdinfo', served.uri)).code, 0);
     assert.equal(await served.ended, 0);
     assert.ok(!served.stderr().includes('canary-of-15-by'));
     assert.deepEqual(traces(), []);

@@ -1,22 +1,19 @@
 // F12, first level: a session worker is killed -9 under a mounted file system. I/O fails within a second, nothing hangs, the
 // file system can be unmounted, and after a new login it is clean.
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { whyNoLoopDisks } from '../helpers/disk.js';
+import { succeed } from '../helpers/programs.js';
 import { count, figure, isAlive, Rig, tgtMissing } from './rig.js';
 
 const KILLS = count('F12_KILLS', 1);
 const STUCK_MS = 5000;
 
-async function run(program: string, ...args: string[]): Promise<string> {
-  return (await promisify(execFile)(program, args, { timeout: 30_000 })).stdout;
-}
 const state = (pid: number) => /^State:\s+(\w)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
 
 /** Direct writes to `file` until one fails; settles with the time of the last failure message. */
@@ -37,11 +34,11 @@ describe('F12: the worker is killed under a mounted file system', {
     const failedAfter: number[] = [];
     const device = () => rig.session.devices[0]?.path ?? '';
     try {
-      await run('mkfs.ext4', '-q', device());
+      await succeed('mkfs.ext4', '-q', device());
       for (let i = 0; i < KILLS; i++) {
-        await run('mount', device(), mountPoint);
-        await run('cp', '/bin/ls', `${mountPoint}/kept${i}`);
-        await run('sync', '-f', mountPoint);
+        await succeed('mount', device(), mountPoint);
+        await succeed('cp', '/bin/ls', `${mountPoint}/kept${i}`);
+        await succeed('sync', '-f', mountPoint);
         const load = writer(`${mountPoint}/big`);
         await sleep(300 + Math.random() * 300);
         const killed = performance.now();
@@ -50,13 +47,13 @@ describe('F12: the worker is killed under a mounted file system', {
         assert.ok(ended !== null, `the writer is stuck in state ${isAlive(load.pid) ? state(load.pid) : '-'}`);
         assert.ok(ended >= killed, 'the writer was at work until then');
         failedAfter.push(ended - killed);
-        await run('umount', mountPoint);
+        await succeed('umount', mountPoint);
         await rig.login();
         // The journal is replayed as after any crash; then nothing may be wrong.
-        await run('mount', device(), mountPoint);
-        for (let n = 0; n <= i; n++) await run('cmp', '/bin/ls', `${mountPoint}/kept${n}`);
-        await run('umount', mountPoint);
-        await run('fsck.ext4', '-fn', device());
+        await succeed('mount', device(), mountPoint);
+        for (let n = 0; n <= i; n++) await succeed('cmp', '/bin/ls', `${mountPoint}/kept${n}`);
+        await succeed('umount', mountPoint);
+        await succeed('fsck.ext4', '-fn', device());
       }
       figure(
         'F12',
@@ -64,7 +61,7 @@ describe('F12: the worker is killed under a mounted file system', {
       );
       assert.ok(Math.max(...failedAfter) < 1000);
     } finally {
-      await run('umount', mountPoint).catch(() => {});
+      await succeed('umount', mountPoint).catch(() => {});
       await rig.stop();
       rmdirSync(mountPoint);
     }

@@ -2,29 +2,24 @@
 // has the target empty its cache and only then logs out. What was written is there, and nothing hangs. The target's proxy is in
 // this process, which therefore touches the file system by other threads only.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { mounts } from '../../src/disk/sysfs.js';
 import { Opcode } from '../../src/iscsi/wire/bhs.js';
 import { CDB_AT } from '../../src/iscsi/wire/scsi-command.js';
 import { ScsiOp } from '../../src/scsi/opcodes.js';
 import { logout } from '../../src/services/logout.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
+import { succeed } from '../helpers/programs.js';
 import { figure, isAlive, Rig, tgtMissing } from './rig.js';
 
 const MOST_MS = 15_000;
 const { Write10, Write16, SynchronizeCache10, SynchronizeCache16 } = ScsiOp;
 type Seen = 'write' | 'sync' | 'logout';
-
-async function run(program: string, ...args: string[]): Promise<string> {
-  return (await promisify(execFile)(program, args, { timeout: 30_000 })).stdout;
-}
 
 /** Processes that the kernel holds in an uninterruptible wait, and that have something to do with `name`. */
 function stuck(name: string): string[] {
@@ -49,8 +44,8 @@ describe('F35: the logout of a session whose disk is in use', {
     const isMounted = () => mounts().some(({ target }) => target === mountPoint);
     try {
       const device = rig.session.devices[0]?.path ?? '';
-      await run('mkfs.ext4', '-q', device);
-      await run('mount', device, mountPoint);
+      await succeed('mkfs.ext4', '-q', device);
+      await succeed('mount', device, mountPoint);
       await writeFile(join(mountPoint, 'early'), 'e'.repeat(50_000));
 
       const [refused] = await logout([rig.session.sid], { paths: rig.paths });
@@ -92,17 +87,17 @@ describe('F35: the logout of a session whose disk is in use', {
 
       await rig.login();
       const again = rig.session.devices[0]?.path ?? '';
-      await run('fsck.ext4', '-fn', again);
-      await run('mount', '-o', 'ro,noload', again, mountPoint);
+      await succeed('fsck.ext4', '-fn', again);
+      await succeed('mount', '-o', 'ro,noload', again, mountPoint);
       assert.equal((await readFile(join(mountPoint, 'early'), 'utf8')).length, 50_000);
       assert.equal(await readFile(join(mountPoint, 'late'), 'utf8'), 'l'.repeat(200_000));
-      await run('umount', mountPoint);
+      await succeed('umount', mountPoint);
       figure(
         'F35',
         `logout refused while mounted; SIGTERM: unmounted, ${lastWrite + 1} commands to the last write, SYNCHRONIZE CACHE, Logout in ${(took / 1000).toFixed(2)} s, D state at most ${longest.toFixed(0)} ms, fsck clean`,
       );
     } finally {
-      if (isMounted()) await run('umount', '--lazy', mountPoint);
+      if (isMounted()) await succeed('umount', '--lazy', mountPoint);
       await rig.stop();
       rmdirSync(mountPoint);
     }

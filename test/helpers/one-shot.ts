@@ -1,5 +1,5 @@
 // A `lunctl nbd` of a test's own.
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { BIN, type Sandbox } from './sandbox.js';
 
 export interface OneShotProcess {
@@ -28,20 +28,5 @@ export function startNbd(sandbox: Sandbox, ...args: string[]): Promise<OneShotPr
       resolve({ child, uri: stdout.split('\n')[0] ?? '', stdout: () => stdout, stderr: () => stderr, ended });
     });
     void ended.then((code) => reject(new Error(`nbd ended with ${code}: ${stderr}`)));
-  });
-}
-
-export interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs a program to its end, within 60 s; −1 where it was killed. */
-export function runTool(program: string, ...args: string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    execFile(program, args, { timeout: 60_000, maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1, stdout, stderr });
-    });
   });
 }

@@ -1,25 +1,19 @@
 // Our client against istgt: discovery, CHAP with MD5 after the longer list, digests, I/O by other programs.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { promisify } from 'node:util';
 import { discoverSendTargets } from '../../src/services/discover.js';
 import { login } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
 import type { LoginRequest, SessionInfo } from '../../src/services/session/info.js';
 import { ISTGT_TARGET, type Istgt, istgtMissing, startIstgt } from '../helpers/istgt.js';
+import { succeed } from '../helpers/programs.js';
 import { chap, INITIATOR, loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 
 const MEGABYTES = 64;
 const ACCOUNT = { user: 'istgtuser', secret: 'canary-istgt1' };
-
-async function run(program: string, ...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(program, args, { timeout: 60_000, maxBuffer: 2 ** 26 });
-  return stdout;
-}
 
 describe('the initiator against istgt', { skip: istgtMissing() }, () => {
   let istgt: Istgt;
@@ -66,8 +60,8 @@ describe('the initiator against istgt', { skip: istgtMissing() }, () => {
       const source = join(istgt.folder, 'source');
       const copy = join(istgt.folder, 'copy');
       writeFileSync(source, bytes);
-      await run('nbdcopy', '--flush', source, uri);
-      await run('nbdcopy', uri, copy);
+      await succeed('nbdcopy', '--flush', source, uri);
+      await succeed('nbdcopy', uri, copy);
       assert.equal(createHash('sha256').update(readFileSync(copy)).digest('hex'), sum);
       const fio = [
         '--ioengine=nbd',
@@ -78,7 +72,7 @@ describe('the initiator against istgt', { skip: istgtMissing() }, () => {
         '--verify_state_save=0',
         '--iodepth=16',
       ];
-      const output = await run('fio', '--name=v', ...fio, '--bs=16k', '--size=16M', '--output-format=json');
+      const output = await succeed('fio', '--name=v', ...fio, '--bs=16k', '--size=16M', '--output-format=json');
       const { jobs } = JSON.parse(output.slice(output.indexOf('{'))) as { jobs: { error: number }[] };
       assert.equal(jobs[0]?.error, 0);
     });
@@ -88,7 +82,7 @@ describe('the initiator against istgt', { skip: istgtMissing() }, () => {
     await within({ negotiate: { headerDigest: 'CRC32C', dataDigest: 'CRC32C' } }, async (session, uri) => {
       assert.deepEqual([session.params.headerDigest, session.params.dataDigest], ['CRC32C', 'CRC32C']);
       const commands = ['write -P 0x3c 1M 2M', 'flush', 'read -P 0x3c 1M 2M'].flatMap((command) => ['-c', command]);
-      assert.doesNotMatch(await run('qemu-io', '-f', 'raw', ...commands, uri), /failed|error/i);
+      assert.doesNotMatch(await succeed('qemu-io', '-f', 'raw', ...commands, uri), /failed|error/i);
     });
   });
 

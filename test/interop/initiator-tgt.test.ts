@@ -1,18 +1,17 @@
 // Our client against tgt: discovery, CHAP, a session in a worker process, I/O through its NBD socket by other programs.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { promisify } from 'node:util';
 import { discoverSendTargets } from '../../src/services/discover.js';
 import { login, loginForeground } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
 import { rescanPartitions, verifyBlock } from '../../src/services/session/control.js';
 import { DEFAULT_TIMERS, type SessionInfo } from '../../src/services/session/info.js';
 import { getSession, listSessions } from '../../src/services/session/registry.js';
+import { succeed } from '../helpers/programs.js';
 import {
   chap,
   INITIATOR,
@@ -27,12 +26,6 @@ import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
 
 const SIZE = 64 * 2 ** 20;
 const SECRET = 'canary-tgt-999';
-
-/** Runs a helper program to its end, so that the event loop stays free; throws with its output when it fails. */
-async function run(program: string, ...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(program, args, { timeout: 60_000, maxBuffer: 2 ** 26 });
-  return stdout;
-}
 
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 
@@ -89,7 +82,7 @@ describe('the initiator against tgt', { skip: tgtMissing() }, () => {
 
     it('lists it to nbdinfo', async () => {
       const { exports } = JSON.parse(
-        await run('nbdinfo', '--list', '--json', `nbd+unix://?socket=${session.socket}`),
+        await succeed('nbdinfo', '--list', '--json', `nbd+unix://?socket=${session.socket}`),
       ) as {
         exports: Record<string, unknown>[];
       };
@@ -104,16 +97,22 @@ describe('the initiator against tgt', { skip: tgtMissing() }, () => {
       const copy = join(tgt.folder, 'copy');
       const bytes = randomBytes(SIZE);
       writeFileSync(source, bytes);
-      await run('nbdcopy', '--connections=4', '--flush', source, uri());
+      await succeed('nbdcopy', '--connections=4', '--flush', source, uri());
       assert.equal(sha256(readFileSync(tgt.image)), sha256(bytes));
-      await run('nbdcopy', '--connections=4', uri(), copy);
+      await succeed('nbdcopy', '--connections=4', uri(), copy);
       assert.equal(sha256(readFileSync(copy)), sha256(bytes));
     });
 
     it('reads back what qemu-io wrote, at odd places too', async () => {
       const commands = ['write -P 0xa5 1M 3M', 'write -P 0x5a 4095k 5k', 'write -z 6M 64k', 'flush'];
       const checks = ['read -P 0xa5 1M 3071k', 'read -P 0x5a 4095k 5k', 'read -P 0 6M 64k'];
-      const output = await run('qemu-io', '-f', 'raw', ...[...commands, ...checks].flatMap((c) => ['-c', c]), uri());
+      const output = await succeed(
+        'qemu-io',
+        '-f',
+        'raw',
+        ...[...commands, ...checks].flatMap((c) => ['-c', c]),
+        uri(),
+      );
       assert.doesNotMatch(output, /Pattern verification failed|error/i);
       assert.equal(output.match(/^read \d+\/\d+ bytes/gm)?.length, 3);
     });
@@ -131,7 +130,14 @@ describe('the initiator against tgt', { skip: tgtMissing() }, () => {
         ['--bs=4k', '--size=8M'],
         ['--bsrange=512-1M', '--bs_unaligned=0', '--blockalign=512', '--size=48M'],
       ]) {
-        const output = await run('fio', '--name=verify', ...common, '--iodepth=32', ...sizes, '--output-format=json');
+        const output = await succeed(
+          'fio',
+          '--name=verify',
+          ...common,
+          '--iodepth=32',
+          ...sizes,
+          '--output-format=json',
+        );
         const { jobs } = JSON.parse(output.slice(output.indexOf('{'))) as {
           jobs: { error: number; write: { io_bytes: number } }[];
         };
@@ -150,20 +156,31 @@ describe('the initiator against tgt', { skip: tgtMissing() }, () => {
       const table = join(tgt.folder, 'table');
       writeFileSync(table, Buffer.concat([boot, Buffer.alloc(2 ** 20 - 512)]));
       const put = () =>
-        run('qemu-io', '-f', 'raw', '-c', `write -s ${table} 0 1M`, '-c', 'write -z 66060288 1M', '-c', 'flush', uri());
+        succeed(
+          'qemu-io',
+          '-f',
+          'raw',
+          '-c',
+          `write -s ${table} 0 1M`,
+          '-c',
+          'write -z 66060288 1M',
+          '-c',
+          'flush',
+          uri(),
+        );
       await put();
       const device = await rescanPartitions(folder.paths, session.sid, 1);
       assert.deepEqual(
         device.partitions.map(({ exportName, startBytes, sizeBytes }) => [exportName, startBytes, sizeBytes]),
         [['lun1p1', 2 ** 20, 2 ** 22]],
       );
-      assert.equal((await run('nbdinfo', '--size', uri('lun1p1'))).trim(), String(2 ** 22));
-      await run('qemu-io', '-f', 'raw', '-c', 'write -P 0x77 0 64k', '-c', 'flush', uri('lun1p1'));
-      await run('qemu-io', '-f', 'raw', '-c', 'read -P 0x77 1M 64k', uri());
+      assert.equal((await succeed('nbdinfo', '--size', uri('lun1p1'))).trim(), String(2 ** 22));
+      await succeed('qemu-io', '-f', 'raw', '-c', 'write -P 0x77 0 64k', '-c', 'flush', uri('lun1p1'));
+      await succeed('qemu-io', '-f', 'raw', '-c', 'read -P 0x77 1M 64k', uri());
       writeFileSync(table, Buffer.alloc(2 ** 20));
       await put();
       assert.deepEqual((await rescanPartitions(folder.paths, session.sid, 1)).partitions, []);
-      await assert.rejects(run('nbdinfo', '--size', uri('lun1p1')));
+      await assert.rejects(succeed('nbdinfo', '--size', uri('lun1p1')));
     });
 
     it('confirms a block that was read another way, and only that block', async () => {
@@ -180,7 +197,7 @@ describe('the initiator against tgt', { skip: tgtMissing() }, () => {
     });
 
     it('counts bytes, answers while I/O runs, and is listed', async () => {
-      const copying = run('nbdcopy', uri(), join(tgt.folder, 'copy2'));
+      const copying = succeed('nbdcopy', uri(), join(tgt.folder, 'copy2'));
       const before = await getSession(folder.paths, session.sid);
       await copying;
       const { readBytes } = await getSession(folder.paths, session.sid);
@@ -265,7 +282,7 @@ describe('the initiator against tgt', { skip: tgtMissing() }, () => {
     const session = await loginForeground(request({ foreground: true, readOnly: true }), { paths: folder.paths });
     assert.equal(session.info.pid, process.pid);
     const uri = `nbd+unix:///lun1?socket=${session.info.socket}`;
-    const { exports } = JSON.parse(await run('nbdinfo', '--json', uri)) as { exports: Record<string, unknown>[] };
+    const { exports } = JSON.parse(await succeed('nbdinfo', '--json', uri)) as { exports: Record<string, unknown>[] };
     assert.equal(exports[0]?.is_read_only, true);
     await session.logout();
     await session.ended;
@@ -277,7 +294,7 @@ describe('the initiator against tgt', { skip: tgtMissing() }, () => {
     const timers = { ...DEFAULT_TIMERS, replacementTimeoutMs: 1000 };
     const session = await login(loginRequest(TGT_TARGET, mortal.port, { timers }), { paths: folder.paths });
     await mortal.kill();
-    const read = run('qemu-io', '-f', 'raw', '-c', 'read 0 4k', `nbd+unix:///lun1?socket=${session.socket}`);
+    const read = succeed('qemu-io', '-f', 'raw', '-c', 'read 0 4k', `nbd+unix:///lun1?socket=${session.socket}`);
     await assert.rejects(read);
     assert.equal((await getSession(folder.paths, session.sid)).state, 'FAILED');
     const [result] = await logout([session.sid], { paths: folder.paths });

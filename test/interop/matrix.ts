@@ -5,17 +5,16 @@
 // MATRIX_INITIATOR (name), MATRIX_USER and MATRIX_SECRET_FILE (one-way CHAP). The first 16 MiB of the LUN are overwritten.
 // One line per set; exit 1 when one failed.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { promisify } from 'node:util';
 import type { DigestName, OperationalParams } from '../../src/iscsi/params.js';
 import { parsePortal } from '../../src/iscsi/portal.js';
 import { loginForeground } from '../../src/services/login.js';
 import type { Credentials } from '../../src/services/session/info.js';
+import { succeed } from '../helpers/programs.js';
 import { chap, INITIATOR, loginRequest } from '../helpers/session.js';
 import { startRelay, type WireLog } from './wire-check.js';
 
@@ -92,11 +91,6 @@ export const MATRIX_SETS: Readonly<Record<string, readonly MatrixSet[]>> = {
 const REGION = 16 * 2 ** 20;
 const HALF = REGION / 2;
 const SIZES = [512, 1024, 4096, 4608, 8192, 65_536, 66_048, 262_144, 262_656, 2 ** 20, 4 * 2 ** 20];
-
-async function run(program: string, ...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(program, args, { timeout: 120_000, maxBuffer: 2 ** 24 });
-  return stdout;
-}
 
 /** Goes through `sets`, and says how each went. @returns how many failed */
 export async function runMatrix(
@@ -214,7 +208,7 @@ function checkAgreed(set: MatrixSet, params: OperationalParams, log: WireLog, pr
 async function writeRegion(uri: string, bytes: Buffer, folder: string): Promise<void> {
   const whole = join(folder, 'whole');
   writeFileSync(whole, bytes.subarray(0, HALF));
-  await run('nbdcopy', '--requests=16', '--connections=1', '--flush', whole, uri);
+  await succeed('nbdcopy', '--requests=16', '--connections=1', '--flush', whole, uri);
   const commands: string[] = [];
   let at = HALF;
   for (const size of SIZES) {
@@ -226,12 +220,12 @@ async function writeRegion(uri: string, bytes: Buffer, folder: string): Promise<
   const rest = join(folder, 'rest');
   writeFileSync(rest, bytes.subarray(at));
   commands.push('-c', `write -s ${rest} ${at} ${REGION - at}`, '-c', 'flush');
-  await run('qemu-io', '-f', 'raw', '-t', 'none', ...commands, uri);
+  await succeed('qemu-io', '-f', 'raw', '-t', 'none', ...commands, uri);
 }
 
 async function readUri(uri: string, folder: string): Promise<Buffer> {
   const copy = join(folder, 'copy');
-  await run(
+  await succeed(
     'qemu-img',
     'dd',
     '-f',

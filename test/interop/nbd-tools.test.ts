@@ -2,28 +2,19 @@
 // fio, nbdfuse, nbdkit. What they say of holes and contents is compared with the file behind tgt's LUN.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  createReadStream,
-  existsSync,
-  fdatasyncSync,
-  fstatSync,
-  openSync,
-  readSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { closeSync, existsSync, fdatasyncSync, fstatSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { login } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
 import type { SessionInfo } from '../../src/services/session/info.js';
 import { footprint, Rig } from '../faults/rig.js';
 import { OWN_TARGET, serveDisks } from '../helpers/own-target.js';
+import { has, md5, run, succeed } from '../helpers/programs.js';
 import { loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
 
@@ -36,47 +27,6 @@ const DATA: readonly [from: number, to: number][] = [
   [24, 25],
 ];
 const PART = { from: 2 * MIB, length: 16 * MIB } as const;
-
-interface Ran {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs a program to its end; it is killed after two minutes. The system's own Python has libnbd's bindings. */
-function run(command: string, args: readonly string[], input?: string): Promise<Ran> {
-  const env = { ...process.env, PATH: `/usr/bin:${process.env.PATH}` };
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'], timeout: 120_000, cwd: tmpdir() });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-    child.stdin.on('error', () => {}).end(input ?? '');
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
-  });
-}
-async function succeed(command: string, args: readonly string[], input?: string): Promise<string> {
-  const { code, stdout, stderr } = await run(command, args, input);
-  assert.equal(code, 0, `${command} ${args.join(' ')}: ${stderr || stdout}`);
-  return stdout;
-}
-
-/** Whether `program` is there. If not the test is skipped with the reason, or fails where nothing may be missing. */
-function has(t: TestContext, program: string, debianPackage: string): boolean {
-  if (spawnSync('sh', ['-c', `command -v ${program}`]).status === 0) return true;
-  const reason = `${program} is missing: apt-get install ${debianPackage}`;
-  if (process.env.CI) assert.fail(reason);
-  t.skip(reason);
-  return false;
-}
-
-async function md5(path: string, range: { start?: number; end?: number } = {}): Promise<string> {
-  const hash = createHash('md5');
-  for await (const chunk of createReadStream(path, range)) hash.update(chunk);
-  return hash.digest('hex');
-}
 
 interface Extent {
   readonly offset: number;
@@ -159,7 +109,7 @@ describe('NBD tools on the export of a session in front of tgt', { skip: tgtMiss
     it(`nbdinfo --map on ${name} shows the holes of the file`, async (t) => {
       if (!has(t, 'nbdinfo', 'libnbd-bin')) return;
       const entries: { offset: number; length: number; type: number; description: string }[] = JSON.parse(
-        await succeed('nbdinfo', ['--map', '--json', uri(name)]),
+        await succeed('nbdinfo', '--map', '--json', uri(name)),
       );
       // Holes of a thin unit with LBPRZ read as zeros: both bits.
       assert.ok(
@@ -169,9 +119,9 @@ describe('NBD tools on the export of a session in front of tgt', { skip: tgtMiss
       assert.ok(entries.every(({ type, description }) => description === (type === 0 ? 'data' : 'hole,zero')));
       const found = entries.map(({ offset, length, type }) => ({ offset, length, hole: type === 3 }));
       assert.deepEqual(joined(found), expected(from, length));
-      assert.match(await succeed('nbdinfo', ['--map=base:allocation', uri(name)]), /hole,zero/);
+      assert.match(await succeed('nbdinfo', '--map=base:allocation', uri(name)), /hole,zero/);
       const totals: { size: number; type: number }[] = JSON.parse(
-        await succeed('nbdinfo', ['--map', '--totals', '--json', uri(name)]),
+        await succeed('nbdinfo', '--map', '--totals', '--json', uri(name)),
       );
       const data = expected(from, length).reduce((sum, extent) => sum + (extent.hole ? 0 : extent.length), 0);
       assert.equal(totals.find(({ type }) => type === 0)?.size, data);
@@ -182,18 +132,18 @@ describe('NBD tools on the export of a session in front of tgt', { skip: tgtMiss
       if (!has(t, 'qemu-img', 'qemu-utils')) return;
       const args = ['map', '--output=json', '-f', 'raw', uri(name)];
       const entries: { start: number; length: number; zero: boolean; data: boolean }[] = JSON.parse(
-        await succeed('qemu-img', args),
+        await succeed('qemu-img', ...args),
       );
       assert.ok(entries.every(({ zero, data }) => zero !== data));
       const found = entries.map(({ start, length, zero }) => ({ offset: start, length, hole: zero }));
       assert.deepEqual(joined(found), expected(from, length));
-      assert.match(await succeed('qemu-img', ['map', '-f', 'raw', uri(name)]), /^Offset/);
+      assert.match(await succeed('qemu-img', 'map', '-f', 'raw', uri(name)), /^Offset/);
     });
   }
 
   it('nbdinfo --list --json names LUN and partition, with target, LUN and serial in their descriptions', async (t) => {
     if (!has(t, 'nbdinfo', 'libnbd-bin')) return;
-    const report = JSON.parse(await succeed('nbdinfo', ['--list', '--json', uri('')]));
+    const report = JSON.parse(await succeed('nbdinfo', '--list', '--json', uri('')));
     assert.equal(report.protocol, 'newstyle-fixed');
     assert.equal(report.structured, true);
     const [lun, part] = report.exports;
@@ -206,20 +156,20 @@ describe('NBD tools on the export of a session in front of tgt', { skip: tgtMiss
       const { block_size_minimum, block_size_preferred, block_size_maximum } = entry;
       assert.deepEqual([block_size_minimum, block_size_preferred, block_size_maximum], [512, 4096, 2 ** 25]);
     }
-    const list = await succeed('nbdinfo', ['--list', uri('')]);
+    const list = await succeed('nbdinfo', '--list', uri(''));
     assert.match(list, /export="lun1":[\s\S]*export="lun1p1":/);
   });
 
   it('nbdinfo: whole, --json, --size, --content', async (t) => {
     if (!has(t, 'nbdinfo', 'libnbd-bin')) return;
-    assert.match(await succeed('nbdinfo', [uri()]), /protocol: newstyle-fixed without TLS, using structured packets/);
-    const { exports } = JSON.parse(await succeed('nbdinfo', ['--json', uri()]));
+    assert.match(await succeed('nbdinfo', uri()), /protocol: newstyle-fixed without TLS, using structured packets/);
+    const { exports } = JSON.parse(await succeed('nbdinfo', '--json', uri()));
     assert.equal(exports[0]['export-size'], SIZE);
-    assert.equal((await succeed('nbdinfo', ['--size', uri()])).trim(), String(SIZE));
-    assert.equal((await succeed('nbdinfo', ['--size', uri('lun1p1')])).trim(), String(PART.length));
-    const content = await succeed('nbdinfo', ['--content', '--json', uri()]);
+    assert.equal((await succeed('nbdinfo', '--size', uri())).trim(), String(SIZE));
+    assert.equal((await succeed('nbdinfo', '--size', uri('lun1p1'))).trim(), String(PART.length));
+    const content = await succeed('nbdinfo', '--content', '--json', uri());
     assert.match(JSON.parse(content).exports[0].content, /DOS\/MBR boot sector/);
-    assert.match(await succeed('nbdinfo', ['--no-content', uri()]), /export-size/);
+    assert.match(await succeed('nbdinfo', '--no-content', uri()), /export-size/);
   });
 
   const words: [string, string, number][] = [
@@ -235,7 +185,7 @@ describe('NBD tools on the export of a session in front of tgt', { skip: tgtMiss
     if (!has(t, 'nbdinfo', 'libnbd-bin')) return;
     for (const [flag, word, code] of words) {
       for (const name of ['lun1', 'lun1p1']) {
-        const ran = await run('nbdinfo', [flag, word, uri(name)]);
+        const ran = await run('nbdinfo', flag, word, uri(name));
         assert.deepEqual([ran.code, ran.stdout], [code, ''], `nbdinfo ${flag} ${word} ${name}: ${ran.stderr}`);
       }
     }
@@ -246,40 +196,40 @@ describe('NBD tools on the export of a session in front of tgt', { skip: tgtMiss
     const whole = await md5(tgt.image);
     for (const connections of [1, 4]) {
       const copy = join(folder, `copy-${connections}.img`);
-      await succeed('nbdcopy', [`--connections=${connections}`, uri(), copy]);
+      await succeed('nbdcopy', `--connections=${connections}`, uri(), copy);
       assert.equal(await md5(copy), whole);
     }
     // Sparse on the way in: what is a hole there is one here.
     const { blocks } = statSync(join(folder, 'copy-4.img'));
     assert.ok(blocks * 512 < 16 * MIB, `${blocks * 512} bytes`);
     const part = join(folder, 'part.img');
-    await succeed('nbdcopy', ['--no-extents', uri('lun1p1'), part]);
+    await succeed('nbdcopy', '--no-extents', uri('lun1p1'), part);
     assert.equal(await md5(part), await md5(tgt.image, { start: PART.from, end: PART.from + PART.length - 1 }));
   });
 
   it('nbdcopy --allocated and --synchronous, and from one export to another program', async (t) => {
     if (!has(t, 'nbdcopy', 'libnbd-bin')) return;
     const copy = join(folder, 'allocated.img');
-    await succeed('nbdcopy', ['--synchronous', '--allocated', uri(), copy]);
+    await succeed('nbdcopy', '--synchronous', '--allocated', uri(), copy);
     assert.equal(await md5(copy), await md5(tgt.image));
-    const sum = await succeed('sh', ['-c', 'nbdcopy "$1" - | md5sum', 'sh', uri()]);
+    const sum = await succeed('sh', '-c', 'nbdcopy "$1" - | md5sum', 'sh', uri());
     assert.equal(sum.slice(0, 32), await md5(tgt.image));
   });
 
   it('qemu-img info, compare and convert read it', async (t) => {
     if (!has(t, 'qemu-img', 'qemu-utils')) return;
-    const info = JSON.parse(await succeed('qemu-img', ['info', '--output=json', '-f', 'raw', uri()]));
+    const info = JSON.parse(await succeed('qemu-img', 'info', '--output=json', '-f', 'raw', uri()));
     assert.equal(info['virtual-size'], SIZE);
-    assert.match(await succeed('qemu-img', ['compare', '-f', 'raw', '-F', 'raw', uri(), tgt.image]), /identical/);
+    assert.match(await succeed('qemu-img', 'compare', '-f', 'raw', '-F', 'raw', uri(), tgt.image), /identical/);
     const copy = join(folder, 'converted.qcow2');
-    await succeed('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', uri(), copy]);
-    assert.match(await succeed('qemu-img', ['compare', '-f', 'raw', '-F', 'qcow2', uri(), copy]), /identical/);
+    await succeed('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', uri(), copy);
+    assert.match(await succeed('qemu-img', 'compare', '-f', 'raw', '-F', 'qcow2', uri(), copy), /identical/);
     assert.ok(statSync(copy).size < 16 * MIB, 'holes are not copied');
   });
 
   it('qemu-nbd --list sees exports, sizes and contexts', async (t) => {
     if (!has(t, 'qemu-nbd', 'qemu-utils')) return;
-    const list = await succeed('qemu-nbd', ['--list', `--socket=${session.socket}`]);
+    const list = await succeed('qemu-nbd', '--list', `--socket=${session.socket}`);
     assert.match(list, /exports available: 2/);
     assert.match(list, /export: 'lun1'[\s\S]*size: {2}33554432[\s\S]*base:allocation[\s\S]*export: 'lun1p1'/);
     for (const flag of ['flush', 'fua', 'trim', 'zeroes', 'df', 'multi', 'cache', 'fast-zero']) {
@@ -302,17 +252,17 @@ describe('NBD tools on the export of a session in front of tgt', { skip: tgtMiss
       [session.socket, 'lun1', SIZE],
     ] as const) {
       const it = `nbd+unix:///${name}?socket=${socket}`;
-      assert.equal((await succeed('nbdinfo', ['--size', it])).trim(), String(size), it);
-      const info = JSON.parse(await succeed('qemu-img', ['info', '--output=json', '-f', 'raw', it]));
+      assert.equal((await succeed('nbdinfo', '--size', it)).trim(), String(size), it);
+      const info = JSON.parse(await succeed('qemu-img', 'info', '--output=json', '-f', 'raw', it));
       assert.equal(info['virtual-size'], size, it);
     }
     // The default export is the first LUN.
-    assert.equal((await succeed('nbdinfo', ['--size', `nbd+unix://?socket=${encoded}`])).trim(), String(SIZE));
+    assert.equal((await succeed('nbdinfo', '--size', `nbd+unix://?socket=${encoded}`)).trim(), String(SIZE));
     const old = `nbd:unix:${session.socket}:exportname=lun1p1`;
-    assert.match(await succeed('qemu-img', ['info', '-f', 'raw', old]), /16 MiB/);
+    assert.match(await succeed('qemu-img', 'info', '-f', 'raw', old), /16 MiB/);
     const options = `driver=nbd,server.type=unix,server.path=${session.socket},export=lun1p1,reconnect-delay=5`;
-    assert.match(await succeed('qemu-img', ['info', '--image-opts', options]), /16 MiB/);
-    const unknown = await run('nbdinfo', ['--size', uri('lun1p9')]);
+    assert.match(await succeed('qemu-img', 'info', '--image-opts', options), /16 MiB/);
+    const unknown = await run('nbdinfo', '--size', uri('lun1p9'));
     assert.notEqual(unknown.code, 0);
     assert.match(unknown.stderr, /no such export|No such file/i);
   });
@@ -325,7 +275,7 @@ describe('NBD tools on the export of a session in front of tgt', { skip: tgtMiss
     try {
       assert.match(second.devices[0]?.nbd ?? '', /run%20%26%20co/);
       for (const { nbd } of [...second.devices, ...(second.devices[0]?.partitions ?? [])]) {
-        const { exports } = JSON.parse(await succeed('nbdinfo', ['--json', nbd]));
+        const { exports } = JSON.parse(await succeed('nbdinfo', '--json', nbd));
         assert.equal(exports[0].is_read_only, true);
         assert.equal(exports[0].can_trim, false);
       }
@@ -338,7 +288,7 @@ describe('NBD tools on the export of a session in front of tgt', { skip: tgtMiss
     if (!has(t, 'nbdkit', 'nbdkit') || !has(t, 'nbdcopy', 'libnbd-bin')) return;
     const copy = join(folder, 'nbdkit.img');
     const script = `nbdinfo --map "$uri" && nbdcopy "$uri" '${copy}'`;
-    const map = await succeed('nbdkit', ['-U', '-', 'nbd', `uri=${uri()}`, '--run', script]);
+    const map = await succeed('nbdkit', '-U', '-', 'nbd', `uri=${uri()}`, '--run', script);
     assert.match(map, /hole,zero/);
     assert.equal(await md5(copy), await md5(tgt.image));
   });
@@ -481,7 +431,7 @@ assert h.get_size() == ${PART.length}
     it(`nbdsh: ${what}`, async (t) => {
       if (!has(t, 'nbdsh', 'python3-libnbd')) return;
       const start = `import errno\nuri = "${uri(name)}"\nsocket = "${session.socket}"\nh = nbd.NBD()\n`;
-      await succeed('nbdsh', ['-n', '-c', `import nbd\n${start}${script}`]);
+      await succeed('nbdsh', '-n', '-c', `import nbd\n${start}${script}`);
     });
   }
 
@@ -490,10 +440,10 @@ assert h.get_size() == ${PART.length}
     const source = join(folder, 'source.img');
     for (const connections of [1, 4]) {
       await writeFile(source, Buffer.concat([randomBytes(8 * MIB), Buffer.alloc(16 * MIB), randomBytes(8 * MIB)]));
-      await succeed('nbdcopy', [`--connections=${connections}`, '--flush', source, uri()]);
+      await succeed('nbdcopy', `--connections=${connections}`, '--flush', source, uri());
       assert.equal(await md5(tgt.image), await md5(source));
     }
-    await succeed('nbdcopy', ['--destination-is-zero', '--flush', '--allocated', source, uri()]);
+    await succeed('nbdcopy', '--destination-is-zero', '--flush', '--allocated', source, uri());
     assert.equal(await md5(tgt.image), await md5(source));
   });
 
@@ -503,8 +453,8 @@ assert h.get_size() == ${PART.length}
     await writeFile(source, randomBytes(3 * MIB));
     await truncate(source, SIZE);
     const convert = ['convert', '-n', '-f', 'raw', '-O', 'raw', '-W', '-m', '8', source, uri()];
-    await succeed('qemu-img', convert);
-    assert.match(await succeed('qemu-img', ['compare', '-f', 'raw', '-F', 'raw', source, uri()]), /identical/);
+    await succeed('qemu-img', ...convert);
+    assert.match(await succeed('qemu-img', 'compare', '-f', 'raw', '-F', 'raw', source, uri()), /identical/);
     assert.equal(await md5(tgt.image), await md5(source));
   });
 
@@ -528,7 +478,7 @@ assert h.get_size() == ${PART.length}
       'read -P 0x33 5M 1M',
       'map',
     ].flatMap((command) => ['-c', command]);
-    const output = await succeed('qemu-io', ['-f', 'raw', ...commands, uri()]);
+    const output = await succeed('qemu-io', '-f', 'raw', ...commands, uri());
     assert.doesNotMatch(output, /verification failed|error/i);
     assert.match(output, /\(0x0\)|bytes .*allocated/i);
   });
@@ -542,7 +492,7 @@ assert h.get_size() == ${PART.length}
       if (!has(t, 'fio', 'fio')) return;
       const job = ['--name=verify', '--ioengine=nbd', `--uri=${uri('lun1p1')}`, '--size=16m', '--iodepth=16', ...args];
       const verify = ['--verify=crc32c', '--verify_fatal=1', '--verify_state_save=0', '--do_verify=1'];
-      const output = await succeed('fio', [...job, ...(args[0] === '--rw=randtrim' ? [] : verify)]);
+      const output = await succeed('fio', ...job, ...(args[0] === '--rw=randtrim' ? [] : verify));
       assert.match(output, /err= 0/);
     });
   }
@@ -611,7 +561,7 @@ assert found[::2] == [2 << 20, 1 << 20, 1 << 20], found
 assert [flags & 1 for flags in found[1::2]] == [1, 0, 1], found
 `;
       let ended = false;
-      const asked = succeed('nbdsh', ['-c', script]).finally(() => {
+      const asked = succeed('nbdsh', '-c', script).finally(() => {
         ended = true;
       });
       await sleep(1500);
@@ -645,7 +595,7 @@ describe('NBD tools on a target that is full (F20)', () => {
         const uri = session.devices[0]?.nbd ?? '';
         const source = join(folder, 'source.img');
         await writeFile(source, randomBytes(16 * MIB));
-        const copied = await run('nbdcopy', [source, uri]);
+        const copied = await run('nbdcopy', source, uri);
         assert.notEqual(copied.code, 0);
         assert.match(copied.stderr, /No space left on device/);
         const script = `
@@ -665,7 +615,7 @@ h.pwrite(b"y" * 1048576, 0)
 h.flush()
 assert h.pread(1048576, 0) == b"y" * 1048576
 `;
-        await succeed('nbdsh', ['-c', script]);
+        await succeed('nbdsh', '-c', script);
       } finally {
         await logout([session.sid], { paths: runFolder.paths });
       }

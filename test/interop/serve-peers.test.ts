@@ -1,6 +1,5 @@
 // Our target against the initiators that people use: libiscsi's tools and its conformance suite, QEMU.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -10,6 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import type { ServeDisk, ServeOptions, Server } from '../../src/services/serve/options.js';
 import type { TargetEvent } from '../../src/target/events.js';
 import { serveDisks } from '../helpers/own-target.js';
+import { type Ran, run, runWith, succeed } from '../helpers/programs.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
 const USER = 'username';
@@ -18,25 +18,8 @@ const MUTUAL = { user: 'mutualuser', secret: 'canary-mutua43' };
 const MIB = 2 ** 20;
 const SIZE = 128 * MIB;
 
-interface Ran {
-  readonly code: number;
-  readonly text: string;
-}
-
-/** Runs a program to its end without stopping the event loop that serves it. */
-function run(program: string, args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
-  return new Promise((resolve) => {
-    const options = { timeout: 120_000, maxBuffer: 2 ** 26, env: { ...process.env, ...env } };
-    execFile(program, args, options, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : 1, text: stdout + stderr });
-    });
-  });
-}
-
-async function ok(program: string, args: readonly string[], env?: Record<string, string>): Promise<string> {
-  const { code, text } = await run(program, args, env);
-  assert.equal(code, 0, `${program} ${args.join(' ')}: ${text}`);
-  return text;
+function said({ stdout, stderr }: Ran): string {
+  return stdout + stderr;
 }
 
 function missing(...programs: string[]): string | false {
@@ -78,37 +61,36 @@ describe('libiscsi against serve', {
 
   it('finds the target and its disk by discovery', async () => {
     const url = `iscsi://${USER}%${SECRET}@127.0.0.1:${server.portals[0]?.port}`;
-    const listed = await ok('iscsi-ls', ['-s', url]);
+    const listed = await succeed('iscsi-ls', '-s', url);
     assert.match(listed, new RegExp(`Target:${TARGET} Portal:127.0.0.1:${server.portals[0]?.port},1`));
     assert.match(listed, /Lun:0 +Type:DIRECT_ACCESS \(Size:12[78]M\)/);
   });
 
   it('identifies the disk', async () => {
     const url = urlOf(server, `${USER}%${SECRET}@`);
-    assert.match(await ok('iscsi-inq', [url]), /Vendor:LUNCTL[\s\S]*Product:ram0/);
-    assert.match(await ok('iscsi-inq', ['-e', '1', '-c', '131', url]), /NAA/i);
-    assert.match(await ok('iscsi-readcapacity16', [url]), new RegExp(`Total size:${SIZE}`));
+    assert.match(await succeed('iscsi-inq', url), /Vendor:LUNCTL[\s\S]*Product:ram0/);
+    assert.match(await succeed('iscsi-inq', '-e', '1', '-c', '131', url), /NAA/i);
+    assert.match(await succeed('iscsi-readcapacity16', url), new RegExp(`Total size:${SIZE}`));
   });
 
   it('logs in with CHAP from the environment, one-way and mutual', async () => {
     const one = { LIBISCSI_CHAP_USERNAME: USER, LIBISCSI_CHAP_PASSWORD: SECRET };
     const both = { LIBISCSI_CHAP_TARGET_USERNAME: MUTUAL.user, LIBISCSI_CHAP_TARGET_PASSWORD: MUTUAL.secret };
-    await ok('iscsi-inq', [urlOf(server)], one);
-    await ok('iscsi-inq', [urlOf(server)], { ...one, ...both });
-    const wrong = await run('iscsi-inq', [urlOf(server)], {
-      ...one,
-      ...both,
-      LIBISCSI_CHAP_TARGET_PASSWORD: 'x'.repeat(14),
-    });
+    for (const account of [one, { ...one, ...both }]) {
+      const { code, stdout, stderr } = await runWith(account, 'iscsi-inq', urlOf(server));
+      assert.equal(code, 0, stderr || stdout);
+    }
+    const other = { ...one, ...both, LIBISCSI_CHAP_TARGET_PASSWORD: 'x'.repeat(14) };
+    const wrong = await runWith(other, 'iscsi-inq', urlOf(server));
     assert.notEqual(wrong.code, 0, 'a target with another secret must not be believed');
   });
 
   it('refuses a wrong secret, an unknown user and no proof alike, and says why without secrets', async () => {
     events.length = 0;
     for (const credentials of [`${USER}%wrongwrong12@`, `nobody%${SECRET}@`, '']) {
-      const { code, text } = await run('iscsi-inq', [urlOf(server, credentials)]);
-      assert.notEqual(code, 0);
-      assert.match(text, /Authentication failure/);
+      const ran = await run('iscsi-inq', urlOf(server, credentials));
+      assert.notEqual(ran.code, 0);
+      assert.match(said(ran), /Authentication failure/);
     }
     assert.deepEqual(
       events.map((event) => event.kind === 'refuse' && event.status),
@@ -119,7 +101,7 @@ describe('libiscsi against serve', {
 
   it('serves random reads at depth', async () => {
     const url = urlOf(server, `${USER}%${SECRET}@`);
-    const text = await ok('iscsi-perf', ['-m', '32', '-r', '-b', '8', '-t', '2', url]);
+    const text = await succeed('iscsi-perf', '-m', '32', '-r', '-b', '8', '-t', '2', url);
     assert.match(text, /iops average [1-9]\d*[\s\S]*finished/);
   });
 });
@@ -138,7 +120,7 @@ describe('QEMU against serve', { skip: qemuMissing() }, () => {
   });
 
   it('writes and reads patterns of every size class, flushes and discards', async () => {
-    assert.match(await ok('qemu-img', ['info', urlOf(server)]), new RegExp(`${SIZE} bytes`));
+    assert.match(await succeed('qemu-img', 'info', urlOf(server)), new RegExp(`${SIZE} bytes`));
     const commands: string[] = [];
     for (const [i, size] of ['512', '4k', '64k', '65024', '1M', '5M', '9M'].entries()) {
       const at = `${i * 12}M`;
@@ -149,8 +131,10 @@ describe('QEMU against serve', { skip: qemuMissing() }, () => {
     }
     commands.push('flush', 'write -f -P 0x77 1M 64k', 'read -P 0x77 1M 64k', 'discard 48M 1M', 'read -P 0 48M 1M');
     commands.push('write -z 60M 2M', 'read -P 0 60M 2M', 'read -P 0x15 62M 1M');
-    const text = await ok('qemu-io', ['-f', 'raw', ...commands.flatMap((command) => ['-c', command]), urlOf(server)]);
-    assert.doesNotMatch(text, /fail|error/i);
+    const args = commands.flatMap((command) => ['-c', command]);
+    const ran = await run('qemu-io', '-f', 'raw', ...args, urlOf(server));
+    assert.equal(ran.code, 0, said(ran));
+    assert.doesNotMatch(said(ran), /fail|error/i);
   });
 
   it('copies an image there and back without a difference', async () => {
@@ -162,9 +146,9 @@ describe('QEMU against serve', { skip: qemuMissing() }, () => {
       Buffer.alloc(64 * MIB),
     ]);
     await writeFile(source, bytes);
-    await ok('qemu-img', ['convert', '-n', '-f', 'raw', '-O', 'raw', source, urlOf(server)]);
-    await ok('qemu-img', ['compare', '-f', 'raw', '-F', 'raw', source, urlOf(server)]);
-    await ok('qemu-img', ['convert', '-f', 'raw', '-O', 'raw', urlOf(server), back]);
+    await succeed('qemu-img', 'convert', '-n', '-f', 'raw', '-O', 'raw', source, urlOf(server));
+    await succeed('qemu-img', 'compare', '-f', 'raw', '-F', 'raw', source, urlOf(server));
+    await succeed('qemu-img', 'convert', '-f', 'raw', '-O', 'raw', urlOf(server), back);
     const sha = (data: Buffer) => createHash('sha256').update(data).digest('hex');
     assert.equal(sha(await readFile(back)), sha(bytes));
     assert.equal(sha(await readFile(join(folder, 'disk.img'))), sha(bytes));
@@ -194,7 +178,7 @@ describe('iscsi-test-cu against serve', { skip: missing('iscsi-test-cu') }, () =
   ];
 
   it('fails none of its 230 tests, and leaves out only what is not offered', async () => {
-    const { text } = await run('iscsi-test-cu', ['-d', '--dataloss', '-t', 'ALL', urlOf(server)]);
+    const text = said(await run('iscsi-test-cu', '-d', '--dataloss', '-t', 'ALL', urlOf(server)));
     const [, total, ran, passed, failed] = /tests +(\d+) +(\d+) +(\d+) +(\d+)/.exec(text) ?? [];
     assert.deepEqual({ ran, passed, failed }, { ran: total, passed: total, failed: '0' }, text);
     assert.ok(Number(total) >= 230);
@@ -206,14 +190,9 @@ describe('iscsi-test-cu against serve', { skip: missing('iscsi-test-cu') }, () =
   });
 
   it('passes with a second path to the same disk', async () => {
-    const { text } = await run('iscsi-test-cu', [
-      '-d',
-      '--dataloss',
-      '-t',
-      'ALL.MultipathIO',
-      urlOf(server),
-      urlOf(server),
-    ]);
+    const text = said(
+      await run('iscsi-test-cu', '-d', '--dataloss', '-t', 'ALL.MultipathIO', urlOf(server), urlOf(server)),
+    );
     assert.match(text, /tests +4 +4 +4 +0/);
     assert.doesNotMatch(text, /SKIPPED/);
   });

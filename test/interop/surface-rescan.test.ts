@@ -1,11 +1,9 @@
 // LUNs that appear, vanish, grow, shrink and are exchanged while a session to tgt is up.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { login } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
 import { compareAndWriteLun, rescanSession } from '../../src/services/lun/control.js';
@@ -17,6 +15,7 @@ import { AppError } from '../../src/util/errors.js';
 import { NbdClient } from '../faults/nbd-client.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
+import { succeed } from '../helpers/programs.js';
 import { loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
 
@@ -52,7 +51,7 @@ describe('a rescan of a session to tgt', { skip: tgtMissing() }, () => {
   /** What changed, without what differs from run to run. */
   const seen = ({ changes }: { changes: LunChange[] }) =>
     changes.map(({ lun, change, oldSizeBytes, sizeBytes }) => [lun, change, oldSizeBytes, sizeBytes]);
-  const exportSize = async (name: string) => Number(await run('nbdinfo', '--size', uri(name)));
+  const exportSize = async (name: string) => Number(await succeed('nbdinfo', '--size', uri(name)));
 
   it('finds nothing where nothing has changed', async () => {
     assert.deepEqual(seen(await rescan()), []);
@@ -69,8 +68,8 @@ describe('a rescan of a session to tgt', { skip: tgtMissing() }, () => {
       appeared.devices.map(({ lun }) => lun),
       [1, 2, 300, 5000],
     );
-    await run('qemu-io', '-f', 'raw', '-c', 'write -P 0x5a 1M 64k', '-c', 'flush', uri('lun5000'));
-    await run('qemu-io', '-f', 'raw', '-c', 'read -P 0x5a 1M 64k', '-c', 'read -P 0 0 1M', uri('lun5000'));
+    await succeed('qemu-io', '-f', 'raw', '-c', 'write -P 0x5a 1M 64k', '-c', 'flush', uri('lun5000'));
+    await succeed('qemu-io', '-f', 'raw', '-c', 'read -P 0x5a 1M 64k', '-c', 'read -P 0 0 1M', uri('lun5000'));
     for (const lun of [2, 5000]) remove(lun);
     assert.deepEqual(
       seen(await rescan()).map(([lun, change]) => [lun, change]),
@@ -83,7 +82,7 @@ describe('a rescan of a session to tgt', { skip: tgtMissing() }, () => {
       (await getSession(folder.paths, session.sid)).devices.map(({ lun }) => lun),
       [1, 300],
     );
-    await assert.rejects(run('nbdinfo', '--size', uri('lun2')));
+    await assert.rejects(succeed('nbdinfo', '--size', uri('lun2')));
   });
 
   it('keeps what an NBD client has open: told, its I/O fails, and withdrawn once it is free', async () => {
@@ -116,7 +115,7 @@ describe('a rescan of a session to tgt', { skip: tgtMissing() }, () => {
     const grown = await rescan();
     assert.deepEqual(seen(grown), [[4, 'grown', 8 * MIB, 24 * MIB]]);
     assert.equal(await exportSize('lun4'), 24 * MIB);
-    await run('qemu-io', '-f', 'raw', '-c', 'write -P 7 23M 1M', '-c', 'read -P 7 23M 1M', uri('lun4'));
+    await succeed('qemu-io', '-f', 'raw', '-c', 'write -P 7 23M 1M', '-c', 'read -P 7 23M 1M', uri('lun4'));
     remove(4);
     add(4, 4 * MIB);
     const shrunk = await rescan();
@@ -135,18 +134,20 @@ describe('a rescan of a session to tgt', { skip: tgtMissing() }, () => {
     assert.deepEqual([change?.lun, change?.change], [5, 'replaced']);
     const { devices } = await getSession(folder.paths, session.sid);
     assert.equal(devices.find(({ lun }) => lun === 5)?.serial, 'other');
-    await run('qemu-io', '-f', 'raw', '-c', 'write -P 1 0 1M', uri('lun5'));
+    await succeed('qemu-io', '-f', 'raw', '-c', 'write -P 1 0 1M', uri('lun5'));
   });
 
   it('a session of 64 LUNs', async () => {
     for (let lun = 100; lun < 160; lun++) add(lun, MIB);
     const { devices } = await rescan();
     assert.ok(devices.length >= 62, `${devices.length} LUNs`);
-    const { exports } = JSON.parse(await run('nbdinfo', '--list', '--json', `nbd+unix://?socket=${session.socket}`));
+    const { exports } = JSON.parse(
+      await succeed('nbdinfo', '--list', '--json', `nbd+unix://?socket=${session.socket}`),
+    );
     assert.ok(exports.length >= 62);
     await Promise.all(
       [100, 131, 159].map((lun) =>
-        run('qemu-io', '-f', 'raw', '-c', `write -P ${lun} 0 1M`, '-c', `read -P ${lun} 0 1M`, uri(`lun${lun}`)),
+        succeed('qemu-io', '-f', 'raw', '-c', `write -P ${lun} 0 1M`, '-c', `read -P ${lun} 0 1M`, uri(`lun${lun}`)),
       ),
     );
     for (let lun = 100; lun < 160; lun++) remove(lun);
@@ -171,8 +172,8 @@ describe('a rescan of a session that attaches', { skip: tgtMissing() || (whyNoLo
       assert.equal(appeared?.change, 'appeared');
       assert.match(appeared?.path ?? '', /^\/dev\/loop\d+$/);
       const device = appeared?.path ?? '';
-      await run('mkfs.ext4', '-q', device);
-      await run('mount', device, mount);
+      await succeed('mkfs.ext4', '-q', device);
+      await succeed('mount', device, mount);
       const swap = { lba: 1, compare: Buffer.alloc(512), write: Buffer.alloc(512, 1) };
       const place = { sid: session.sid, lun: 2 };
       await assert.rejects(compareAndWriteLun(folder.paths, place, swap, {}), (error) => {
@@ -181,7 +182,7 @@ describe('a rescan of a session that attaches', { skip: tgtMissing() || (whyNoLo
         assert.match(error.message, /is mounted on .*nothing was written/);
         return true;
       });
-      await run('umount', mount);
+      await succeed('umount', mount);
       // tgt does not know it; that it is asked shows that nothing else stands against it.
       await assert.rejects(compareAndWriteLun(folder.paths, place, swap, {}), { code: 'ERR_NOT_SUPPORTED' });
       tgt.adm('--op', 'delete', ...unit);
@@ -197,7 +198,7 @@ describe('a rescan of a session that attaches', { skip: tgtMissing() || (whyNoLo
       assert.deepEqual([vanished?.change, vanished?.path], ['vanished', device]);
       assert.match(vanished?.note ?? '', /still there because it is attached as \/dev\/loop/);
     } finally {
-      await run('umount', mount).catch(() => {});
+      await succeed('umount', mount).catch(() => {});
       await logout(folder.sids().map(Number), { paths: folder.paths });
       await tgt.stop();
       folder.remove();
@@ -240,9 +241,4 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   for (const end = performance.now() + 10_000; !(await holds()); await sleep(50)) {
     assert.ok(performance.now() < end, 'ten seconds are over');
   }
-}
-
-async function run(program: string, ...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(program, args, { timeout: 60_000, maxBuffer: 2 ** 26 });
-  return stdout;
 }

@@ -1,6 +1,5 @@
 // NBD over TLS with the clients that people use: certificates and pre-shared keys, and every way in that must be shut.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -16,6 +15,7 @@ import { certificateAcceptor, pskAcceptor } from '../../src/services/tls-files.j
 import { BufferPool } from '../../src/util/ref-buffer.js';
 import { Authority, opensslMissing } from '../helpers/certificates.js';
 import { clientFlags, infoData, option, readOptionReplies } from '../helpers/nbd-wire.js';
+import { run } from '../helpers/programs.js';
 import { pattern, until } from '../helpers/stream-core.js';
 
 const missing = existsSync('/usr/bin/nbdinfo')
@@ -23,21 +23,6 @@ const missing = existsSync('/usr/bin/nbdinfo')
   : 'nbdinfo is not installed: apt-get install libnbd-bin';
 const SIZE = 2 ** 23;
 const KEY = '5a'.repeat(32);
-
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs a program to its end, within 20 s. */
-function run(program: string, ...args: string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    execFile(program, args, { timeout: 20_000 }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1, stdout, stderr });
-    });
-  });
-}
 
 describe('the NBD server over TLS', { skip: missing }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'lunctl-tls-'));

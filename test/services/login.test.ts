@@ -1,13 +1,11 @@
 // Sessions against our own target, inside the test's process and in a worker of their own.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { promisify } from 'node:util';
 import { discoverSendTargets } from '../../src/services/discover.js';
 import { login, loginForeground } from '../../src/services/login.js';
 import { logout } from '../../src/services/logout.js';
@@ -18,6 +16,7 @@ import { linkFolder } from '../../src/services/session/links.js';
 import { getSession, listSessions } from '../../src/services/session/registry.js';
 import { sessionStats } from '../../src/services/session/stats.js';
 import { serveDisks } from '../helpers/own-target.js';
+import { succeed } from '../helpers/programs.js';
 import { chap, INITIATOR, loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 import { until } from '../helpers/stream-core.js';
 
@@ -28,10 +27,6 @@ const noFuse = () => {
   if (!existsSync('/dev/fuse')) return '/dev/fuse is not there';
   return existsSync('/usr/bin/nbdfuse') ? false : 'nbdfuse is not installed: apt-get install libnbd-bin';
 };
-
-async function run(program: string, ...args: string[]): Promise<string> {
-  return (await promisify(execFile)(program, args, { timeout: 30_000 })).stdout;
-}
 
 describe('login', () => {
   let folder: RunFolder;
@@ -78,7 +73,7 @@ describe('login', () => {
     const port = await serve({ disks });
     const info = await within(port, {}, async (socket) => {
       for (const n of [0, 1, 2]) {
-        const size = await run('nbdinfo', '--size', `nbd+unix:///lun${n}?socket=${socket}`);
+        const size = await succeed('nbdinfo', '--size', `nbd+unix:///lun${n}?socket=${socket}`);
         assert.equal(Number(size), (n + 1) * 2 ** 20);
       }
     });
@@ -121,10 +116,10 @@ describe('login', () => {
       writeFileSync(source, bytes);
       const info = await within(port, { negotiate }, async (socket) => {
         const uri = `nbd+unix:///lun0?socket=${socket}`;
-        await run('qemu-img', 'convert', '-n', '-f', 'raw', '-O', 'raw', '--target-is-zero', source, uri);
-        await run('nbdcopy', uri, copy);
+        await succeed('qemu-img', 'convert', '-n', '-f', 'raw', '-O', 'raw', '--target-is-zero', source, uri);
+        await succeed('nbdcopy', uri, copy);
       });
-      await run('cmp', '-n', String(bytes.length), source, copy);
+      await succeed('cmp', '-n', String(bytes.length), source, copy);
       assert.equal(info.params.headerDigest, 'headerDigest' in negotiate ? 'CRC32C' : 'None');
     }
   });
@@ -135,7 +130,7 @@ describe('login', () => {
     await within(port, {}, async (socket) => {
       const sid = Number(folder.sids()[0]);
       const before = await sessionStats(paths, sid);
-      await run('nbdcopy', `nbd+unix:///lun0?socket=${socket}`, 'null:');
+      await succeed('nbdcopy', `nbd+unix:///lun0?socket=${socket}`, 'null:');
       const after = await sessionStats(paths, sid);
       assert.deepEqual(Object.keys(after).slice(0, 3), ['txdata_octets', 'rxdata_octets', 'noptx_pdus']);
       assert.ok(after.rxdata_octets - before.rxdata_octets > SIZE, 'all of the disk, and headers');
@@ -203,17 +198,17 @@ describe('login', () => {
       const [disk] = session.devices;
       const device = disk?.path ?? '';
       assert.match(device, /^\/dev\/loop\d+$/);
-      assert.equal(Number(await run('blockdev', '--getsize64', device)), SIZE);
+      assert.equal(Number(await succeed('blockdev', '--getsize64', device)), SIZE);
       const link = join(linkFolder(folder.paths.runDir), `ip-127.0.0.1:${port}-iscsi-${TARGET}-lun-0`);
       assert.equal(readlinkSync(link), device);
-      const { exports } = JSON.parse(await run('nbdinfo', '--json', disk?.nbd ?? '')) as {
+      const { exports } = JSON.parse(await succeed('nbdinfo', '--json', disk?.nbd ?? '')) as {
         exports: Record<string, unknown>[];
       };
       assert.equal(exports[0]?.is_read_only, true);
-      await run('mkfs.ext4', '-q', '-F', device);
+      await succeed('mkfs.ext4', '-q', '-F', device);
       const mount = join(images, 'mnt');
       mkdirSync(mount);
-      await run('mount', device, mount);
+      await succeed('mount', device, mount);
       try {
         // Never with a synchronous call: the disk is served by this very process.
         await writeFile(join(mount, 'file'), 'kept');
@@ -222,28 +217,28 @@ describe('login', () => {
         assert.match(refused?.error?.message ?? '', new RegExp(`${mount}`));
         assert.equal((await getSession(folder.paths, session.sid)).state, 'LOGGED_IN');
       } finally {
-        await run('umount', mount);
+        await succeed('umount', mount);
       }
-      await run('sh', '-c', `echo start=2048 | sfdisk --quiet --wipe never --no-reread --no-tell-kernel ${device}`);
+      await succeed('sh', '-c', `echo start=2048 | sfdisk --quiet --wipe never --no-reread --no-tell-kernel ${device}`);
       const partitioned = await rescanPartitions(folder.paths, session.sid, 0);
       assert.deepEqual(
         partitioned.partitions.map(({ exportName }) => exportName),
         ['lun0p1'],
       );
       assert.equal(readlinkSync(`${link}-part1`), `${device}p1`);
-      await run('sh', '-c', `dd if=/dev/zero of=${device} bs=512 count=1 conv=fsync,notrunc status=none`);
+      await succeed('sh', '-c', `dd if=/dev/zero of=${device} bs=512 count=1 conv=fsync,notrunc status=none`);
       assert.deepEqual(
         await detachLun(folder.paths, session.sid, 0).then(({ device: { path, attach } }) => [path, attach]),
         [null, 'none'],
       );
       const { device: again } = await attachLun(folder.paths, session.sid, { lun: 0, mode: 'fuse' });
-      await run('mount', again.path ?? '', mount);
-      assert.equal(await run('cat', join(mount, 'file')), 'kept');
-      await run('umount', mount);
+      await succeed('mount', again.path ?? '', mount);
+      assert.equal(await succeed('cat', join(mount, 'file')), 'kept');
+      await succeed('umount', mount);
       const [result] = await logout([session.sid], { paths: folder.paths });
       assert.equal(result?.error, null);
       assert.doesNotMatch(
-        await run('losetup', '--list', '--noheadings', '--output', 'BACK-FILE'),
+        await succeed('losetup', '--list', '--noheadings', '--output', 'BACK-FILE'),
         new RegExp(folder.paths.runDir),
       );
       assert.deepEqual(readdirSync(linkFolder(folder.paths.runDir)), []);
@@ -256,11 +251,11 @@ describe('login', () => {
         paths: folder.paths,
       });
       const device = session.devices[0]?.path ?? '';
-      assert.equal(await run('blockdev', '--getro', device), '1\n');
+      assert.equal(await succeed('blockdev', '--getro', device), '1\n');
       await assert.rejects(
-        run('dd', 'if=/dev/zero', `of=${device}`, 'bs=4096', 'count=1', 'oflag=direct', 'status=none'),
+        succeed('dd', 'if=/dev/zero', `of=${device}`, 'bs=4096', 'count=1', 'oflag=direct', 'status=none'),
       );
-      const written = await run('qemu-io', '-f', 'raw', '-c', 'write 0 512', session.devices[0]?.nbd ?? '').catch(
+      const written = await succeed('qemu-io', '-f', 'raw', '-c', 'write 0 512', session.devices[0]?.nbd ?? '').catch(
         String,
       );
       assert.match(written, /read-only|Operation not permitted|Permission denied/i);
@@ -281,7 +276,7 @@ describe('login', () => {
       assert.deepEqual(readdirSync(linkFolder(folder.paths.runDir)), []);
       assert.match(pruned[0]?.removed.join() ?? '', new RegExp(session.devices[0]?.path ?? 'no device'));
       assert.doesNotMatch(
-        await run('losetup', '--list', '--noheadings', '--output', 'BACK-FILE'),
+        await succeed('losetup', '--list', '--noheadings', '--output', 'BACK-FILE'),
         new RegExp(folder.paths.runDir),
       );
       nothingLeft();

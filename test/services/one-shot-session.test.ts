@@ -12,7 +12,7 @@ import { type OneShot, startOneShot } from '../../src/services/one-shot/one-shot
 import { SILENT_LOG } from '../../src/services/session/log.js';
 import type { AppError } from '../../src/util/errors.js';
 import { FAKE_TARGET, FakeServer } from '../faults/fake-server.js';
-import { runTool } from '../helpers/one-shot.js';
+import { run } from '../helpers/programs.js';
 import { loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 import { until } from '../helpers/stream-core.js';
 
@@ -54,7 +54,7 @@ describe('one LUN served in the foreground', { skip: missing }, () => {
 
   it('has its new size for the next client once it has grown', async () => {
     await start();
-    assert.equal(Number((await runTool('nbdinfo', '--size', uri())).stdout), SIZE);
+    assert.equal(Number((await run('nbdinfo', '--size', uri())).stdout), SIZE);
     server.disk().resize(2 * SIZE);
     let told = false;
     server.script.onCommand = ({ op }) => {
@@ -62,22 +62,22 @@ describe('one LUN served in the foreground', { skip: missing }, () => {
       told = true;
       return { sense: Senses.CapacityChanged };
     };
-    await runTool('qemu-io', '-f', 'raw', uri(), '-c', 'read 0 4k');
+    await run('qemu-io', '-f', 'raw', uri(), '-c', 'read 0 4k');
     await until(() => served?.exports[0]?.sizeBytes === 2 * SIZE, 'the new size is known');
-    assert.equal(Number((await runTool('nbdinfo', '--size', uri())).stdout), 2 * SIZE);
+    assert.equal(Number((await run('nbdinfo', '--size', uri())).stdout), 2 * SIZE);
   });
 
   it('has the partitions that a client has made, once it has gone', async () => {
     const image = join(folder.paths.runDir, '../image');
     writeFileSync(image, Buffer.alloc(server.disk().bytes.length));
-    const parted = await runTool('parted', '--script', image, 'mklabel', 'gpt', 'mkpart', 'a', '1MiB', '2MiB');
+    const parted = await run('parted', '--script', image, 'mklabel', 'gpt', 'mkpart', 'a', '1MiB', '2MiB');
     assert.equal(parted.code, 0, parted.stderr);
     const { exports } = await start();
     assert.deepEqual(
       exports.map(({ name }) => name),
       ['lun0'],
     );
-    const copied = await runTool('nbdcopy', image, uri());
+    const copied = await run('nbdcopy', image, uri());
     assert.equal(copied.code, 0, copied.stderr);
     assert.ok(server.disk().bytes.equals(readFileSync(image)));
     await until(() => served?.exports.length === 2, 'the partition is there');
