@@ -15,8 +15,10 @@ export interface PageSpec {
   /** Without section: `lunctl-node`. */
   readonly name: string;
   readonly about: string;
-  /** The topic or single command whose commands it holds; null for lunctl(8) itself. */
+  /** The topic or single command whose commands it holds; null for lunctl(8) itself, and where `byHand`. */
   readonly scope: string | null;
+  /** A program that is no oclif command: its page says everything in its prose. */
+  readonly byHand?: true;
 }
 
 /** The date in every page: that of the last change to what they say by hand. */
@@ -34,6 +36,11 @@ export const PAGES: readonly PageSpec[] = [
   { name: 'lunctl-serve', about: 'offer files as an iSCSI target', scope: 'serve' },
   { name: 'lunctl-config', about: 'how a machine uses lunctl', scope: 'config' },
   { name: 'lunctl-schema', about: 'JSON Schema of what lunctl prints under --json', scope: 'schema' },
+  {
+    name: 'lunctl-iscsiadm',
+    about: "iscsiadm's command line, on the sessions and records of lunctl",
+    ...{ scope: null, byHand: true },
+  },
   { name: 'lunctl-demo', about: 'the whole way from a target to a mounted disk, on this machine', scope: 'demo' },
 ];
 
@@ -56,9 +63,23 @@ export function parseProse(text: string): Prose {
 
 /** The whole page. `commands` are all that the manifest has. */
 export function manPage(page: PageSpec, commands: readonly ManifestCommand[], prose: Prose): string {
+  const head = `.\\" Made from the program's own options and man/prose/${page.name}.mdoc: change those.\n`;
+  const title = `.Dd ${DATE}\n.Dt ${page.name.toUpperCase()} ${SECTION}\n.Os\n`;
+  return head + title + sectionsInOrder(page.byHand ? frame(page) : generatedSections(page, commands), prose);
+}
+
+/** What every page has. */
+function frame(page: PageSpec): Map<string, string> {
+  return new Map([
+    ['NAME', `.Nm ${page.name}\n.Nd ${page.about}\n`],
+    ['SEE ALSO', seeAlso(page)],
+  ]);
+}
+
+function generatedSections(page: PageSpec, commands: readonly ManifestCommand[]): Map<string, string> {
   const own = commandsOf(page, commands);
   const generated = new Map<string, string>([
-    ['NAME', `.Nm ${page.name}\n.Nd ${page.about}\n`],
+    ...frame(page),
     ['SYNOPSIS', page.scope === null ? '.Nm lunctl\n.Ar command\n.Op Ar options\n' : own.map(synopsis).join('')],
     [
       page.scope === null ? 'GLOBAL OPTIONS' : 'COMMANDS',
@@ -66,12 +87,9 @@ export function manPage(page: PageSpec, commands: readonly ManifestCommand[], pr
     ],
     ['EXIT STATUS', page.scope === null ? exitStatus() : 'See\n.Xr lunctl 8 .\n'],
     ['EXAMPLES', own.map(examples).join('')],
-    ['SEE ALSO', seeAlso(page)],
   ]);
   if (page.scope === null) generated.set('COMMANDS', commandList(commands));
-  const head = `.\\" Made from the program's own options and man/prose/${page.name}.mdoc: change those.\n`;
-  const title = `.Dd ${DATE}\n.Dt ${page.name.toUpperCase()} ${SECTION}\n.Os\n`;
-  return head + title + sectionsInOrder(generated, prose);
+  return generated;
 }
 
 /** mdoc's order of sections; what is in neither list comes before ENVIRONMENT. */

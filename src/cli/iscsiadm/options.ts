@@ -2,7 +2,7 @@
 // of long names) and which letters each mode allows.
 
 /** Long names in open-iscsi's order, with the letter of each. */
-const LONG: readonly (readonly [name: string, letter: string])[] = [
+export const LONG: readonly (readonly [name: string, letter: string])[] = [
   ['mode', 'm'],
   ['portal', 'p'],
   ['targetname', 'T'],
