@@ -11,6 +11,7 @@ export const Reported = {
   Database: 6,
   Invalid: 7,
   PduTimeout: 11,
+  DriverNotFound: 12,
   SessionExists: 15,
   FatalLogin: 19,
   NoObjects: 21,

@@ -29,11 +29,11 @@ export async function showBlocks(
     secrets: secrets[i],
     timeouts: timeouts[i] ?? { recovery: 0, targetReset: 0, lunReset: 0, abort: 0 },
   }));
-  talk.out(sessionBlocks(blocks, level, head()));
+  talk.out(sessionBlocks(blocks, level, versionHead()));
 }
 
 /** What iscsiadm says of the kernel's transport class stands for what carries our sessions: this program. */
-function head(): string {
+export function versionHead(): string {
   const file = new URL('../../../package.json', import.meta.url);
   const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
   return `iSCSI Transport Class version ${version}\nversion ${OPEN_ISCSI_VERSION}\n`;

@@ -1,4 +1,4 @@
-// The blocks of `session show -P 1` to `-P 3`, in iscsiadm's words and layout.
+// The blocks of `session show -P 1` to `-P 3` and of `-m host`, in iscsiadm's words and layout.
 
 import { printable } from '../../util/printable.js';
 import { portalText } from './iscsiadm.js';
@@ -65,13 +65,60 @@ export function sessionBlocks(sessions: readonly SessionBlock[], level: 1 | 2 | 
   let text = level === 3 ? head : '';
   for (const [targetName, group] of byTarget) {
     text += `Target: ${printable(targetName)} (non-flash)\n`;
-    for (const [i, session] of group.entries()) text += block(session, group[i - 1], level);
+    for (const [i, session] of group.entries()) text += block(session, group[i - 1], OF_SESSION[level]);
   }
   return text;
 }
 
+/** The blocks of `-m host -P 1` to `-P 4`: every session stands for a host of its own. `head` are the lines above level 4. */
+export function hostBlocks(sessions: readonly SessionBlock[], level: 1 | 2 | 3 | 4, head: string): string {
+  return (level === 4 ? head : '') + sessions.map((session) => hostBlock(session, level)).join('');
+}
+
+function hostBlock(session: SessionBlock, level: 1 | 2 | 3 | 4): string {
+  const lines = [
+    `Host Number: ${session.host}`,
+    '\tState: running',
+    '\tTransport: tcp',
+    '\tInitiatorname: <empty>',
+    `\tIPaddress: ${hostAddress(session)}`,
+    '\tHWaddress: <empty>',
+    '\tNetdev: <empty>',
+  ];
+  if (level === 1) return lines.map((line) => `${line}\n`).join('');
+  const target = `Target: ${printable(session.targetName)} (non-flash)\n${block(session, undefined, OF_HOST[level])}`;
+  const inner = [...heading('Sessions:', '*********'), ...target.split('\n').slice(0, -1)];
+  return [...lines, ...inner.map((line) => `\t${line}`)].map((line) => `${line}\n`).join('');
+}
+
+/** A line of `-m host`. */
+export function hostLine(session: Pick<SessionBlock, 'host' | 'localAddress'>): string {
+  return `tcp: [${session.host}] ${hostAddress(session)},[<empty>],<empty> <empty>\n`;
+}
+
+function hostAddress({ localAddress: address }: Pick<SessionBlock, 'localAddress'>): string {
+  return address === null ? '<empty>' : localAddress(address);
+}
+
+/** What a block tells besides the interface. */
+interface Parts {
+  readonly timeouts?: true;
+  readonly params?: true;
+  readonly devices?: 'with host' | 'alone';
+}
+const OF_SESSION: Readonly<Record<1 | 2 | 3, Parts>> = {
+  1: {},
+  2: { timeouts: true, params: true },
+  3: { timeouts: true, params: true, devices: 'with host' },
+};
+const OF_HOST: Readonly<Record<2 | 3 | 4, Parts>> = {
+  2: {},
+  3: { params: true },
+  4: { params: true, devices: 'alone' },
+};
+
 /** A session by the same portal as the one before it has an empty line instead of the portal's. */
-function block(session: SessionBlock, before: SessionBlock | undefined, level: 1 | 2 | 3): string {
+function block(session: SessionBlock, before: SessionBlock | undefined, parts: Parts): string {
   const portal = currentPortal(session.portal);
   const again = before !== undefined && currentPortal(before.portal) === portal;
   const state = sessionState(session);
@@ -88,8 +135,9 @@ function block(session: SessionBlock, before: SessionBlock | undefined, level: 1
     `iSCSI Connection State: ${CONNECTION_STATES[session.state] ?? printable(session.state)}`,
     `iSCSI Session State: ${printable(state)}`,
     `Internal iscsid Session State: ${session.recovery === 'none' ? 'NO CHANGE' : 'REOPEN'}`,
-    ...(level >= 2 ? details(session) : []),
-    ...(level >= 3 ? devices(session) : []),
+    ...(parts.timeouts ? secondsAndSecrets(session) : []),
+    ...(parts.params ? negotiated(session) : []),
+    ...(parts.devices === undefined ? [] : devices(session, parts.devices)),
   ];
   return `${again ? '\n' : ''}${lines.map((line) => `${line.startsWith('\t') ? '' : '\t\t'}${line}\n`).join('')}`;
 }
@@ -105,7 +153,7 @@ const CONNECTION_STATES: Readonly<Record<string, string>> = {
   FREE: 'FREE',
 };
 
-function details({ timeouts, chapUser, mutualUser, secrets, params }: SessionBlock): string[] {
+function secondsAndSecrets({ timeouts, chapUser, mutualUser, secrets }: SessionBlock): string[] {
   return [
     ...heading('Timeouts:', '*********'),
     `Recovery Timeout: ${timeouts.recovery}`,
@@ -117,6 +165,11 @@ function details({ timeouts, chapUser, mutualUser, secrets, params }: SessionBlo
     `password: ${shownSecret(secrets?.password)}`,
     `username_in: ${mutualUser === null ? '<empty>' : printable(mutualUser)}`,
     `password_in: ${shownSecret(secrets?.passwordIn)}`,
+  ];
+}
+
+function negotiated({ params }: SessionBlock): string[] {
+  return [
     ...heading('Negotiated iSCSI params:', '************************'),
     `HeaderDigest: ${params.headerDigest}`,
     `DataDigest: ${params.dataDigest}`,
@@ -135,12 +188,10 @@ function shownSecret(secret: string | undefined): string {
 }
 
 /** A disk that is not attached is named by its NBD export. */
-function devices(session: SessionBlock): string[] {
+function devices(session: SessionBlock, how: Parts['devices']): string[] {
   const { host, devices: luns } = session;
-  const lines = [
-    ...heading('Attached SCSI devices:', '************************'),
-    `Host Number: ${host}\tState: running`,
-  ];
+  const lines = heading('Attached SCSI devices:', '************************');
+  if (how === 'with host') lines.push(`Host Number: ${host}\tState: running`);
   for (const { lun, path, exportName } of luns) {
     lines.push(`scsi${host} Channel 00 Id 0 Lun: ${lun}`);
     const disk = path === null ? exportName : path.replace('/dev/', '');
