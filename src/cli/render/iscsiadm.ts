@@ -51,8 +51,8 @@ export function portalInTree({ address, port, tpgt }: Pick<PathText, 'address' |
 }
 
 /** A line of the list of discovery records. */
-export function discoveryLine({ address, port }: { address: string; port: number }): string {
-  return `${address}:${port} via sendtargets\n`;
+export function discoveryLine({ address, port }: { address: string; port: number }, kind = 'sendtargets'): string {
+  return `${address}:${port} via ${kind}\n`;
 }
 
 /**
@@ -89,6 +89,12 @@ export function shownValue(key: string, value: string, showSecrets: boolean): st
 /** `[iface: …, target: …, portal: ADDRESS,PORT]`, the name of one way to a target in messages. */
 export function pathName({ iface, targetName, address, port }: Omit<PathText, 'tpgt'>): string {
   return `[iface: ${iface}, target: ${printable(targetName)}, portal: ${address},${port}]`;
+}
+
+/** Why a record is not removed. */
+export function recordInUseText(path: Omit<PathText, 'tpgt'>): string {
+  const why = 'but a session is using it. Logout session then rerun command to remove record.';
+  return `This command will remove the record ${pathName(path)}, ${why}`;
 }
 
 /** `multiple`: it is one of several sessions by the same path. */
