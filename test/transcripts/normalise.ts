@@ -30,7 +30,6 @@ const IN_ANY_ORDER: readonly RegExp[] = [
   /^tcp: \[\d+\] .*\n/,
   /^iscsiadm: Could not (?:login to|logout of) .*\niscsiadm: initiator reported error .*\n/,
   /^.* via sendtargets\n/,
-  /^DiscoveryAddress: .*\n/,
 ];
 
 export function normalise(answer: Answer, options: NormaliseOptions): Answer {
@@ -46,6 +45,7 @@ function text(printed: string, { devices }: NormaliseOptions): string {
   if (out.startsWith('SENDTARGETS:\n')) {
     out = sortBlocks(out, { head: /^\tPortal: / });
     out = sortBlocks(out, { head: /^Target: / });
+    out = sortRuns(out, /^DiscoveryAddress: .*\n(?:(?:Target: |\t).*\n)*/);
   }
   // Of one target's sessions that with the smaller number comes first.
   const sid = (block: string): number => Number(/\tSID: (\d+)/.exec(block)?.[1]);
