@@ -10,8 +10,9 @@ import {
 } from '../../services/records/edit-discoveries.js';
 import { recordsInUse } from '../../services/records/in-use.js';
 import { type NodeRef, type PortalRef, readDiscovery } from '../../services/records/records.js';
-import { discoveryLine, nodeTree, recordInUseText, recordText } from '../render/iscsiadm.js';
+import { discoveryLine, nodeTree, recordText } from '../render/iscsiadm.js';
 import type { Call } from './call.js';
+import { inUseLine } from './node-edit.js';
 import { changesOf, operationOf, operationsOf } from './operations.js';
 import { ignoredLine, refusedLines } from './refusals.js';
 import { Reported } from './reported.js';
@@ -65,7 +66,7 @@ export async function discoveryOperation(call: Call, portal: PortalRef): Promise
     case 'delete': {
       const inUse = await recordsInUse(paths);
       const { kept } = await deleteDiscovery(paths, portal, { inUse }, signal);
-      for (const ref of kept) talk.complain(recordInUseText(ref));
+      for (const ref of kept) talk.complain(inUseLine(ref));
       return;
     }
     default:

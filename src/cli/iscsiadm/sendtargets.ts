@@ -23,9 +23,10 @@ import {
 } from '../../services/records/records.js';
 import { delay } from '../../transport/timers.js';
 import { AppError } from '../../util/errors.js';
-import { nodeLine, nodeTree, type PathText, recordInUseText } from '../render/iscsiadm.js';
+import { nodeLine, nodeTree, type PathText } from '../render/iscsiadm.js';
 import type { Call } from './call.js';
 import { type DiscoveryEnd, tellFailure } from './discovery-failure.js';
+import { inUseLine } from './node-edit.js';
 import { operationsOf } from './operations.js';
 import { Reported, reportedText } from './reported.js';
 
@@ -177,7 +178,7 @@ async function follow(call: Call, paths: Paths, { portal, targets, ifaces, confi
     ...{ portal, found: targets, ifaces, config, operations, signal },
     save: null,
     inUse: await recordsInUse(paths),
-    onKept: (ref) => talk.complain(recordInUseText(ref)),
+    onKept: (ref) => talk.complain(inUseLine(ref)),
   });
   for (const name of skipped) talk.complain(`Could not add/update the record of ${name}: it cannot be a file name`);
 }

@@ -91,12 +91,6 @@ export function pathName({ iface, targetName, address, port }: Omit<PathText, 't
   return `[iface: ${iface}, target: ${printable(targetName)}, portal: ${address},${port}]`;
 }
 
-/** Why a record is not removed. */
-export function recordInUseText(path: Omit<PathText, 'tpgt'>): string {
-  const why = 'but a session is using it. Logout session then rerun command to remove record.';
-  return `This command will remove the record ${pathName(path)}, ${why}`;
-}
-
 /** `multiple`: it is one of several sessions by the same path. */
 export function loginStartLine(path: Omit<PathText, 'tpgt'>, { multiple = false } = {}): string {
   return `Logging in to ${pathName(path)}${multiple ? ' (multiple)' : ''}\n`;
