@@ -72,6 +72,11 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
   get tsih(): number {
     return this.#phase.tsih;
   }
+  /** How many commands may be in flight at once: as many as the target takes now, and our own limit allows. */
+  get mostInFlight(): number {
+    const { mostCommands = Number.POSITIVE_INFINITY } = this.#environment;
+    return this.#full === null ? 0 : Math.min(mostCommands, this.#shared.tasks.active + this.#phase.window.room);
+  }
   /** What is read is bounded by what was asked for, so reading need not stop. */
   readonly paused = false;
 

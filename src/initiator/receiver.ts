@@ -47,6 +47,7 @@ export class Receiver {
     if (!withStatus) return;
     task.status = dataInStatus(b, at);
     task.residual = signedResidual(flags, dataInResidual(b, at));
+    tasks.load.answered(task, this.#link.now());
     tasks.finish(task);
   }
 
@@ -62,6 +63,7 @@ export class Receiver {
     task.status = responseStatus(b, at);
     task.residual = signedResidual(responseFlags(b, at), responseResidual(b, at));
     task.sense = parseResponseData(data).sense;
+    tasks.load.answered(task, this.#link.now());
     tasks.finish(task);
   }
 

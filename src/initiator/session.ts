@@ -8,6 +8,7 @@ import { InitiatorConnection } from './connection.js';
 import { Counters } from './counters.js';
 import { CommandRunner, type ScsiCommand, type ScsiResult, type TaskSlots } from './execute.js';
 import { type Gate, GateState, type SessionMember } from './gate.js';
+import type { Load } from './load.js';
 import type { ConnectionOutput, InitiatorEnvironment, LoginOptions } from './options.js';
 import { Overdue } from './overdue.js';
 import { Recovery, type RecoveryWord } from './recovery.js';
@@ -89,6 +90,14 @@ export class InitiatorSession implements Timed, TaskSlots {
   /** Tasks that an owner holds: in flight, queued or backing off. */
   get tasksInUse(): number {
     return this.#tasks.inUse;
+  }
+  /** What has been answered, and how fast. */
+  get load(): Load {
+    return this.#tasks.load;
+  }
+  /** Commands that have been sent and not answered, and how many the target and our own limit let be so at once. */
+  get inFlight(): { readonly commands: number; readonly most: number } {
+    return { commands: this.#tasks.active, most: this.#connection?.mostInFlight ?? 0 };
   }
   get environment(): InitiatorEnvironment {
     return this.#environment;
@@ -194,22 +203,25 @@ export class InitiatorSession implements Timed, TaskSlots {
    * onTaskDone, within this call if the session is over, or is lost and the task has no gate.
    */
   start(task: Task): void {
+    const now = this.#environment.now();
+    task.startedAt = now;
     if (this.#isShut(task)) {
       this.#recovery.refuse(task);
       return;
     }
-    task.deadline = this.#environment.now() + task.timeoutMs;
+    task.deadline = now + task.timeoutMs;
     this.#sooner(task.deadline);
     this.#tasks.enqueue(task);
     this.#connection?.send();
   }
   /** The same after `delayMs` milliseconds. */
   startLater(task: Task, delayMs: number): void {
+    task.startedAt = this.#environment.now() + delayMs;
     if (this.#isShut(task)) {
       this.#recovery.refuse(task);
       return;
     }
-    this.#tasks.rest(task, this.#environment.now() + delayMs);
+    this.#tasks.rest(task, task.startedAt);
     this.#sooner(task.wakeAt);
   }
   release(task: Task): void {

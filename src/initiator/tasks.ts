@@ -2,6 +2,7 @@
 import type { BlockRequest } from '../block/block-device.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
 import type { Gate } from './gate.js';
+import { Load } from './load.js';
 
 /** Where a slot is. Numbers, because the data path compares them. */
 export const TaskState = {
@@ -87,6 +88,8 @@ export class Task {
   sense: Buffer = NO_BYTES;
 
   timeoutMs = 0;
+  /** When it was started, or is to be after a pause, milliseconds: what its answer is measured from. */
+  startedAt = 0;
   /** When a queued, sent or aborted task is given up. A queue in which something moves does not count. */
   deadline = 0;
   /** What had moved at the last deadline that passed, or was sent unasked; how many have passed with more time given. */
@@ -157,6 +160,7 @@ const LAST_GENERATION = 0xfffe;
 /** Slots grow by doubling up to MOST_SLOTS and are never given back: the table stays as large as it once was needed. */
 export class TaskTable {
   readonly slots: Task[] = [];
+  readonly load = new Load();
   readonly #free: Task[] = [];
   #head: Task | null = null;
   #tail: Task | null = null;

@@ -16,6 +16,7 @@ import { endSession, lostWrites } from './end.js';
 import { deviceInfo, type ExportedLun, type SessionExports } from './exports.js';
 import { removeFolder, type SessionFolder } from './folder.js';
 import type { DeviceInfo, LoginRequest, SessionInfo } from './info.js';
+import { counted, type SessionLoad } from './load.js';
 import type { SessionLog } from './log.js';
 import { lunCommands } from './lun-commands.js';
 import { readHeads } from './read-heads.js';
@@ -81,6 +82,7 @@ export class SessionWorker {
     this.#control = await serveControl(this.#parts.folder.controlSocket, {
       info: () => this.info(),
       stats: () => ({ ...this.#parts.open.session.counters }),
+      load: () => this.#load(),
       logout: () => this.#logoutByRequest(),
       'verify-block': (params) => this.#verifyBlock(params),
       'read-heads': (params) => readHeads(params, (range) => this.#entry(range)),
@@ -138,6 +140,26 @@ export class SessionWorker {
       readBytes: sum(luns, (lun) => lun.readBytes),
       writtenBytes: sum(luns, (lun) => lun.writtenBytes),
       devices: luns.map((entry) => deviceInfo(entry, folder.nbdSocket)),
+    };
+  }
+
+  /** What `session top` shows of it, but for rates: those take two answers. */
+  #load(): SessionLoad {
+    const { open, exports } = this.#parts;
+    const { session } = open;
+    const { commands: inFlight, most: mostInFlight } = session.inFlight;
+    return {
+      state: session.state,
+      recovery: session.recovery,
+      atMs: performance.now(),
+      readBytes: sum(exports.luns, (lun) => lun.readBytes),
+      writtenBytes: sum(exports.luns, (lun) => lun.writtenBytes),
+      commands: counted(session.load.commands),
+      failed: session.load.failed,
+      times: counted(session.load.times),
+      inFlight,
+      mostInFlight,
+      waiting: session.tasksInUse - inFlight,
     };
   }
 
