@@ -113,7 +113,7 @@ export abstract class BaseCommand extends Command {
   }
   /** Also -o json, where there is an -o. */
   override jsonEnabled(): boolean {
-    return super.jsonEnabled() || ('list-columns' in this.ctor.flags && asksForJson(this.argv));
+    return super.jsonEnabled() || ('list-columns' in (this.ctor.flags ?? {}) && asksForJson(this.argv));
   }
 
   /** Data, to standard output as it is; a missing last line feed is added. Nothing under --json. */

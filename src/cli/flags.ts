@@ -71,12 +71,20 @@ export const sidFlag = Flags.custom<number>({
   char: 'r',
   summary: 'Number of the session.',
   helpValue: 'SID',
-  parse: async (text) => {
-    if (!/^[1-9]\d{0,9}$/.test(text))
-      throw new AppError('ERR_USAGE', 'the session number must be a whole number from 1');
-    return Number(text);
-  },
+  parse: async (text) => parseSid(text),
 });
+
+/** The same as an argument. */
+export const sidArg = Args.custom<number>({
+  description: 'Number of the session; the same as -r.',
+  parse: async (text) => parseSid(text),
+});
+
+/** @throws AppError ERR_USAGE */
+function parseSid(text: string): number {
+  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
+  throw new AppError('ERR_USAGE', 'the session number must be a whole number from 1');
+}
 
 /** @throws AppError ERR_USAGE when --all comes with the name of a target, which oclif checks for flags only */
 export function refuseAllOf(all: boolean, target: string | undefined): void {

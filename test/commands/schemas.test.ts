@@ -170,6 +170,7 @@ describe('what commands print', () => {
     const { sessions } = await output('node login', 0, 'login', TARGET, '--attach', 'none', ...chap);
     const again = await output('node login', 15, 'login', TARGET, '--attach', 'none', ...chap);
     assert.deepEqual([(again.failed as Json[]).length, (again.error as Json).exit], [1, 15]);
+    await output('session stats', 0, 'session', 'stats');
     const shown = await output('session show', 0, 'session', 'show');
     const [{ ageSeconds, ...session } = { ageSeconds: -1 }] = shown.sessions as Record<string, unknown>[];
     assert.ok(Number(ageSeconds) >= 0);
@@ -281,7 +282,7 @@ describe('what disk commands print', { skip: whyNoLoopDisks() ?? false }, () => 
     await output('error', 40, 'disk', 'label', disk);
     const lost = await output('disk label', 0, 'disk', 'label', disk, '--dry-run', '--confirm', disk);
     assert.match(String(lost.loss), /holds gpt/);
-    await output('node logout', 0, 'logout', '--all');
+    await output('session logout', 0, 'session', 'logout', '--all');
   });
 });
 interface Listed {

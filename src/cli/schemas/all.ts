@@ -31,10 +31,11 @@ import {
   sessionRescan,
 } from './lun.js';
 import { nbd } from './nbd.js';
-import { nodeList, nodeLogin, nodeLogout, nodeShow } from './node.js';
+import { nodeList, nodeLogin, nodeLogout, nodeShow, sessionLogout } from './node.js';
 import { schema } from './schema.js';
 import { serve, serveEvent } from './serve.js';
 import { sessionShow } from './session.js';
+import { sessionStats } from './session-stats.js';
 
 export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'config unit': configUnit,
@@ -71,6 +72,8 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   schema,
   serve,
   'serve event': serveEvent,
+  'session logout': sessionLogout,
   'session rescan': sessionRescan,
   'session show': sessionShow,
+  'session stats': sessionStats,
 };

@@ -1,7 +1,7 @@
 // What `node list`, `show`, `login` and `logout` print under --json.
 import * as v from 'valibot';
 import { error, firstError } from './error.js';
-import { document, list, node, portal, sid, targetName, text } from './parts.js';
+import { document, list, node, portal, type Result, sid, targetName, text } from './parts.js';
 import { session } from './session.js';
 
 export const nodeList = document('node-list', 'The node records.', {
@@ -33,8 +33,12 @@ export const nodeLogin = document('node-login', 'What came of a login.', {
 });
 
 const ended = { sid, targetName, portal };
-export const nodeLogout = document('node-logout', 'What came of a logout.', {
+const endings = {
   sessions: list(v.strictObject(ended), 'The sessions that have ended.'),
   failed: list(v.strictObject({ ...ended, error }), 'The sessions that are still there, and why.'),
   error: firstError,
-});
+};
+export const nodeLogout = document('node-logout', 'What came of a logout.', endings);
+export const sessionLogout = document('session-logout', 'What came of a logout.', endings);
+/** What both commands print. */
+export type Ended = Omit<Result<typeof nodeLogout>, 'error'>;

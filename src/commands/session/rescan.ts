@@ -1,6 +1,5 @@
 // lunctl session rescan: LUNs that have appeared, vanished or changed their size behind sessions that are up.
-import { Args } from '@oclif/core';
-import { sameOf, sidFlag } from '../../cli/flags.js';
+import { sameOf, sidArg, sidFlag } from '../../cli/flags.js';
 import { LunCommand } from '../../cli/lun-command.js';
 import { changesText } from '../../cli/render/lun.js';
 import type { sessionRescan } from '../../cli/schemas/lun.js';
@@ -21,12 +20,12 @@ export default class SessionRescan extends LunCommand {
     'and what attaching takes.';
   static override aliases = ['lun:rescan'];
   static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> -r 1 --json'];
-  static override args = { sid: Args.string({ name: 'SID', description: 'Number of the session; the same as -r.' }) };
+  static override args = { sid: sidArg({ name: 'SID' }) };
   static override flags = { sid: sidFlag() };
 
   async run(): Promise<Result<typeof sessionRescan>> {
     const { args, flags } = await this.parse(SessionRescan);
-    const sid = sameOf(args.sid === undefined ? undefined : sidOf(args.sid), flags.sid, '-r');
+    const sid = sameOf(args.sid, flags.sid, '-r');
     const sessions = await this.sessions(sid);
     if (sessions.length === 0) throw new AppError('ERR_NOT_FOUND', 'No active sessions.');
     const { rescanSession } = await import('../../services/lun/control.js');
@@ -47,9 +46,4 @@ export default class SessionRescan extends LunCommand {
     }
     return [{ sid, targetName, ...outcome.value }];
   }
-}
-
-function sidOf(text: string): number {
-  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
-  throw new AppError('ERR_USAGE', 'the session number must be a whole number from 1');
 }

@@ -3,6 +3,8 @@ import { timeOfShare } from '../../initiator/load.js';
 import { commandName } from '../../scsi/opcodes.js';
 import { callSession, type SessionCallOptions, type Where } from './control.js';
 import type { SessionInfo } from './info.js';
+import { getSession, listSessions } from './registry.js';
+import { type SessionStats, sessionStats } from './stats.js';
 
 /** Of an array that is mostly zeros: each index with its count. */
 export type Counted = readonly (readonly [index: number, count: number])[];
@@ -28,7 +30,7 @@ export interface SessionLoad extends Pick<SessionInfo, 'state' | 'recovery' | 'r
 const LOAD_MS = 2000;
 
 /** Throws ERR_SESSION_NOT_FOUND, ERR_TIMEOUT. */
-export async function sessionLoad(paths: Where, sid: number, options: SessionCallOptions = {}): Promise<SessionLoad> {
+async function sessionLoad(paths: Where, sid: number, options: SessionCallOptions = {}): Promise<SessionLoad> {
   return (await callSession(paths, sid, 'load', {}, LOAD_MS, options)) as SessionLoad;
 }
 
@@ -74,4 +76,51 @@ function difference(before: Counted, now: Counted): number[] {
 export function commandCounts(load: SessionLoad): Readonly<Record<string, number>> {
   const sorted = [...load.commands].sort(([, a], [, b]) => b - a);
   return Object.fromEntries(sorted.map(([code, count]) => [commandName(code), count]));
+}
+
+/** What is known of a session at one moment. */
+export interface SessionSample {
+  readonly session: SessionInfo;
+  readonly counters: SessionStats;
+  readonly load: SessionLoad;
+}
+
+/** All sessions that answer, or the one of that number. @throws AppError ERR_SESSION_NOT_FOUND for that */
+export async function sampleSessions(
+  paths: Where,
+  sid: number | undefined,
+  options: SessionCallOptions,
+): Promise<SessionSample[]> {
+  const sessions =
+    sid === undefined ? (await listSessions(paths, options)).sessions : [await getSession(paths, sid, options)];
+  const asked = await Promise.allSettled(sessions.map((session) => sample(paths, session, options)));
+  // One that has ended since the listing, or does not answer any more, is there the next time or never.
+  return asked.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+}
+
+async function sample(paths: Where, session: SessionInfo, options: SessionCallOptions): Promise<SessionSample> {
+  const [counters, load] = await Promise.all([
+    sessionStats(paths, session.sid, options),
+    sessionLoad(paths, session.sid, options),
+  ]);
+  return { session, counters, load };
+}
+
+/** What each session has done since its last sample; a session of the same number with another worker is another one. */
+export class LoadWatch {
+  #last: ReadonlyMap<string, SessionLoad> = new Map();
+
+  /** For each sample, what it has done since the call before; null where it was not there then. */
+  rates(samples: readonly SessionSample[]): (LoadRates | null)[] {
+    const rates = samples.map((sample) => {
+      const before = this.#last.get(keyOf(sample));
+      return before === undefined ? null : loadRates(before, sample.load, (sample.load.atMs - before.atMs) / 1000);
+    });
+    this.#last = new Map(samples.map((sample) => [keyOf(sample), sample.load]));
+    return rates;
+  }
+}
+
+function keyOf({ session: { sid, pid, loggedInAt } }: SessionSample): string {
+  return `${sid} ${pid} ${loggedInAt}`;
 }
