@@ -1,17 +1,17 @@
 // What disk commands refuse: what is on the disk, or who holds it × the command × the way of agreeing → exit code. The whole disk
 // is compared after each refusal: not one byte may have changed.
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { constants, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { promisify } from 'node:util';
 import type { SessionInfo } from '../../src/services/session/info.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
 import { type ContentName, IMAGE_BYTES, makeContent } from '../helpers/disk-content.js';
+import { succeed } from '../helpers/programs.js';
 import { type Run, Sandbox } from '../helpers/sandbox.js';
 import { noTerminal, onTerminal } from '../helpers/terminal.js';
 
@@ -248,13 +248,13 @@ describe('disk commands refuse', { skip }, () => {
     ['wipe', part, '--zero', '--confirm', `${TARGET}/0`],
   ];
   const busy = async (what: string, says: RegExp, list: readonly (readonly string[])[]) => {
-    await promisify(execFile)('blockdev', ['--flushbufs', node()]);
+    await succeed('blockdev', '--flushbufs', node());
     const before = sums();
     for (const args of list) {
       check(await box.run('disk', ...args), 28, says, `${what}: disk ${args.join(' ')}`);
       refused++;
     }
-    await promisify(execFile)('blockdev', ['--flushbufs', node()]);
+    await succeed('blockdev', '--flushbufs', node());
     assert.equal(sums(), before, what);
   };
 

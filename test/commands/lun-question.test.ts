@@ -1,12 +1,12 @@
 // lun show --is and --can as scripts use them: the exit status is the answer, and nbdinfo gives the same one.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { runTool } from '../../src/disk/run.js';
 import { CAN_WORDS } from '../../src/services/lun/question.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
+import { run } from '../helpers/programs.js';
 import { Sandbox } from '../helpers/sandbox.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
@@ -32,11 +32,10 @@ describe('lun show as a question', () => {
     assert.deepEqual([stdout, stderr], ['', '']);
     return code;
   };
-  const nbdinfo = (lun: string, word: string): Promise<number> =>
-    new Promise((resolve) => {
-      const uri = `nbd+unix:///${lun}?socket=${join(box.folder, 'run/s/1/nbd.sock')}`;
-      execFile('nbdinfo', [`--can=${word}`, uri], (error) => resolve(error === null ? 0 : Number(error.code)));
-    });
+  const nbdinfo = async (lun: string, word: string) => {
+    const uri = `nbd+unix:///${lun}?socket=${join(box.folder, 'run/s/1/nbd.sock')}`;
+    return (await run('nbdinfo', `--can=${word}`, uri)).code;
+  };
 
   it('gives what nbdinfo gives for the same export', { skip: noNbdinfo }, async () => {
     const known = CAN_WORDS.filter((word) => word !== 'map');

@@ -1,28 +1,12 @@
 // Our client on our target, by foreign load: fio verifies what it wrote, and a full disk is called a full disk.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { after, before, describe, it } from 'node:test';
+import { has, run, succeed } from '../helpers/programs.js';
 import { Sandbox } from '../helpers/sandbox.js';
 
 const INITIATOR = 'iqn.2022-08.com.test:node01.initiator01';
-
-function program(name: string, args: string[], cwd: string): Promise<{ code: number; text: string }> {
-  return new Promise((resolve) =>
-    execFile(name, args, { cwd }, (error, stdout, stderr) =>
-      resolve({ code: error === null ? 0 : Number(error.code), text: stdout + stderr }),
-    ),
-  );
-}
-
-function missing(t: TestContext, name: string, debianPackage: string): boolean {
-  if (existsSync(join('/usr/bin', name))) return false;
-  if (process.env.CI) assert.fail(`CI must have ${name}`);
-  t.skip(`${name} is not installed: apt-get install ${debianPackage}`);
-  return true;
-}
 
 describe('our client on our own target', () => {
   let box: Sandbox;
@@ -42,7 +26,7 @@ describe('our client on our own target', () => {
     ['ramdisk', 'ramdisk:64M'],
   ] as const) {
     it(`verifies fio random writes on ${kind}`, async (t) => {
-      if (missing(t, 'fio', 'fio')) return;
+      if (!has(t, 'fio', 'fio')) return;
       const uri = await login(`iqn.2022-08.com.test:${kind}`, kind === 'fileio' ? join(box.folder, disk) : disk);
       const common = ['--ioengine=nbd', `--uri=${uri}`, '--size=64M', '--verify=crc32c', '--verify_state_save=0'];
       for (const shape of [
@@ -50,9 +34,7 @@ describe('our client on our own target', () => {
         ['--rw=randwrite', '--bsrange=512-256k', '--blockalign=512', '--iodepth=8'],
         ['--rw=write', '--bs=1m', '--iodepth=8'],
       ]) {
-        const { code, text } = await program('fio', ['--name=own', ...common, ...shape], box.folder);
-        assert.equal(code, 0, text);
-        assert.match(text, /err= 0/);
+        assert.match(await succeed('fio', '--name=own', ...common, ...shape), /err= 0/);
       }
     });
   }
@@ -63,23 +45,22 @@ describe('our client on our own target', () => {
       t.skip('a file system of 4 MiB needs root to be mounted');
       return;
     }
-    if (missing(t, 'nbdcopy', 'libnbd-bin')) return;
+    if (!has(t, 'nbdcopy', 'libnbd-bin')) return;
     const small = join(box.folder, 'small');
     await mkdir(small);
-    assert.equal((await program('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', small], '/')).code, 0);
+    await succeed('mount', '-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', small);
     try {
       const uri = await login('iqn.2022-08.com.test:full', join(small, 'disk.img=32M'));
       const data = join(box.folder, 'data');
       await writeFile(data, Buffer.alloc(2 ** 24, 0xa5));
-      const full = await program('nbdcopy', [data, uri], box.folder);
+      const full = await run('nbdcopy', data, uri);
       assert.notEqual(full.code, 0);
-      assert.match(full.text, /No space left on device/);
+      assert.match(full.stderr, /No space left on device/);
       // Reads still answer, and the parts that were written are there.
-      const read = await program('nbdcopy', [uri, join(box.folder, 'back')], box.folder);
-      assert.equal(read.code, 0, read.text);
+      await succeed('nbdcopy', uri, join(box.folder, 'back'));
       await box.ok('logout', 'iqn.2022-08.com.test:full');
     } finally {
-      await program('umount', ['-l', small], '/');
+      await succeed('umount', '-l', small);
     }
   });
 });

@@ -1,6 +1,6 @@
 // Disk commands and other NBD clients of the same LUN: whoever may write there makes them end with 28, nothing changed.
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
@@ -8,13 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { type DiskJob, prepareFormat, prepareLabel, preparePartition } from '../../src/services/disk/prepare.js';
 import { type ForegroundSession, loginForeground } from '../../src/services/login.js';
 import type { Server } from '../../src/services/serve/options.js';
 import { attachLun, detachLun, diskUsers } from '../../src/services/session/control.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
 import { serveDisks } from '../helpers/own-target.js';
+import { succeed } from '../helpers/programs.js';
 import { loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
@@ -75,7 +75,7 @@ describe('disk commands beside NBD clients', { skip }, () => {
     (await diskUsers(folder.paths, session.info.sid, { lun: 0, partition: part })).writers;
   const uri = (name: string) => `nbd+unix:///${name}?socket=${session.info.socket}`;
   const isReadOnly = async (name: string) => {
-    const { stdout } = await promisify(execFile)('nbdinfo', ['--json', uri(name)]);
+    const stdout = await succeed('nbdinfo', '--json', uri(name));
     return (JSON.parse(stdout) as { exports: [{ is_read_only: boolean }] }).exports[0].is_read_only;
   };
   const end = async (client: ChildProcess) => {

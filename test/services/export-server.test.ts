@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { promisify } from 'node:util';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { ExportTable } from '../../src/nbd/exports.js';
 import { ExportServer } from '../../src/services/export-server.js';
 import { SILENT_LOG } from '../../src/services/session/log.js';
 import { BufferPool } from '../../src/util/ref-buffer.js';
+import { succeed } from '../helpers/programs.js';
 import { until } from '../helpers/stream-core.js';
 
 const missing = existsSync('/usr/bin/nbdinfo') ? false : 'nbdinfo is not installed: apt-get install libnbd-bin';
@@ -38,7 +37,7 @@ describe('the NBD server of a session', { skip: missing }, () => {
   it('counts a client for as long as it is there, whichever way it leaves', async () => {
     for (const program of ['nbdinfo', 'nbdinfo --list', 'nbdinfo --json']) {
       const [name = '', ...args] = program.split(' ');
-      await promisify(execFile)(name, [...args, `nbd+unix:///lun0?socket=${path}`]);
+      await succeed(name, ...args, `nbd+unix:///lun0?socket=${path}`);
       await until(() => server.clientsOf(any) === 0, `${program} is forgotten`);
     }
   });
@@ -57,7 +56,6 @@ describe('the NBD server of a session', { skip: missing }, () => {
     await Promise.all(closed.slice(16));
     for (const socket of sockets) socket.write(Buffer.alloc(64, 0xee));
     await Promise.all(closed);
-    const { stdout } = await promisify(execFile)('nbdinfo', ['--size', `nbd+unix:///lun0?socket=${path}`]);
-    assert.equal(Number(stdout), 2 ** 20);
+    assert.equal(Number(await succeed('nbdinfo', '--size', `nbd+unix:///lun0?socket=${path}`)), 2 ** 20);
   });
 });

@@ -1,12 +1,10 @@
 // Every key of a record and of iscsid.conf: what it does, seen on the wire or on a timer, or the manual says that it does nothing.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { promisify } from 'node:util';
 import { parseProse } from '../../src/cli/man-page.js';
 import { IFACE_KEYS, keysOf, NODE_KEYS, OTHER_KEYS, SENDTARGETS_KEYS } from '../../src/records/keys.js';
 import { newNodeValues, newSendTargetsValues } from '../../src/records/new-record.js';
@@ -19,6 +17,7 @@ import { type LoginWishes, loginRequest } from '../../src/services/records/plan.
 import { environmentOf } from '../../src/services/session/environment.js';
 import type { SessionInfo } from '../../src/services/session/info.js';
 import { OWN_TARGET, type OwnTarget, startOwn } from '../helpers/own-target.js';
+import { succeed } from '../helpers/programs.js';
 import { INITIATOR } from '../helpers/session.js';
 import { type Relay, startRelay, type WireLog } from '../interop/wire-check.js';
 
@@ -163,8 +162,7 @@ describe('record settings', () => {
       const source = join(folder, 'source');
       writeFileSync(source, randomBytes(4 * 2 ** 20));
       await within(own, { [key]: value }, async (log, info) => {
-        const args = ['--requests=32', '--request-size=65536', source, info.devices[0]?.nbd ?? ''];
-        await promisify(execFile)('nbdcopy', args, { timeout: 30_000 });
+        await succeed('nbdcopy', '--requests=32', '--request-size=65536', source, info.devices[0]?.nbd ?? '');
         assert.equal(log.mostCommands, Number(value));
       });
     });

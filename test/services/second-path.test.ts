@@ -15,6 +15,7 @@ import { getSession } from '../../src/services/session/registry.js';
 import { type Candidate, secondPath } from '../../src/services/session/second-path.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
 import { serveDisks } from '../helpers/own-target.js';
+import { succeed } from '../helpers/programs.js';
 import { loginRequest, makeRunFolder, type RunFolder } from '../helpers/session.js';
 
 const A = 'iqn.2022-08.com.test:a';
@@ -101,7 +102,7 @@ describe('two sessions to one disk', { skip: whyNoLoopDisks(['nbdinfo', 'qemu-io
   };
   const device = async (sid: number) => (await getSession(folder.paths, sid)).devices[0];
   const readOnly = async (uri: string) => {
-    const { stdout } = await promisify(execFile)('nbdinfo', ['--json', uri]);
+    const stdout = await succeed('nbdinfo', '--json', uri);
     return (JSON.parse(stdout) as { exports: [{ is_read_only: boolean }] }).exports[0].is_read_only;
   };
 

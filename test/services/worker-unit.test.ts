@@ -27,6 +27,7 @@ import { SYSTEM_CALLS, UNIT_PROPERTIES, workerCommand } from '../../src/services
 import { loginUnit } from '../../src/services/unit-file.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
 import { serveDisks } from '../helpers/own-target.js';
+import { run, succeed } from '../helpers/programs.js';
 import { BIN, Sandbox } from '../helpers/sandbox.js';
 import { INITIATOR, loginRequest, makeRunFolder, processes, type RunFolder, readProc } from '../helpers/session.js';
 import { until } from '../helpers/stream-core.js';
@@ -136,8 +137,8 @@ describe('unit files', { skip: noAnalyze }, () => {
     const folder = mkdtempSync(join(tmpdir(), 'lunctl-verify-'));
     try {
       writeFileSync(join(folder, name), text);
-      const args = ['verify', '--man=no', '--recursive-errors=no', join(folder, name)];
-      const { stdout, stderr } = await promisify(execFile)('systemd-analyze', args).catch((error) => error);
+      const path = join(folder, name);
+      const { stdout, stderr } = await run('systemd-analyze', 'verify', '--man=no', '--recursive-errors=no', path);
       return `${stdout}${stderr}`;
     } finally {
       rmSync(folder, { recursive: true });
@@ -199,7 +200,7 @@ describe('unit files', { skip: noAnalyze }, () => {
   async function systemCalls(sets: readonly string[]): Promise<Set<string>> {
     const found = new Set<string>();
     for (const set of sets) {
-      const { stdout } = await promisify(execFile)('systemd-analyze', ['syscall-filter', set]);
+      const stdout = await succeed('systemd-analyze', 'syscall-filter', set);
       const names = stdout
         .split('\n')
         .slice(1)
@@ -266,7 +267,7 @@ describe('the order of units', { skip: whyNoGraph }, () => {
     symlinkSync(`../${SESSION}`, join(units, 'multi-user.target.wants', SESSION));
     mkdirSync(join(units, 'remote-fs.target.wants'), { recursive: true });
     symlinkSync(`../${LOGIN}`, join(units, 'remote-fs.target.wants', LOGIN));
-    await promisify(execFile)('chmod', ['-R', 'a+rX', folder]);
+    await succeed('chmod', '-R', 'a+rX', folder);
     graph = await load(units);
   });
   after(() => rmSync(folder, { recursive: true }));
