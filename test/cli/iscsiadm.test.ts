@@ -1,5 +1,6 @@
 // iscsiadm's texts, compared with what iscsiadm printed.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { discoveryTree } from '../../src/cli/render/discovery-tree.js';
 import {
@@ -13,10 +14,17 @@ import {
   recordText,
   sessionLine,
 } from '../../src/cli/render/iscsiadm.js';
-import { fullIpv6, type SessionBlock, sessionBlocks } from '../../src/cli/render/session-blocks.js';
+import {
+  fullIpv6,
+  hostBlocks,
+  hostLine,
+  type SessionBlock,
+  sessionBlocks,
+} from '../../src/cli/render/session-blocks.js';
 import { parseRecordText } from '../../src/records/format.js';
 import { NODE_KEYS, SENDTARGETS_KEYS } from '../../src/records/keys.js';
 import { nodeRecord, sendTargetsRecord, shownNodeRecord, shownSendTargetsRecord } from '../records/fixtures.js';
+import { readRecording } from '../transcripts/recording.js';
 import { discoveryP1, nodeListText, nodeTreeText, sessionP2, sessionP3, sessionsP1 } from './transcripts.js';
 
 const name = (n: number) => `iqn.2022-08.com.test:dlp.target0${n}`;
@@ -140,6 +148,19 @@ describe('login, logout and sessions', () => {
   it('-P 2: mutual CHAP, secrets masked', () => {
     const one = block(1, 5, '127.0.0.1', '127.0.0.1', { chapUser: 'username', mutualUser: 'mutualuser' });
     assert.equal(sessionBlocks([one], 2, 'version 2.1.8\n'), sessionP2);
+  });
+  it('hosts: -P 1, 2 and 4 as they were recorded', () => {
+    const recorded = readRecording(join(import.meta.dirname, '../transcripts/recordings/iface-host.txt'));
+    const answer = (line: string) => recorded.find((command) => command.line === `iscsiadm -m host${line}`)?.stdout;
+    const devices = ['sda', 'sdc', 'sdb'].map((disk, lun) => ({ lun, path: `/dev/${disk}`, exportName: `lun${lun}` }));
+    const one = block(52, 4, '127.0.0.1', '127.0.0.1', { iface: 'myif2', devices });
+    const params = { ...one.params, initialR2T: true };
+    const head = 'iSCSI Transport Class version 2.0-870\nversion 2.1.8\n';
+    for (const level of [1, 2, 4] as const) {
+      assert.equal(hostBlocks([{ ...one, params }], level, head), answer(` -P ${level}`));
+    }
+    assert.equal(hostLine(one), answer(''));
+    assert.equal(hostLine({ host: 3, localAddress: null }), 'tcp: [3] <empty>,[<empty>],<empty> <empty>\n');
   });
   it('-P 3: devices', () => {
     const devices = [
