@@ -37,7 +37,10 @@ function inLogin(causes: readonly unknown[]): DiscoveryFailure {
   const message = messageOf(causes[0]);
   if (fault === 'closed' || fault === 'silent') return { kind: fault };
   if (fault === 'not-iscsi' || fault === 'unproven') return { kind: fault, message };
-  const timedOut = causes.some((cause) => cause instanceof AppError && cause.code === 'ERR_TIMEOUT');
+  // The outermost one has the code of every discovery that gets no answer.
+  const inner = causes.slice(1);
+  if (inner.some((cause) => /\bclosed\b/.test(messageOf(cause)))) return { kind: 'closed' };
+  const timedOut = inner.some((cause) => cause instanceof AppError && cause.code === 'ERR_TIMEOUT');
   return timedOut ? { kind: 'silent' } : { kind: 'other', message };
 }
 

@@ -61,6 +61,8 @@ export function formatEndpoint(host: string, port: number): string {
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+const NO_NAME = Object.assign(new Error('no name'), { syscall: 'getaddrinfo', code: 'ENOTFOUND' });
+
 async function resolve(host: string, name: string, { timeoutMs, signal }: ConnectOptions): Promise<string[]> {
   if (isIP(host) !== 0) return [host];
   const unresolved = (cause?: unknown) =>
@@ -73,6 +75,8 @@ async function resolve(host: string, name: string, { timeoutMs, signal }: Connec
     throw unresolved(cause);
   });
   const found = await bounded(query, { timeoutMs, signal, onTimeout: () => unresolved() });
+  // An empty name resolves to nothing, and Node calls that a success.
+  if (found.length === 0 || host === '') throw unresolved(NO_NAME);
   return found.map((entry) => entry.address);
 }
 

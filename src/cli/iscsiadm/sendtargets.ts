@@ -30,6 +30,7 @@ import { inUseLine } from './node-edit.js';
 import { operationsOf } from './operations.js';
 import { Reported, reportedText } from './reported.js';
 
+const LARGEST_PORT = 65_535;
 /** Between two attempts, milliseconds. */
 const PAUSE_MS = 1000;
 
@@ -43,6 +44,11 @@ export async function askForTargets(call: Call, portal: PortalRef, { byRecord }:
   const { options, talk } = call;
   const paths = resolvePaths();
   const operations = operationsOf(options);
+  if (portal.port < 0 || portal.port > LARGEST_PORT) {
+    // iscsiadm would ask another port than the one typed.
+    talk.complain(`port ${portal.port} is not in 0 to ${LARGEST_PORT}`);
+    return talk.fail(Reported.Invalid);
+  }
   const ifaces = await ifacesOf(call, paths);
   if (ifaces === undefined) return;
   const config = await readConfig(paths);
