@@ -85,7 +85,9 @@ export function matchesByText(pattern: Pattern, way: Way): boolean {
 /** For changes, logins and logouts: an address also fits if both names lead to the same one. */
 export async function matches(pattern: Pattern, way: Way): Promise<boolean> {
   if (!matchesRest(pattern, way)) return false;
-  return pattern.address === undefined || (await sameAddress(pattern.address, way.address));
+  if (pattern.address === undefined || pattern.address === way.address) return true;
+  const { sameAddress } = await import('../../transport/same-address.js');
+  return await sameAddress(pattern.address, way.address);
 }
 
 function matchesRest({ targetName, port, iface, sid }: Pattern, way: Way): boolean {
@@ -95,12 +97,4 @@ function matchesRest({ targetName, port, iface, sid }: Pattern, way: Way): boole
     (port === undefined || port === way.port) &&
     (iface === undefined || iface === way.iface)
   );
-}
-
-async function sameAddress(a: string, b: string): Promise<boolean> {
-  if (a === b) return true;
-  const { lookup } = await import('node:dns/promises');
-  const resolve = async (name: string) => (await lookup(name).catch(() => undefined))?.address;
-  const known = await resolve(a);
-  return known !== undefined && known === (await resolve(b));
 }
