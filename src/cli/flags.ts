@@ -8,15 +8,17 @@ export interface PortalValue {
   readonly address: string;
   readonly port: number;
   readonly explicitPort: number | null;
+  /** The tag behind a comma; only a record that is made by hand has a use for it. */
+  readonly group: number | null;
 }
 
-/** HOST[:PORT][,TPGT]; the tag is accepted, as iscsiadm does, and not used. @throws AppError ERR_USAGE */
+/** HOST[:PORT][,TPGT]. @throws AppError ERR_USAGE */
 export function parsePortalValue(text: string): PortalValue {
-  const { address, port } = parsePortal(text);
+  const { address, port, tpgt } = parsePortal(text);
   // An IPv6 address without brackets cannot carry a port.
   const bare = text.replace(/,\d+$/, '');
   const written = bare.startsWith('[') ? /\]:\d+$/.test(bare) : /^[^:]+:\d+$/.test(bare);
-  return { address, port, explicitPort: written ? port : null };
+  return { address, port, explicitPort: written ? port : null, group: tpgt };
 }
 
 const portalSummary = 'HOST, HOST:PORT or [IPV6]:PORT; port 3260 if none is given.';
@@ -34,6 +36,13 @@ export const portalArg = Args.custom<PortalValue>({
   parse: async (text) => parsePortalValue(text),
 });
 
+/** The portal that a command cannot do without, as an argument or by -p. @throws AppError ERR_USAGE */
+export function requirePortal(arg: PortalValue | undefined, flag: PortalValue | undefined): PortalValue {
+  const portal = sameOf(arg, flag, '--portal');
+  if (portal !== undefined) return portal;
+  throw new AppError('ERR_USAGE', 'which portal?', { hint: 'give HOST, HOST:PORT or [IPV6]:PORT' });
+}
+
 /** `-T`: the same as the TARGET argument. */
 export const targetFlag = Flags.custom<string>({
   char: 'T',
@@ -46,6 +55,11 @@ export const targetArg = Args.custom<string>({
   description: 'Name of the target, NAME@PORTAL, or on a terminal the end of a name that fits only one.',
   parse: async (text) => text,
 });
+
+/** For commands on one interface record. */
+export const ifaceArgs = {
+  name: Args.string({ description: 'Name of the interface record.', required: true }),
+};
 
 /** `-I`: an interface record. */
 export const ifaceFlag = Flags.custom<string>({

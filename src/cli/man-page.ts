@@ -29,6 +29,7 @@ export const PAGES: readonly PageSpec[] = [
   { name: 'lunctl', about: 'turn an iSCSI LUN into a mounted disk, and files into iSCSI LUNs', scope: null },
   { name: 'lunctl-discovery', about: 'find iSCSI targets on the network', scope: 'discovery' },
   { name: 'lunctl-node', about: 'records of iSCSI targets; log in and out', scope: 'node' },
+  { name: 'lunctl-iface', about: 'where iSCSI sessions come from, and under which name', scope: 'iface' },
   { name: 'lunctl-session', about: 'iSCSI sessions that are up, and their devices', scope: 'session' },
   { name: 'lunctl-lun', about: 'logical units of iSCSI sessions: limits, reservations, changes', scope: 'lun' },
   { name: 'lunctl-disk', about: 'label, partition, format and mount an attached LUN', scope: 'disk' },
@@ -127,9 +128,9 @@ function synopsis(command: ManifestCommand): string {
 }
 
 /** A command that takes any number of arguments names them only in its usage: `serve DISK... [FLAGS]`, `[WORD...]`. */
-function openArguments({ strict, usage, args }: ManifestCommand): string {
-  if (strict !== false || Object.keys(args ?? {}).length > 0) return '';
-  const [, open, name] = /\s(\[?)([A-Z]+)\.\.\./.exec(`${usage ?? ''}`) ?? [];
+function openArguments({ strict, usage }: ManifestCommand): string {
+  if (strict !== false) return '';
+  const [, open, name] = /\s(\[?)([A-Z=]+)\.\.\./.exec(`${usage ?? ''}`) ?? [];
   return name === undefined ? '' : `.${open === '' ? '' : 'Op '}Ar ${macroWord(name.toLowerCase())} ...\n`;
 }
 

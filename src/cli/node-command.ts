@@ -28,10 +28,14 @@ export abstract class NodeCommand extends BaseCommand {
     };
   }
 
-  /** Every record that is meant; what could not be read is warned of. @throws AppError ERR_NOT_FOUND for none */
-  protected async chosenNodes(input: NodeInput): Promise<readonly NodeRecord[]> {
+  /**
+   * Every record that is meant; what could not be read is warned of. Unless `all`, nothing chosen is good for the only
+   * target that there is.
+   * @throws AppError ERR_NOT_FOUND for none
+   */
+  protected async chosenNodes(input: NodeInput, { all = true } = {}): Promise<readonly NodeRecord[]> {
     const { chooseNodes } = await import('../services/records/choose.js');
-    const { items, warnings } = await chooseNodes(this.paths, { ...this.choice(input), all: true });
+    const { items, warnings } = await chooseNodes(this.paths, { ...this.choice(input), all });
     for (const text of warnings) this.warning(text);
     return items;
   }

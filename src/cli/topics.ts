@@ -3,9 +3,10 @@
 export const TOPICS: Readonly<Record<string, string>> = {
   discovery: 'Find targets on the network',
   node: 'Records of known targets; log in and out',
+  iface: 'Interface records: where sessions come from',
   session: 'Sessions that are up, and their devices',
   lun: 'LUNs of the sessions: limits, reservations, changes',
-  config: 'How this machine uses lunctl: unit files',
+  config: 'How this machine uses lunctl: settings, their check, unit files',
   disk: 'Label, partition, format, mount and grow an attached LUN',
 };
 

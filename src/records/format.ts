@@ -14,6 +14,8 @@ const LINES_MOST = 8192;
 export interface ParsedText {
   /** In file order; of a repeated key the last value, at its first place. */
   readonly pairs: readonly (readonly [string, string])[];
+  /** The line of each pair, from 1. */
+  readonly lines: ReadonlyMap<string, number>;
   /** One line each: what was skipped, and why. Never a value. */
   readonly warnings: readonly string[];
 }
@@ -24,11 +26,13 @@ export interface ParsedText {
  */
 export function parseRecordText(text: string, source: string): ParsedText {
   const pairs = new Map<string, string>();
+  const places = new Map<string, number>();
   const warnings: string[] = [];
   const warn = (line: number, what: string) => {
     if (warnings.length < 8) warnings.push(`${source}: line ${line} ${what}`);
   };
-  if (text.length > FILE_LARGEST) return { pairs: [], warnings: [`${source}: longer than ${FILE_LARGEST} bytes`] };
+  if (text.length > FILE_LARGEST)
+    return { pairs: [], lines: places, warnings: [`${source}: longer than ${FILE_LARGEST} bytes`] };
   const lines = text.split('\n', LINES_MOST);
   for (const [i, raw] of lines.entries()) {
     const line = raw.trim();
@@ -42,9 +46,12 @@ export function parseRecordText(text: string, source: string): ParsedText {
     else if (Buffer.byteLength(value) > VALUE_LARGEST)
       warn(i + 1, `has a value that is too long for ${printable(key, 64)}`);
     else if (/\p{Cc}/u.test(key + value)) warn(i + 1, 'holds control characters');
-    else pairs.set(key, value);
+    else {
+      pairs.set(key, value);
+      places.set(key, i + 1);
+    }
   }
-  return { pairs: [...pairs], warnings };
+  return { pairs: [...pairs], lines: places, warnings };
 }
 
 /** The content of a record file: BEGIN line, every key that has a value, END line. */

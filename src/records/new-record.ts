@@ -67,6 +67,12 @@ export function refreshNodeValues(values: RecordValues, config: Settings): void 
   }
 }
 
+/** What a new node record and a new discovery record would say, without the keys that are each record's own. */
+export function newRecordSettings(config: Settings): Map<string, string> {
+  const all = [...overlaid(NODE_KEYS, config), ...overlaid(SENDTARGETS_KEYS, config)];
+  return new Map(all.filter(([key]) => !OWN_KEYS.has(key) && !key.startsWith('iface.')));
+}
+
 function overlaid(table: readonly (readonly [string, string])[], config: Settings): RecordValues {
   const values = new RecordValues(keysOf(table), table);
   values.set('node.session.auth.chap_algs', NEW_RECORD_CHAP_ALGS);

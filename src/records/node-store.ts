@@ -94,6 +94,8 @@ export async function readNode(
   if (text === undefined) return undefined;
   const { pairs, warnings } = parseRecordText(text, shown(root, path));
   const values = new RecordValues(NODE_ORDER, pairs);
+  // Of what a crash or another program has emptied nothing is left to use.
+  if (values.get('node.name') === undefined) throw fileError(`cannot use ${path}`, new Error('it names no target'));
   for (const [key, expected] of identity(ref)) {
     const found = values.get(key);
     if (found !== undefined && found !== expected) {

@@ -1,5 +1,12 @@
 // Ordered `key = value` pairs: what a record file, iscsid.conf and an iface file all hold.
 
+/** A key whose value has become another; '' is none. */
+export interface ValueChange {
+  readonly key: string;
+  readonly from: string;
+  readonly to: string;
+}
+
 /**
  * A map that remembers the order of a file it came from, so that writing it back changes only what was set.
  * The empty string is "no value": it is not written to files.
@@ -32,6 +39,16 @@ export class RecordValues {
     pairs.splice(behind + 1, 0, [key, value]);
     this.#map.clear();
     for (const [k, v] of pairs) this.#map.set(k, v);
+  }
+  /** Sets each of `pairs`; returns those that had another value before. */
+  setAll(pairs: Iterable<readonly [string, string]>): ValueChange[] {
+    const changed: ValueChange[] = [];
+    for (const [key, to] of pairs) {
+      const from = this.text(key);
+      if (from !== to) changed.push({ key, from, to });
+      this.set(key, to);
+    }
+    return changed;
   }
   delete(key: string): void {
     this.#map.delete(key);

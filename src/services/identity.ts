@@ -25,17 +25,28 @@ const PREFIX = 'iqn.2026-11.io.lunctl:';
  * @throws AppError ERR_DATABASE when a file exists without a name, ERR_USAGE when its name is none
  */
 export async function readIdentity(paths: Pick<Paths, 'configDir' | 'dbDir'>): Promise<Identity> {
-  const folders = [...new Set([paths.configDir, paths.dbDir])];
-  for (const folder of folders) {
-    const found = await readName(join(folder, FILE));
-    if (found !== undefined) return found;
-  }
+  const found = await findIdentity(paths);
+  if (found !== undefined) return found;
+  const folders = foldersOf(paths);
   const made = `${PREFIX}${randomBytes(6).toString('hex')}`;
   for (const folder of folders) {
     const saved = await save(folder, made);
     if (saved !== undefined) return saved;
   }
   return { initiatorName: made, path: null, created: true };
+}
+
+/** The same, but undefined where there is none yet. */
+export async function findIdentity(paths: Pick<Paths, 'configDir' | 'dbDir'>): Promise<Identity | undefined> {
+  for (const folder of foldersOf(paths)) {
+    const found = await readName(join(folder, FILE));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function foldersOf({ configDir, dbDir }: Pick<Paths, 'configDir' | 'dbDir'>): string[] {
+  return [...new Set([configDir, dbDir])];
 }
 
 async function readName(path: string): Promise<Identity | undefined> {

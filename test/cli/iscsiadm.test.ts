@@ -52,14 +52,16 @@ describe('records and lists', () => {
     assert.equal(discoveryLine({ address: '::1', port: 3260 }), '::1:3260 via sendtargets\n');
     const portal = (address: string) => ({ address, port: 3260 });
     const nodes = [path(5), path(4), path(3), path(2), path(1, '127.0.0.2'), path(1, '::1'), path(1)];
-    const tree = discoveryTree([
+    const none = { sendTargets: [], isns: [], static: [], firmware: [] };
+    const sendTargets = [
       { portal: portal('localhost'), nodes: [] },
       { portal: portal('::1'), nodes: [] },
       { portal: portal('127.0.0.1'), nodes },
-    ]);
+    ];
+    const tree = discoveryTree({ ...none, sendTargets });
     assert.equal(tree, discoveryP1);
     assert.equal(
-      discoveryTree([])
+      discoveryTree(none)
         .split('\n')
         .filter((line) => line === 'No targets found.').length,
       4,

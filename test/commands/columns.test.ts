@@ -8,6 +8,7 @@ const LISTINGS = [
   'node list',
   'discovery list',
   'discovery sendtargets',
+  'iface list',
   'session show',
   'lun list',
   'lun map',

@@ -166,6 +166,29 @@ describe('what commands print', () => {
     assert.deepEqual(nodes, [{ ...way, iface: 'default', startup: 'manual' }]);
     await output('node show', 0, 'node', 'show', TARGET);
   });
+  it('records that are changed', async () => {
+    const other = 'iqn.2022-08.com.test:other';
+    await output('iface new', 0, 'iface', 'new', 'if1', '--dry-run');
+    await output('iface new', 0, 'iface', 'new', 'if1', 'iface.net_ifacename=lo');
+    await output('iface list', 0, 'iface', 'list');
+    await output('iface show', 0, 'iface', 'show', 'if1');
+    const made = await output('node new', 0, 'node', 'new', other, '-p', '10.0.0.1:3260,1', '-I', 'if1');
+    assert.equal((made.node as Json).iface, 'if1');
+    await output('iface set', 0, 'iface', 'set', 'if1', 'iface.net_ifacename=');
+    const set = await output('node set', 0, 'node', 'set', other, 'node.startup=onboot');
+    assert.deepEqual((set.records as Json[])[0]?.changed, [{ key: 'node.startup', from: 'manual', to: 'onboot' }]);
+    await output('node delete', 0, 'node', 'delete', other, '--dry-run');
+    await output('iface delete', 0, 'iface', 'delete', 'if1');
+    await output('node new', 0, 'node', 'new', other, '-p', '10.0.0.1:3260');
+    await output('node delete', 0, 'node', 'delete', other);
+    await output('node prune', 0, 'node', 'prune');
+    await output('discovery show', 0, 'discovery', 'show', at());
+    await output('discovery set', 0, 'discovery', 'set', at(), 'discovery.sendtargets.reopen_max=4');
+    await output('discovery delete', 0, 'discovery', 'delete', at(), '--dry-run');
+    await output('config show', 0, 'config', 'show');
+    const { ok } = await output('config check', 0, 'config', 'check');
+    assert.equal(ok, true);
+  });
   it('a session, from login to logout', async () => {
     const { sessions } = await output('node login', 0, 'login', TARGET, '--attach', 'none', ...chap);
     const again = await output('node login', 15, 'login', TARGET, '--attach', 'none', ...chap);

@@ -71,7 +71,14 @@ describe('one database, two programs', { skip: cannot() }, () => {
     const sorted = (text: string) => text.split('\n').sort();
     assert.deepEqual(
       sorted(iscsiadm('-m', 'discovery', '-P', '1')),
-      sorted(discoveryTree([{ portal, nodes: await linkedNodes(root, portal) }])),
+      sorted(
+        discoveryTree({
+          sendTargets: [{ portal, nodes: await linkedNodes(root, portal) }],
+          isns: [],
+          static: [],
+          firmware: [],
+        }),
+      ),
     );
   });
   it('we read what it has changed and made', async () => {

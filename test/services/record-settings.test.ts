@@ -23,7 +23,7 @@ import { type Relay, startRelay, type WireLog } from '../interop/wire-check.js';
 
 type Settings = Readonly<Record<string, string>>;
 
-const NO_CONFIG = { values: new Map<string, string>(), warnings: [], path: '' };
+const NO_CONFIG = { values: new Map<string, string>(), lines: new Map<string, number>(), warnings: [], path: '' };
 const WISHES: LoginWishes = {
   ...{ initiatorName: INITIATOR, credentials: null, attach: 'none', readOnly: false, foreground: true },
   ...{ also: false, shared: false, connections: 1, timeoutMs: undefined },

@@ -130,6 +130,17 @@ interface StatsCounters {
   readonly eh_abort_cnt: number;
 }
 
+/** A line of the list of interface records. */
+export function ifaceLine({ name, values }: IfaceText): string {
+  const keys = ['transport_name', 'hwaddress', 'ipaddress', 'net_ifacename', 'initiatorname'];
+  const parts = keys.map((key) => shownValue(key, values.text(`iface.${key}`), false));
+  return `${printable(name)} ${parts.join(',')}\n`;
+}
+interface IfaceText {
+  readonly name: string;
+  readonly values: { readonly text: (key: string) => string };
+}
+
 /** A line of the list of sessions. */
 export function sessionLine(session: Omit<PathText, 'iface'> & { readonly sid: number }): string {
   return `tcp: [${session.sid}] ${portalText(session)} ${printable(session.targetName)} (non-flash)\n`;

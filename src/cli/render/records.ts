@@ -1,6 +1,6 @@
 // Tables of the record database: nodes, portals that have been asked, and what a portal has answered.
 import { formatPortal } from '../../iscsi/portal.js';
-import type { NodeRecord, NodeRef, PortalRef } from '../../services/records/records.js';
+import type { IfaceRecord, NodeRecord, NodeRef, PortalRef } from '../../services/records/records.js';
 import type { Listing } from './listing.js';
 import { orDash } from './text.js';
 
@@ -26,10 +26,16 @@ function tagText(tpgt: number): string {
   return tpgt === -1 ? '-' : String(tpgt);
 }
 
+interface AskedPortal {
+  readonly type: 'sendtargets' | 'isns';
+  readonly portal: PortalRef;
+  readonly nodes: readonly NodeRef[];
+}
+
 /** `discovery list`: one line for each portal that has been asked. */
-export const DISCOVERIES: Listing<{ readonly portal: PortalRef; readonly nodes: readonly NodeRef[] }> = [
+export const DISCOVERIES: Listing<AskedPortal> = [
   { head: 'PORTAL', about: 'the portal', text: ({ portal }) => formatPortal({ ...portal, tpgt: null }) },
-  { head: 'TYPE', about: 'how it was asked', text: () => 'sendtargets' },
+  { head: 'TYPE', about: 'how it was asked', text: ({ type }) => type },
   { head: 'NODES', about: 'records of what it named', align: 'right', text: ({ nodes }) => String(nodes.length) },
   {
     head: 'TARGETS',
@@ -52,3 +58,17 @@ export const FOUND: Listing<FoundTarget> = [
   { head: 'TPGT', about: 'target portal group tag', align: 'right', text: ({ tpgt }) => String(tpgt) },
   { head: 'TARGET', about: 'name of the target', text: ({ targetName }) => targetName },
 ];
+
+/** `iface list`: one line for each interface record. */
+export const IFACES: Listing<IfaceRecord> = [
+  { head: 'NAME', about: 'name of the record', text: ({ name }) => name },
+  ifaceColumn('TRANSPORT', 'tcp, or what needs a kernel', 'transport_name'),
+  ifaceColumn('ADDRESS', 'where connections come from', 'ipaddress'),
+  ifaceColumn('NETDEV', 'network device whose address they come from', 'net_ifacename'),
+  ifaceColumn('HWADDRESS', 'hardware address of that device', 'hwaddress'),
+  ifaceColumn('INITIATOR', 'initiator name to log in with', 'initiatorname'),
+];
+
+function ifaceColumn(head: string, about: string, key: string) {
+  return { head, about, text: ({ values }: IfaceRecord) => orDash(values.text(`iface.${key}`)) } as const;
+}

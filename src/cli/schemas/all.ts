@@ -1,8 +1,8 @@
 // Every schema under the name that `lunctl schema` takes: the command's, or what else --json can print.
 import type * as v from 'valibot';
-import { configUnit } from './config.js';
+import { configCheck, configShow, configUnit } from './config.js';
 import { demo } from './demo.js';
-import { discoveryList, discoverySendtargets } from './discovery.js';
+import { discoveryDelete, discoveryList, discoverySendtargets, discoverySet, discoveryShow } from './discovery.js';
 import {
   diskFormat,
   diskGrow,
@@ -15,6 +15,7 @@ import {
   diskWipe,
 } from './disk.js';
 import { errorDocument } from './error.js';
+import { ifaceDelete, ifaceList, ifaceNew, ifaceSet, ifaceShow } from './iface.js';
 import {
   lunAttach,
   lunClear,
@@ -31,17 +32,32 @@ import {
   sessionRescan,
 } from './lun.js';
 import { nbd } from './nbd.js';
-import { nodeList, nodeLogin, nodeLogout, nodeShow, sessionLogout } from './node.js';
+import {
+  nodeDelete,
+  nodeList,
+  nodeLogin,
+  nodeLogout,
+  nodeNew,
+  nodePrune,
+  nodeSet,
+  nodeShow,
+  sessionLogout,
+} from './node.js';
 import { schema } from './schema.js';
 import { serve, serveEvent } from './serve.js';
 import { sessionShow } from './session.js';
 import { sessionStats } from './session-stats.js';
 
 export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
+  'config check': configCheck,
+  'config show': configShow,
   'config unit': configUnit,
   demo,
+  'discovery delete': discoveryDelete,
   'discovery list': discoveryList,
   'discovery sendtargets': discoverySendtargets,
+  'discovery set': discoverySet,
+  'discovery show': discoveryShow,
   'disk format': diskFormat,
   'disk grow': diskGrow,
   'disk label': diskLabel,
@@ -52,6 +68,11 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'disk unmount': diskUnmount,
   'disk wipe': diskWipe,
   error: errorDocument,
+  'iface delete': ifaceDelete,
+  'iface list': ifaceList,
+  'iface new': ifaceNew,
+  'iface set': ifaceSet,
+  'iface show': ifaceShow,
   'lun attach': lunAttach,
   'lun clear': lunClear,
   'lun compare-and-write': lunCompareAndWrite,
@@ -65,9 +86,13 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'lun reserve': lunReserve,
   'lun show': lunShow,
   nbd,
+  'node delete': nodeDelete,
   'node list': nodeList,
   'node login': nodeLogin,
   'node logout': nodeLogout,
+  'node new': nodeNew,
+  'node prune': nodePrune,
+  'node set': nodeSet,
   'node show': nodeShow,
   schema,
   serve,

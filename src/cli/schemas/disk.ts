@@ -15,6 +15,7 @@ import {
   type Describes,
   devicePath,
   document,
+  dryRun,
   flag,
   list,
   lun,
@@ -85,7 +86,6 @@ export const diskList = document('disk-list', 'Disks, partitions, file systems a
   disks: list(listedDisk, 'One for each LUN.'),
 });
 
-const dryRun = flag('Nothing was changed: --dry-run was given.');
 const plan = list(v.string(), 'What was done, or in a dry run would be, as lines for a shell.');
 
 const workedOn = v.strictObject({

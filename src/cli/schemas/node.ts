@@ -1,8 +1,23 @@
 // What `node list`, `show`, `login` and `logout` print under --json.
 import * as v from 'valibot';
 import { error, firstError } from './error.js';
-import { document, list, node, portal, type Result, sid, targetName, text } from './parts.js';
+import {
+  changedValues,
+  choice,
+  document,
+  dryRun,
+  list,
+  node,
+  portal,
+  type Result,
+  recordValues,
+  sid,
+  targetName,
+  text,
+} from './parts.js';
 import { session } from './session.js';
+
+const failedRecords = list(v.strictObject({ ...node.entries, error }), 'The records that are as they were, and why.');
 
 export const nodeList = document('node-list', 'The node records.', {
   nodes: list(
@@ -15,15 +30,50 @@ export const nodeShow = document('node-show', 'Node records in full.', {
   records: list(
     v.strictObject({
       ...node.entries,
-      values: v.pipe(
-        v.record(v.string(), v.nullable(v.string())),
-        v.description(
-          'The keys of open-iscsi, as node.session.timeo.replacement_timeout, with their values as text; null where there is none. Secrets are ******** unless they were asked for.',
-        ),
-      ),
+      values: recordValues,
     }),
     'One for each record.',
   ),
+});
+
+export const nodeNew = document('node-new', 'A record made by hand.', {
+  dryRun,
+  node: v.pipe(node, v.description('The record.')),
+});
+
+export const nodeSet = document('node-set', 'What came of changing records.', {
+  dryRun,
+  records: list(
+    v.strictObject({ ...node.entries, changed: changedValues }),
+    'The records that are as they were wished.',
+  ),
+  failed: failedRecords,
+  error: firstError,
+});
+
+export const nodeDelete = document('node-delete', 'What came of removing records.', {
+  dryRun,
+  records: list(node, 'The records that are gone.'),
+  failed: failedRecords,
+  error: firstError,
+});
+
+const path = text('Relative to the folder of the records.');
+const reason = text('Why nothing needs it.');
+export const nodePrune = document('node-prune', 'What was taken out of the records.', {
+  dryRun,
+  removed: list(
+    v.strictObject({
+      kind: choice(
+        ['unreadable', 'orphan', 'link', 'folder', 'temporary'],
+        'A record that cannot be read, one that no portal names, a link to nothing, an empty folder, a temporary file.',
+      ),
+      path,
+      reason,
+    }),
+    'What is gone.',
+  ),
+  kept: list(v.strictObject({ path, reason }), 'Records that a session uses: they would be gone otherwise.'),
 });
 
 export const nodeLogin = document('node-login', 'What came of a login.', {

@@ -102,3 +102,21 @@ export const node = v.strictObject({ targetName, portal, iface }) satisfies Desc
 export const devicePath = textOrNull('Device node, as /dev/nbd0 or /dev/loop0p1; null without one.');
 export const nbd = text('URI for NBD clients: nbd+unix:///EXPORT?socket=PATH.');
 export const attach = choice(['nbd', 'fuse', 'none'], 'How the LUN has become a device node; none: it has not.');
+
+export const dryRun = flag('Nothing was changed: --dry-run was given.');
+export const changedValues = list(
+  v.strictObject({
+    key: text('Key of open-iscsi.'),
+    from: textOrNull('What it was; null where there was no value.'),
+    to: textOrNull('What it is.'),
+  }),
+  'The values that are others now.',
+);
+
+/** A record in full. */
+export const recordValues = v.pipe(
+  v.record(v.string(), v.nullable(v.string())),
+  v.description(
+    'The keys of open-iscsi, as node.session.timeo.replacement_timeout, with their values as text; null where there is none. Secrets are ******** unless they were asked for.',
+  ),
+);

@@ -12,26 +12,33 @@ import { AppError } from '../../util/errors.js';
 
 export default class DiscoveryList extends BaseCommand {
   static override summary = 'List the portals that have been asked for targets';
+  static override description =
+    'iSNS servers that open-iscsi has asked are listed too; -P 1 adds what was made by hand and what comes from firmware.';
   static override examples = ['<%= config.bin %> discovery list', '<%= config.bin %> discovery list -P 1'];
   static override flags = { print: printLevelFlag(1), ...columnFlags };
 
   async run(): Promise<Result<typeof discoveryList>> {
     const { flags } = await this.parse(DiscoveryList);
     const asked = this.tableAskedFor(DISCOVERIES, flags);
-    const { listDiscoveries } = await import('../../services/records/records.js');
-    const { items, warnings } = await listDiscoveries(this.paths);
-    for (const text of warnings) this.warning(text);
-    if (items.length === 0) {
+    const { listAllDiscoveries } = await import('../../services/records/edit-discoveries.js');
+    const all = await listAllDiscoveries(this.paths);
+    for (const text of all.warnings) this.warning(text);
+    const items = [
+      ...all.sendTargets.map(({ portal, nodes }) => ({ type: 'sendtargets' as const, portal, nodes })),
+      ...all.isns.map(({ server, nodes }) => ({ type: 'isns' as const, portal: server, nodes })),
+    ];
+    const byHand = flags.print === 1 ? [...all.static, ...all.firmware] : [];
+    if (items.length + byHand.length === 0) {
       throw new AppError('ERR_NOT_FOUND', 'No discovery records found', {
         hint: 'lunctl discovery sendtargets -p HOST makes one',
       });
     }
     if (asked !== null) this.render(asked(items));
-    else if (flags.print === 1) this.render(discoveryTree(items));
-    else this.render(items.map(({ portal }) => discoveryLine(portal)).join(''));
+    else if (flags.print === 1) this.render(discoveryTree(all));
+    else this.render(items.map(({ portal, type }) => discoveryLine(portal, type)).join(''));
     return {
-      discoveries: items.map(({ portal: { address, port }, nodes }) => ({
-        type: 'sendtargets',
+      discoveries: items.map(({ type, portal: { address, port }, nodes }) => ({
+        type,
         portal: { address, port },
         nodes: nodes.map(nodeJson),
       })),

@@ -1,8 +1,8 @@
 // Whole records, as iscsiadm shows them.
 import { Flags } from '@oclif/core';
 import { NodeCommand, nodeArgs, nodeFlags } from '../../cli/node-command.js';
-import { recordText, shownValue, withDefaults } from '../../cli/render/iscsiadm.js';
-import { nodeJson } from '../../cli/render/json.js';
+import { recordText } from '../../cli/render/iscsiadm.js';
+import { nodeJson, valuesJson } from '../../cli/render/json.js';
 import type { nodeShow } from '../../cli/schemas/node.js';
 import type { Result } from '../../cli/schemas/parts.js';
 import { NODE_KEYS } from '../../records/keys.js';
@@ -28,12 +28,7 @@ export default class NodeShow extends NodeCommand {
     return {
       records: items.map(({ ref, values }) => ({
         ...nodeJson(ref),
-        values: Object.fromEntries(
-          [...withDefaults(values, NODE_KEYS)].map(([key, value]) => [
-            key,
-            value === '' ? null : shownValue(key, value, flags.show),
-          ]),
-        ),
+        values: valuesJson(values, NODE_KEYS, flags.show),
       })),
     };
   }

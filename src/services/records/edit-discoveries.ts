@@ -14,8 +14,10 @@ import {
 import { newSendTargetsValues } from '../../records/new-record.js';
 import { checkPortalRef, type NodeRef, type PortalRef } from '../../records/node-ref.js';
 import { deleteNode, readNode } from '../../records/node-store.js';
+import type { ValueChange } from '../../records/values.js';
 import { AppError } from '../../util/errors.js';
-import { type DatabasePaths, locked } from './locked.js';
+import type { DeleteOptions, UpdateOptions } from './edit-nodes.js';
+import { type DatabasePaths, editing, locked } from './locked.js';
 import { listDiscoveries } from './records.js';
 
 /** What has been found by each kind of discovery. */
@@ -64,15 +66,21 @@ export async function updateDiscovery(
   portal: PortalRef,
   changes: readonly Change[],
   signal: AbortSignal,
-  { strict = false } = {},
-): Promise<{ readonly record: DiscoveryRecord; readonly ignored: readonly Ignored[] }> {
-  return await locked(paths, signal, async () => {
+  { strict = false, dryRun }: UpdateOptions = {},
+): Promise<UpdatedDiscovery> {
+  return await editing(paths, signal, { dryRun }, async () => {
     const record = await requireDiscovery(paths, portal);
     const checked = checkChanges('discovery', changes, { strict });
-    for (const [key, value] of checked.changes) record.values.set(key, value);
-    await writeSendTargets(paths.dbDir, record);
-    return { record, ignored: checked.ignored };
+    const changed = record.values.setAll(checked.changes);
+    if (!dryRun) await writeSendTargets(paths.dbDir, record);
+    return { record, changed, ignored: checked.ignored };
   });
+}
+
+export interface UpdatedDiscovery {
+  readonly record: DiscoveryRecord;
+  readonly changed: readonly ValueChange[];
+  readonly ignored: readonly Ignored[];
 }
 
 /**
@@ -82,14 +90,15 @@ export async function updateDiscovery(
 export async function deleteDiscovery(
   paths: DatabasePaths,
   portal: PortalRef,
-  { inUse }: { readonly inUse: (ref: NodeRef) => boolean },
+  { inUse, dryRun }: DeleteOptions,
   signal: AbortSignal,
 ): Promise<{ readonly deleted: readonly NodeRef[]; readonly kept: readonly NodeRef[] }> {
-  return await locked(paths, signal, async () => {
+  return await editing(paths, signal, { dryRun }, async () => {
     await requireDiscovery(paths, portal);
     const refs = await linkedNodes(paths.dbDir, portal);
     const kept = refs.filter(inUse);
     const deleted = refs.filter((ref) => !inUse(ref));
+    if (dryRun) return { deleted, kept };
     for (const ref of deleted) {
       const read = await readNode(paths.dbDir, ref).catch(() => undefined);
       if (read !== undefined) await deleteNode(paths.dbDir, read.record);

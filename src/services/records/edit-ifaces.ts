@@ -14,9 +14,10 @@ import {
 import { bindIface } from '../../records/new-record.js';
 import { checkIfaceName, type NodeRef } from '../../records/node-ref.js';
 import { deleteNode, type Listing, listNodes, type NodeRecord, writeNode } from '../../records/node-store.js';
+import type { ValueChange } from '../../records/values.js';
 import { AppError } from '../../util/errors.js';
-import { sessionUses } from './edit-nodes.js';
-import { type DatabasePaths, locked } from './locked.js';
+import { type DeleteOptions, type NewRecordOptions, sessionUses, type UpdateOptions } from './edit-nodes.js';
+import { type DatabasePaths, editing } from './locked.js';
 
 /** Those with a file, sorted, then the built-in ones, default and iser. */
 export async function listIfaces(paths: Pick<DatabasePaths, 'dbDir'>): Promise<Listing<IfaceRecord>> {
@@ -30,26 +31,26 @@ export async function boundNodes(paths: Pick<DatabasePaths, 'dbDir'>, name: stri
 }
 
 /**
- * Makes an interface record. One that is there is made anew, as iscsiadm does, unless `replace` is false.
+ * Makes an interface record.
  * @throws RefusedChange, AppError ERR_USAGE
  */
 export async function addIface(
   paths: DatabasePaths,
   name: string,
   signal: AbortSignal,
-  { replace = true, changes = [] as readonly Change[] } = {},
+  { replace = true, changes = [], dryRun }: NewRecordOptions = {},
 ): Promise<IfaceRecord> {
   refuseBuiltIn(name);
   const record = { name, values: newIfaceValues(name) };
   const checked = checkChanges('iface', changes, { strict: true });
-  for (const change of checked.changes) setBinding(record, change);
-  return await locked(paths, signal, async () => {
+  setBound(record, checked.changes);
+  return await editing(paths, signal, { dryRun }, async () => {
     if (!replace && (await findIface(paths.dbDir, name)) !== undefined) {
       throw new AppError('ERR_USAGE', `interface ${name} exists`, {
         hint: `lunctl iface set ${name} KEY=VALUE changes it`,
       });
     }
-    await writeIface(paths.dbDir, record);
+    if (!dryRun) await writeIface(paths.dbDir, record);
     return record;
   });
 }
@@ -63,22 +64,32 @@ export async function updateIface(
   name: string,
   changes: readonly Change[],
   signal: AbortSignal,
-  { strict = false } = {},
-): Promise<{ readonly record: IfaceRecord; readonly nodes: readonly NodeRef[]; readonly ignored: readonly Ignored[] }> {
+  { strict = false, dryRun }: UpdateOptions = {},
+): Promise<UpdatedIface> {
   refuseBuiltIn(name);
-  return await locked(paths, signal, async () => {
+  return await editing(paths, signal, { dryRun }, async () => {
     const record = await readIface(paths.dbDir, name);
     const checked = checkChanges('iface', changes, { strict });
-    for (const change of checked.changes) setBinding(record, change);
-    await writeIface(paths.dbDir, record);
+    const changed = setBound(record, checked.changes);
     const bound = await boundNodes(paths, name);
+    const result = { record, changed, nodes: bound.map(({ ref }) => ref), ignored: checked.ignored };
+    if (dryRun) return result;
+    await writeIface(paths.dbDir, record);
     for (const node of bound) {
       const before = recordFileText(node.values);
       bindIface(node.values, record);
       if (recordFileText(node.values) !== before) await writeNode(paths.dbDir, node);
     }
-    return { record, nodes: bound.map(({ ref }) => ref), ignored: checked.ignored };
+    return result;
   });
+}
+
+export interface UpdatedIface {
+  readonly record: IfaceRecord;
+  readonly changed: readonly ValueChange[];
+  /** The node records that are bound to it. */
+  readonly nodes: readonly NodeRef[];
+  readonly ignored: readonly Ignored[];
 }
 
 /**
@@ -89,17 +100,19 @@ export async function updateIface(
 export async function deleteIface(
   paths: DatabasePaths,
   name: string,
-  { inUse }: { readonly inUse: (ref: NodeRef) => boolean },
+  { inUse, dryRun }: DeleteOptions,
   signal: AbortSignal,
 ): Promise<readonly NodeRef[]> {
   refuseBuiltIn(name);
-  return await locked(paths, signal, async () => {
+  return await editing(paths, signal, { dryRun }, async () => {
     await readIface(paths.dbDir, name);
     const bound = await boundNodes(paths, name);
     const used = bound.find(({ ref }) => inUse(ref));
     if (used !== undefined) throw sessionUses(used.ref);
-    for (const node of bound) await deleteNode(paths.dbDir, node);
-    await deleteIfaceFile(paths.dbDir, name);
+    if (!dryRun) {
+      for (const node of bound) await deleteNode(paths.dbDir, node);
+      await deleteIfaceFile(paths.dbDir, name);
+    }
     return bound.map(({ ref }) => ref);
   });
 }
@@ -118,11 +131,17 @@ function refuseBuiltIn(name: string): void {
 /** An interface is bound by a network device or by a hardware address: open-iscsi takes no change from one to the other. */
 const BINDINGS = ['iface.net_ifacename', 'iface.hwaddress'];
 
-function setBinding({ name, values }: IfaceRecord, [key, value]: Change): void {
+function setBound(record: IfaceRecord, changes: readonly Change[]): ValueChange[] {
+  return changes.flatMap((change) => {
+    checkBinding(record, change);
+    return record.values.setAll([change]);
+  });
+}
+
+function checkBinding({ name, values }: IfaceRecord, [key, value]: Change): void {
   const other = BINDINGS.includes(key) ? BINDINGS.find((one) => one !== key) : undefined;
   if (other !== undefined && value !== '' && values.text(other) !== '') {
     const message = `interface ${name} is bound by ${other} already`;
     throw new RefusedChange('binding', key, other, message, `lunctl iface set ${name} ${other}= frees it`);
   }
-  values.set(key, value);
 }

@@ -1,7 +1,6 @@
 // Node records made, changed and removed: under the database lock, read again inside it, for every face of the program.
-import { type Change, type CheckedChanges, checkChanges, type Ignored } from '../../records/changes.js';
+import { type Change, checkChanges, type Ignored } from '../../records/changes.js';
 import { readConfigFile } from '../../records/config-file.js';
-import { recordFileText } from '../../records/format.js';
 import { readIface } from '../../records/iface-store.js';
 import { bindIface, newNodeValues } from '../../records/new-record.js';
 import { checkNodeRef, DEFAULT_IFACE, type NodeRef, type PortalRef } from '../../records/node-ref.js';
@@ -13,8 +12,9 @@ import {
   removeDiscoveryLink,
   writeNode,
 } from '../../records/node-store.js';
+import type { ValueChange } from '../../records/values.js';
 import { AppError, messageOf } from '../../util/errors.js';
-import { type DatabasePaths, locked } from './locked.js';
+import { type DatabasePaths, type EditOptions, editing } from './locked.js';
 
 export interface AddNode {
   readonly targetName: string;
@@ -25,20 +25,27 @@ export interface AddNode {
   readonly iface?: string | undefined;
 }
 
+export interface NewRecordOptions extends EditOptions {
+  /** Whether a record that is there is made anew, as iscsiadm does; default true. */
+  readonly replace?: boolean;
+  /** Set in the new record; checked strictly. */
+  readonly changes?: readonly Change[];
+}
+
 /**
- * Makes a record by hand, with the settings of iscsid.conf and of its interface. One that is there is made anew, as
- * iscsiadm does, unless `replace` is false. A record without a tag gives way to one with it.
+ * Makes a record by hand, with the settings of iscsid.conf and of its interface. A record without a
+ * tag gives way to one with it.
  * @throws AppError ERR_USAGE for a name, portal or interface that cannot be, and for a record that is not to be replaced
  */
 export async function addNode(
   paths: DatabasePaths,
   { targetName, portal, tpgt, iface = DEFAULT_IFACE }: AddNode,
   signal: AbortSignal,
-  { replace = true, changes = [] as readonly Change[] } = {},
+  { replace = true, changes = [], dryRun }: NewRecordOptions = {},
 ): Promise<NodeRecord> {
   const ref = checkNodeRef({ targetName, address: portal.address, port: portal.port, tpgt, iface });
   const checked = checkChanges('node', changes, { strict: true });
-  return await locked(paths, signal, async () => {
+  return await editing(paths, signal, { dryRun }, async () => {
     const root = paths.dbDir;
     const bound = await readIface(root, iface);
     const older = await readNode(root, ref).catch(() => undefined);
@@ -50,7 +57,8 @@ export async function addNode(
     const { values: config } = await readConfigFile(paths.configDir);
     const record = { ref, values: newNodeValues(ref, null, config) };
     bindIface(record.values, bound);
-    for (const [key, value] of checked.changes) record.values.set(key, value);
+    record.values.setAll(checked.changes);
+    if (dryRun) return record;
     if (older !== undefined) await removeDiscoveryLink(root, older.record);
     await writeNode(root, record);
     await makeDiscoveryLink(root, record);
@@ -63,6 +71,8 @@ export async function addNode(
 /** What came of one record. */
 export interface Edited {
   readonly ref: NodeRef;
+  /** The values that have changed. */
+  readonly changed: readonly ValueChange[];
   /** Null when it is as it should be now. */
   readonly error: AppError | null;
 }
@@ -83,17 +93,19 @@ export async function updateNodes(
   refs: readonly NodeRef[],
   changes: readonly Change[],
   signal: AbortSignal,
-  { strict = false } = {},
+  { strict = false, dryRun }: UpdateOptions = {},
 ): Promise<UpdatedNodes> {
   const checked = checkChanges('node', changes, { strict });
-  const results = await editEach(paths, refs, signal, async (record) => setAndWrite(paths.dbDir, record, checked));
+  const results = await editEach(paths, refs, signal, { dryRun }, async (record) => {
+    const changed = record.values.setAll(checked.changes);
+    if (changed.length > 0 && !dryRun) await writeNode(paths.dbDir, record);
+    return changed;
+  });
   return { results, ignored: checked.ignored };
 }
 
-async function setAndWrite(root: string, { ref, values }: NodeRecord, { changes }: CheckedChanges): Promise<void> {
-  const before = recordFileText(values);
-  for (const [key, value] of changes) values.set(key, value);
-  if (recordFileText(values) !== before) await writeNode(root, { ref, values });
+export interface UpdateOptions extends EditOptions {
+  readonly strict?: boolean;
 }
 
 /**
@@ -103,13 +115,18 @@ async function setAndWrite(root: string, { ref, values }: NodeRecord, { changes 
 export async function deleteNodes(
   paths: DatabasePaths,
   refs: readonly NodeRef[],
-  { inUse }: { readonly inUse: (ref: NodeRef) => boolean },
+  { inUse, dryRun }: DeleteOptions,
   signal: AbortSignal,
 ): Promise<readonly Edited[]> {
-  return await editEach(paths, refs, signal, async (record) => {
+  return await editEach(paths, refs, signal, { dryRun }, async (record) => {
     if (inUse(record.ref)) throw sessionUses(record.ref);
-    await deleteNode(paths.dbDir, record);
+    if (!dryRun) await deleteNode(paths.dbDir, record);
+    return [];
   });
+}
+
+export interface DeleteOptions extends EditOptions {
+  readonly inUse: (ref: NodeRef) => boolean;
 }
 
 export function sessionUses({ targetName, address, port, iface }: NodeRef): AppError {
@@ -119,32 +136,30 @@ export function sessionUses({ targetName, address, port, iface }: NodeRef): AppE
   });
 }
 
+type Work = (record: NodeRecord) => Promise<readonly ValueChange[]>;
+
 /** `work` on each record as it is now, under one lock. What fails for one does not keep the others. */
 async function editEach(
   paths: DatabasePaths,
   refs: readonly NodeRef[],
   signal: AbortSignal,
-  work: (record: NodeRecord) => Promise<void>,
+  options: EditOptions,
+  work: Work,
 ): Promise<readonly Edited[]> {
-  return await locked(paths, signal, async () => {
+  return await editing(paths, signal, options, async () => {
     const results: Edited[] = [];
-    for (const ref of refs) results.push({ ref, error: await failureOf(() => editOne(paths.dbDir, ref, work)) });
+    for (const ref of refs) results.push(await editOne(paths.dbDir, ref, work));
     return results;
   });
 }
 
-async function editOne(root: string, ref: NodeRef, work: (record: NodeRecord) => Promise<void>): Promise<void> {
-  const read = await readNode(root, ref);
-  if (read === undefined) throw new AppError('ERR_NOT_FOUND', `the record of ${ref.targetName} is gone`);
-  await work(read.record);
-}
-
-/** The error of `work`, or null. */
-async function failureOf(work: () => Promise<void>): Promise<AppError | null> {
+async function editOne(root: string, ref: NodeRef, work: Work): Promise<Edited> {
   try {
-    await work();
-    return null;
+    const read = await readNode(root, ref);
+    if (read === undefined) throw new AppError('ERR_NOT_FOUND', `the record of ${ref.targetName} is gone`);
+    return { ref, changed: await work(read.record), error: null };
   } catch (error) {
-    return error instanceof AppError ? error : new AppError('ERR_DATABASE', messageOf(error), { cause: error });
+    const known = error instanceof AppError ? error : new AppError('ERR_DATABASE', messageOf(error), { cause: error });
+    return { ref, changed: [], error: known };
   }
 }

@@ -18,3 +18,18 @@ export async function locked<T>(
   const shared = isRoot() && OPEN_ISCSI_ROOTS.includes(dbDir);
   return await withDatabaseLock(dbDir, { linkDir: shared ? OPEN_ISCSI_LOCK : null, signal }, work);
 }
+
+export interface EditOptions {
+  /** Looks, checks and says what would come of it; takes no lock and changes nothing. */
+  readonly dryRun?: boolean | undefined;
+}
+
+/** `locked`, but for a dry run. */
+export async function editing<T>(
+  paths: Pick<Paths, 'dbDir'>,
+  signal: AbortSignal,
+  { dryRun = false }: EditOptions,
+  work: () => Promise<T>,
+): Promise<T> {
+  return dryRun ? await work() : await locked(paths, signal, work);
+}
