@@ -1,5 +1,4 @@
 // An initiator session joined to the scripted FakeTarget: every byte moves within `pump`, nothing is asynchronous.
-
 import type { BlockDevice, BlockOp, BlockRequest, BlockStatus } from '../../src/block/block-device.js';
 import { Lun } from '../../src/initiator/lun.js';
 import { DEFAULT_WISHES } from '../../src/initiator/options.js';
@@ -10,6 +9,9 @@ import { FakeDisk } from '../faults/fake-disk.js';
 import { BLOCK, FakeTarget, type FakeTargetOptions } from './fake-target.js';
 import { MemorySink } from './memory-link.js';
 import { InitiatorRig, type PairOptions } from './pair.js';
+
+/** No pings. */
+export const QUIET = { timers: { noopIntervalMs: 0 } };
 
 export interface FakePair {
   readonly rig: InitiatorRig;

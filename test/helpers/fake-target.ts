@@ -454,3 +454,8 @@ export function textAnswerer(
     return true;
   };
 }
+
+/** The operation codes of the commands that a target has seen. */
+export function ops(target: FakeTarget): number[] {
+  return target.all(Opcode.ScsiCommand).map(({ bhs }) => bhs[CDB_AT] as number);
+}

@@ -1,11 +1,13 @@
 // Drives an NBD server core without a socket: feeds bytes in chunks as a driver would, and keeps its promises to it.
+import assert from 'node:assert/strict';
+import type { BlockDevice } from '../../src/block/block-device.js';
 import { ExportTable, type NbdExport } from '../../src/nbd/exports.js';
 import type { NbdLimits } from '../../src/nbd/limits.js';
 import { NbdServerConnection, type NbdServerOutput } from '../../src/nbd/server-connection.js';
 import { RefBuffer } from '../../src/util/ref-buffer.js';
 import { CountingPool } from './counting-pool.js';
 import { MemorySink } from './memory-sink.js';
-import { clientFlags, infoData, option } from './nbd-wire.js';
+import { type Answer, clientFlags, infoData, option, readAnswers } from './nbd-wire.js';
 
 export class NbdDriver {
   readonly sink = new MemorySink();
@@ -113,4 +115,22 @@ export class NbdDriver {
     this.core.onBytes(memory, owner);
     owner.release();
   }
+}
+
+/** `device` as `lun0`. */
+export function exportOf(device: BlockDevice, readOnly = false): NbdExport {
+  return { name: 'lun0', description: '', device, readOnly };
+}
+
+/** A client of `device` in the transmission phase. */
+export function opened(device: BlockDevice, { structured = true, limits = {} } = {}): NbdDriver {
+  return new NbdDriver([exportOf(device)], limits).open('lun0', { structured });
+}
+
+/** The one answer to `bytes`, requests with cookie 1. */
+export function answer(driver: NbdDriver, bytes: Buffer, readLength = 0): Answer {
+  driver.feed(bytes);
+  const answers = readAnswers(driver.take(), new Map([[1n, readLength]]));
+  assert.equal(answers.length, 1);
+  return answers[0] as Answer;
 }

@@ -9,12 +9,10 @@ import { DataInFlag } from '../../src/iscsi/wire/data-in.js';
 import { parseNopOut } from '../../src/iscsi/wire/nop-out.js';
 import { parseTaskManagementRequest, TaskFunction } from '../../src/iscsi/wire/task-management.js';
 import { AppError } from '../../src/util/errors.js';
-import { fakeLun, fakePair, start } from '../helpers/fake-pair.js';
+import { fakeLun, fakePair, QUIET, start } from '../helpers/fake-pair.js';
 import { FakeTarget } from '../helpers/fake-target.js';
 import { MemorySink } from '../helpers/memory-link.js';
 import { InitiatorRig } from '../helpers/pair.js';
-
-const QUIET = { timers: { noopIntervalMs: 0 } };
 
 test('the keepalive asks a little before the interval is over, gives up within interval and timeout, and takes anything as life', () => {
   const keepalive = new Keepalive({ intervalMs: 5000, timeoutMs: 3000 }, 0);

@@ -13,7 +13,7 @@ import { ScsiOp } from '../../src/scsi/opcodes.js';
 import { buildFixedSense } from '../../src/scsi/sense.js';
 import { FakeDisk } from '../faults/fake-disk.js';
 import { type FakePair, fakeLun, fakePair, reopen, SERIAL, start } from '../helpers/fake-pair.js';
-import type { FakeTarget, SeenPdu } from '../helpers/fake-target.js';
+import { type FakeTarget, ops, type SeenPdu } from '../helpers/fake-target.js';
 import { pattern } from '../helpers/stream-core.js';
 
 const WAITS = { timers: { replacementTimeoutMs: 60_000, noopIntervalMs: 0 } } as const;
@@ -27,9 +27,6 @@ function setUp(onPdu: (pdu: SeenPdu, target: FakeTarget) => boolean = () => fals
   const pair = fakePair({ disk, onPdu }, WAITS);
   const lun = fakeLun(pair);
   return { pair, lun, view: anyRange(lun) };
-}
-function ops(target: FakeTarget): number[] {
-  return target.all(Opcode.ScsiCommand).map(({ bhs }) => bhs[CDB_AT] as number);
 }
 /** What the disk must hold after these writes. */
 function expected(...writes: readonly (readonly [number, Buffer])[]): Buffer {

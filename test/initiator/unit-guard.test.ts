@@ -13,7 +13,7 @@ import { ScsiOp } from '../../src/scsi/opcodes.js';
 import { buildFixedSense, type Sense } from '../../src/scsi/sense.js';
 import { FakeDisk } from '../faults/fake-disk.js';
 import { type FakePair, fakeLun, fakePair, lunInfo, reopen, SERIAL, start } from '../helpers/fake-pair.js';
-import type { FakeTarget, SeenPdu } from '../helpers/fake-target.js';
+import { type FakeTarget, ops, type SeenPdu } from '../helpers/fake-target.js';
 import { pattern } from '../helpers/stream-core.js';
 
 const WAITS = { timers: { replacementTimeoutMs: 30_000, noopIntervalMs: 0 } } as const;
@@ -51,10 +51,6 @@ class Rig {
   warnings(): string[] {
     return this.pair.rig.all('log').flatMap(({ level, message }) => (level === 'warn' ? [message] : []));
   }
-}
-/** The operation codes that a target has seen. */
-function ops(target: FakeTarget): number[] {
-  return target.all(Opcode.ScsiCommand).map(({ bhs }) => bhs[CDB_AT] as number);
 }
 const WRITES: readonly number[] = [ScsiOp.Write10, ScsiOp.Write16, ScsiOp.WriteSame16, ScsiOp.Unmap];
 const writes = (target: FakeTarget) => ops(target).filter((op) => WRITES.includes(op)).length;

@@ -6,29 +6,15 @@ import { FaultDevice } from '../../src/block/fault-device.js';
 import { ForwardingDevice } from '../../src/block/forwarding-device.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { SliceDevice } from '../../src/block/slice-device.js';
-import type { NbdExport } from '../../src/nbd/exports.js';
 import { Command } from '../../src/nbd/wire/constants.js';
 import { RefBuffer } from '../../src/util/ref-buffer.js';
-import { NbdDriver } from '../helpers/nbd-driver.js';
-import { type Answer, assemble, readAnswers, request } from '../helpers/nbd-wire.js';
+import { answer, exportOf, NbdDriver, opened } from '../helpers/nbd-driver.js';
+import { assemble, readAnswers, request } from '../helpers/nbd-wire.js';
 
 const MIB = 2 ** 20;
 
-function exportOf(device: BlockDevice): NbdExport {
-  return { name: 'lun0', description: '', device, readOnly: false };
-}
 function memory(sizeBytes = 8 * MIB): MemoryDevice {
   return new MemoryDevice({ sizeBytes });
-}
-function opened(device: BlockDevice): NbdDriver {
-  return new NbdDriver([exportOf(device)]).open('lun0');
-}
-/** The one answer to `bytes`. */
-function answer(driver: NbdDriver, bytes: Buffer, readLength = 0): Answer {
-  driver.feed(bytes);
-  const answers = readAnswers(driver.take(), new Map([[1n, readLength]]));
-  assert.equal(answers.length, 1);
-  return answers[0] as Answer;
 }
 
 /** A disk whose losses and whose size the test decides. */
