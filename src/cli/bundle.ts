@@ -41,7 +41,7 @@ async function writeBundle(name: string, entry: string): Promise<Metafile> {
     external: LEFT_OUT,
     minifyWhitespace: true,
     define: { 'import.meta.resolve': 'undefined' },
-    plugins: [modulesKnowTheirPlace],
+    plugins: [modulesKnowTheirPlace, oclifLoadsLittle],
     banner: { js: HEAD },
     footer: { js: '})' },
     absWorkingDir: root,
@@ -69,6 +69,40 @@ const modulesKnowTheirPlace: Plugin = {
     });
   },
 };
+
+/** What oclif would load at every start and never needs here: its debug output would also tell command lines with secrets. */
+const STAND_INS: Readonly<Record<string, string>> = {
+  debug: 'module.exports = () => () => {};',
+  // bin/start.js has compared the versions.
+  semver: 'exports.satisfies = () => true;',
+  'wsl-utils': 'exports.isWsl = false;',
+};
+
+/** oclif's modules require all their imports at once, twice as many as a command needs: here each when it is used first. */
+const oclifLoadsLittle: Plugin = {
+  name: 'oclif-loads-little',
+  setup({ onLoad, onResolve }) {
+    const fromOclif = /\/@oclif\/core\/lib\//;
+    onResolve({ filter: new RegExp(`^(${Object.keys(STAND_INS).join('|')})$`) }, ({ path, importer }) =>
+      fromOclif.test(importer) ? { path, namespace: 'stand-in' } : undefined,
+    );
+    onLoad({ filter: /^/, namespace: 'stand-in' }, ({ path }) => ({ contents: STAND_INS[path] ?? '' }));
+    onLoad({ filter: fromOclif }, ({ path }) => ({ contents: requireLate(readFileSync(path, 'utf8')) }));
+  },
+};
+
+/** For what TypeScript writes: `const name_1 = require("…")`, and every use as `name_1.something`. */
+function requireLate(text: string): string {
+  const names: string[] = [];
+  const late = text.replace(
+    /^(?:const|var) (\w+_\d+) = ((?:__\w+\()?require\("[^"]+"\)\)?);$/gm,
+    (_all, name: string, load: string) => {
+      names.push(name);
+      return `let ${name}_; const ${name} = () => (${name}_ ??= ${load});`;
+    },
+  );
+  return names.reduce((done, name) => done.replaceAll(new RegExp(`\\b${name}\\b(?=[.)])`, 'g'), `(${name}())`), late);
+}
 
 /** One byte a character is read fastest. esbuild has escaped all but regular expressions, where the same escape holds. */
 function ascii(text: string): string {
