@@ -240,11 +240,9 @@ export abstract class BaseCommand extends Command {
     this.#sign.hide();
     process.stderr.write(errorText(error));
     if (this.#globals.verbose || this.#globals.debug >= 2) process.stderr.write(causesText(error));
-    // Without a code of its own an error is a bug of ours, and only its stack says where.
-    const stack = error instanceof Error ? error.stack : undefined;
-    if (stack !== undefined && (this.#globals.debug >= 8 || process.env.LUNCTL_DEBUG === 'stack')) {
-      process.stderr.write(`${stack}\n`);
-    }
+    // Without a code of its own an error is a bug of ours, and only its stack says where. Asking for it takes long.
+    const wanted = this.#globals.debug >= 8 || process.env.LUNCTL_DEBUG === 'stack';
+    if (wanted && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   }
 }
 

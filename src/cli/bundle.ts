@@ -87,7 +87,11 @@ const oclifLoadsLittle: Plugin = {
       fromOclif.test(importer) ? { path, namespace: 'stand-in' } : undefined,
     );
     onLoad({ filter: /^/, namespace: 'stand-in' }, ({ path }) => ({ contents: STAND_INS[path] ?? '' }));
-    onLoad({ filter: fromOclif }, ({ path }) => ({ contents: requireLate(readFileSync(path, 'utf8')) }));
+    onLoad({ filter: fromOclif }, ({ path }) => {
+      // Ids are ASCII; the first comparison by a language's rules takes longer than all of the parsing.
+      const text = readFileSync(path, 'utf8').replace('a.id.localeCompare(b.id)', '(a.id < b.id ? -1 : 1)');
+      return { contents: requireLate(text) };
+    });
   },
 };
 

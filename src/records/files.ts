@@ -1,5 +1,4 @@
 // Files of the record database: read with limits, replaced as a whole, private from the moment they exist.
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, readlink, rename, rmdir, symlink, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -147,6 +146,7 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** By the global `crypto`: whoever only reads does not load node:crypto, which takes as long as a whole listing. */
 function temporaryName(root: string): string {
-  return join(root, `${TEMPORARY}${process.pid}-${randomBytes(6).toString('hex')}`);
+  return join(root, `${TEMPORARY}${process.pid}-${crypto.randomUUID()}`);
 }
