@@ -1,22 +1,31 @@
-// Loads one of the files that src/cli/bundle.ts makes, with what V8 has compiled of it at build time. Compiled code that
-// does not fit this Node is left aside by V8, and the start takes longer.
+// Loads what src/cli/bundle.ts makes: the program in a few dozen pieces, with what V8 has compiled of each at build time.
+// Compiled code that does not fit this Node is left aside by V8, and the start takes longer.
 const { readFileSync } = require('node:fs');
 const { createRequire } = require('node:module');
-const { dirname, join } = require('node:path');
+const { join } = require('node:path');
+const { pathToFileURL } = require('node:url');
 const vm = require('node:vm');
 
-/** What the bundle called `name` exports, and the script that it is. */
-exports.load = (name) => {
-  const filename = join(__dirname, '../dist', `${name}.bundle`);
+const dist = join(__dirname, '../dist');
+const outside = createRequire(join(dist, 'bundle.js'));
+/** By name: `{ module, script }`. Each piece runs once. */
+const pieces = new Map();
+
+/** What the piece called `name` exports. */
+function load(name) {
+  const known = pieces.get(name);
+  if (known !== undefined) return known.module.exports;
+  const filename = join(dist, 'bundle', name);
   const script = new vm.Script(readFileSync(filename, 'latin1'), {
     filename,
     cachedData: compiled(filename),
     importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
   const module = { exports: {} };
-  script.runInThisContext()(module.exports, createRequire(filename), module, filename, dirname(filename));
-  return { exports: module.exports, script };
-};
+  pieces.set(name, { module, script });
+  script.runInThisContext()(module.exports, required, module, dist, moduleUrl, later);
+  return module.exports;
+}
 
 function compiled(filename) {
   try {
@@ -25,3 +34,20 @@ function compiled(filename) {
     return undefined;
   }
 }
+
+function required(id) {
+  return id.startsWith('./') ? load(id.slice(2)) : outside(id);
+}
+required.resolve = outside.resolve;
+
+/** `import.meta.url` of the module that is `path` below dist/. */
+function moduleUrl(path) {
+  return pathToFileURL(join(dist, path)).href;
+}
+
+async function later(id) {
+  return required(id);
+}
+
+exports.load = load;
+exports.pieces = pieces;

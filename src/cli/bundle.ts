@@ -1,61 +1,80 @@
-// Build step: everything a command may load goes into one file, and what V8 has compiled of it beside that. Finding,
-// reading and compiling the hundreds of modules one by one takes several times as long as what most commands do.
+// Build step: what a command may load goes into dist/bundle, and what V8 has compiled of it beside that. Finding, reading and
+// compiling a few hundred modules one by one takes several times as long as what most commands do.
 //
-// dist/lunctl.bundle is the command line with oclif, dist/quick.bundle what is answered without it. Modules behind an
-// `await import()` run when they are asked for, as in the sources, and each of them once. bin/load.js loads the files.
-// Session workers and other processes of their own run the single modules.
+// lunctl.js there is the command line with oclif, quick.js what is answered without it; modules behind an `await import()`,
+// and those that several need, are pieces of their own, so that each is loaded once and only when it is asked for.
+// bin/load.js loads them. Session workers and other processes of their own run the single modules.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Script } from 'node:vm';
 import type { Interfaces } from '@oclif/core';
-import type { Metafile, Plugin } from 'esbuild';
+import { build, type Metafile, type Plugin, transformSync } from 'esbuild';
 
+const TARGET = 'node20.19';
 /** Native, or rarely needed: loaded from node_modules when the time comes. */
 const LEFT_OUT = ['@node-rs/crc32', 'inquirer', 'koffi', 'pino'];
 /** Command lines that are run for the compiler: what they use, and no more, is compiled beforehand. */
-const TYPICAL: Readonly<Record<string, readonly string[]>> = {
-  lunctl: ['session', 'show'],
-  quick: ['iscsiadm', '-m', 'session'],
-};
-
-const HEAD = `(function (exports, require, module, __filename, __dirname) {
-const moduleUrl = (path) => require('node:url').pathToFileURL(__dirname + '/' + path).href;`;
+const TYPICAL = [
+  ['quick.js', 'iscsiadm', '-m', 'session'],
+  ['quick.js', 'iscsiadm', '-m', 'node'],
+  ['lunctl.js', 'session', 'show'],
+  ['lunctl.js', 'node', 'list'],
+  ['lunctl.js', 'login'],
+];
 
 const self = fileURLToPath(import.meta.url);
 const root = join(dirname(self), '../..');
 const dist = join(root, 'dist');
+const bundle = join(dist, 'bundle');
 
-/** The bundle of `entry`, the text of a module in dist/. What it consists of is returned. */
-async function writeBundle(name: string, entry: string): Promise<Metafile> {
-  const { build } = await import('esbuild');
+/** Writes the bundle whose parts start with the text in `entries`, by name. What it consists of is returned. */
+async function writeBundle(entries: Readonly<Record<string, string>>): Promise<Metafile> {
   const { outputFiles, metafile, warnings } = await build({
-    stdin: { contents: entry, resolveDir: dist, sourcefile: `${name}.js` },
+    entryPoints: Object.keys(entries).map((name) => ({ in: `entry:${name}`, out: name })),
     bundle: true,
+    splitting: true,
     platform: 'node',
-    format: 'cjs',
-    target: 'node20.19',
+    format: 'esm',
+    target: TARGET,
     external: LEFT_OUT,
-    minifyWhitespace: true,
     define: { 'import.meta.resolve': 'undefined' },
-    plugins: [modulesKnowTheirPlace, oclifLoadsLittle],
-    banner: { js: HEAD },
-    footer: { js: '})' },
+    plugins: [entryTexts(entries), modulesKnowTheirPlace, oclifLoadsLittle],
     absWorkingDir: root,
-    outdir: dist,
+    outdir: bundle,
     write: false,
     metafile: true,
   });
-  if (warnings.length > 0) throw new Error(`${name}: ${warnings.map(({ text }) => text).join('\n')}`);
-  writeFileSync(bundleFile(name), ascii(outputFiles[0]?.text ?? ''));
+  if (warnings.length > 0) throw new Error(warnings.map(({ text }) => text).join('\n'));
+  mkdirSync(bundle);
+  for (const { path, text } of outputFiles) writeFileSync(path, asFunction(text));
   return metafile;
 }
 
-function bundleFile(name: string): string {
-  return join(dist, `${name}.bundle`);
+function entryTexts(entries: Readonly<Record<string, string>>): Plugin {
+  return {
+    name: 'entry-texts',
+    setup({ onLoad, onResolve }) {
+      onResolve({ filter: /^entry:/ }, ({ path }) => ({ path: path.slice('entry:'.length), namespace: 'entry' }));
+      onLoad({ filter: /^/, namespace: 'entry' }, ({ path }) => ({ contents: entries[path] ?? '', resolveDir: dist }));
+    },
+  };
+}
+
+/** A piece as bin/load.js runs it: esbuild divides only ES modules, and those V8 would compile afresh at every start. */
+function asFunction(text: string): string {
+  const { code } = transformSync(text, { format: 'cjs', platform: 'node', target: TARGET });
+  // Node's own modules come late too: streams, sockets or cryptography take as long as many a command.
+  const late = requireLate(code, /^var (import_\w+) = ((?:__toESM\()?require\("node:[^"]+"\)\)?);$/gm);
+  const pieces = late.replaceAll('import("./', 'later("./');
+  const { code: small } = transformSync(
+    `(function (exports, require, module, __dirname, moduleUrl, later) {${pieces}})`,
+    { platform: 'node', target: TARGET, minifyWhitespace: true },
+  );
+  return ascii(small);
 }
 
 /** A module finds its neighbours by `import.meta.url`: in the bundle it has to go on naming the module's own file. */
@@ -90,21 +109,21 @@ const oclifLoadsLittle: Plugin = {
     onLoad({ filter: fromOclif }, ({ path }) => {
       // Ids are ASCII; the first comparison by a language's rules takes longer than all of the parsing.
       const text = readFileSync(path, 'utf8').replace('a.id.localeCompare(b.id)', '(a.id < b.id ? -1 : 1)');
-      return { contents: requireLate(text) };
+      return { contents: requireLate(text, TYPESCRIPT) };
     });
   },
 };
 
-/** For what TypeScript writes: `const name_1 = require("…")`, and every use as `name_1.something`. */
-function requireLate(text: string): string {
+/** What TypeScript writes: `const name_1 = require("…");`, and every use as `name_1.something`. */
+const TYPESCRIPT = /^(?:const|var) (\w+_\d+) = ((?:__\w+\()?require\("[^"]+"\)\)?);$/gm;
+
+/** Modules are loaded at their first use. `statement` captures the name that a module gets and what loads it. */
+function requireLate(text: string, statement: RegExp): string {
   const names: string[] = [];
-  const late = text.replace(
-    /^(?:const|var) (\w+_\d+) = ((?:__\w+\()?require\("[^"]+"\)\)?);$/gm,
-    (_all, name: string, load: string) => {
-      names.push(name);
-      return `let ${name}_; const ${name} = () => (${name}_ ??= ${load});`;
-    },
-  );
+  const late = text.replace(statement, (_all, name: string, load: string) => {
+    names.push(name);
+    return `let ${name}_; const ${name} = () => (${name}_ ??= ${load});`;
+  });
   return names.reduce((done, name) => done.replaceAll(new RegExp(`\\b${name}\\b(?=[.)])`, 'g'), `(${name}())`), late);
 }
 
@@ -126,9 +145,8 @@ function commandLineEntry(): string {
 }
 
 /** The packages that have gone into a bundle keep their authors' names and terms. */
-function writeLicenses(metafiles: readonly Metafile[]): void {
-  const inputs = metafiles.flatMap(({ inputs }) => Object.keys(inputs));
-  const folders = inputs.flatMap((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? []);
+function writeLicenses({ inputs }: Metafile): void {
+  const folders = Object.keys(inputs).flatMap((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? []);
   const texts = [...new Set(folders)].sort().map((folder) => licenseOf(join(root, folder)));
   writeFileSync(join(dist, 'licenses.txt'), texts.join('\n'));
 }
@@ -141,39 +159,38 @@ function licenseOf(folder: string): string {
 type PackageJson = Readonly<Record<'name' | 'version' | 'license', string>>;
 
 /** In a process and folders of its own: commands change both. What V8 makes fits this very version of Node alone. */
-function compileBeforehand(name: string, words: readonly string[]): void {
+function compileBeforehand(line: readonly string[]): void {
   const folder = mkdtempSync(join(tmpdir(), 'lunctl-build-'));
   const env = { HOME: folder, LUNCTL_CONFIG_DIR: folder, LUNCTL_DB_DIR: folder, LUNCTL_RUN_DIR: folder };
   try {
-    const { status, stderr } = spawnSync(process.execPath, [self, name, ...words], { env, encoding: 'utf8' });
-    if (status !== 0) throw new Error(`${name}: ${stderr}`);
+    const { status, stderr } = spawnSync(process.execPath, [self, ...line], { env, encoding: 'utf8' });
+    if (status !== 0) throw new Error(`${line.join(' ')}: ${stderr}`);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-/** Runs one command and keeps what V8 has compiled for it. */
-async function runAndKeep(name: string, words: readonly string[]): Promise<void> {
-  const { load } = createRequire(self)('../../bin/load.js') as Loader;
-  const { script, exports } = load(name);
-  await exports.main(words, root);
-  writeFileSync(`${bundleFile(name)}.cache`, script.createCachedData());
-  // Of the command itself: it has found no session.
+/** Runs one command and keeps what V8 has compiled for it; where several commands use a piece, for the first of them. */
+async function runAndKeep(entry: string, words: readonly string[]): Promise<void> {
+  const { load, pieces } = createRequire(self)('../../bin/load.js') as Loader;
+  await load(entry).main(words, root);
+  for (const [name, { script }] of pieces) {
+    const file = join(bundle, `${name}.cache`);
+    if (!existsSync(file)) writeFileSync(file, script.createCachedData());
+  }
+  // Of the command itself: it has found nothing to show.
   process.exitCode = 0;
 }
 
 interface Loader {
-  load(name: string): {
-    readonly script: Script;
-    readonly exports: { main(argv: readonly string[], root: string): Promise<unknown> };
-  };
+  load(name: string): { main(argv: readonly string[], root: string): Promise<unknown> };
+  readonly pieces: ReadonlyMap<string, { readonly script: Script }>;
 }
 
-const [bundle, ...words] = process.argv.slice(2);
-if (bundle !== undefined) await runAndKeep(bundle, words);
+const [entry, ...words] = process.argv.slice(2);
+if (entry !== undefined) await runAndKeep(entry, words);
 else {
-  const lunctl = await writeBundle('lunctl', commandLineEntry());
-  const quick = await writeBundle('quick', `export { main } from './cli/quick.js';`);
-  writeLicenses([lunctl, quick]);
-  for (const [name, command] of Object.entries(TYPICAL)) compileBeforehand(name, command);
+  const quick = `export { main } from './cli/quick.js';`;
+  writeLicenses(await writeBundle({ lunctl: commandLineEntry(), quick }));
+  for (const line of TYPICAL) compileBeforehand(line);
 }

@@ -1,5 +1,5 @@
 // Files of the record database: read with limits, replaced as a whole, private from the moment they exist.
-import { constants } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, open, readdir, readlink, rename, rmdir, symlink, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError, messageOf } from '../util/errors.js';
@@ -12,17 +12,22 @@ const TEMPORARY = '.lunctl-';
  * The text of a regular file of at most 256 KiB, or undefined when there is none. Never blocks on a FIFO.
  * @throws AppError ERR_DATABASE, ERR_ACCESS when permission is missing
  */
-export async function readTextFile(path: string, { followLinks = false } = {}): Promise<string | undefined> {
+export async function readTextFile(path: string, options: { followLinks?: boolean } = {}): Promise<string | undefined> {
+  return readTextFileNow(path, options);
+}
+
+/** The same at once: for small files that is faster than the threads that Node would start, and listings do nothing else. */
+export function readTextFileNow(path: string, { followLinks = false } = {}): string | undefined {
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | (followLinks ? 0 : constants.O_NOFOLLOW);
   try {
-    const handle = await open(path, flags);
+    const fd = openSync(path, flags);
     try {
-      const info = await handle.stat();
+      const info = fstatSync(fd);
       if (!info.isFile()) throw new AppError('ERR_DATABASE', `${path} is not a regular file`);
       if (info.size > FILE_LARGEST) throw new AppError('ERR_DATABASE', `${path} is larger than ${FILE_LARGEST} bytes`);
-      return await handle.readFile('utf8');
+      return readFileSync(fd, 'utf8');
     } finally {
-      await handle.close();
+      closeSync(fd);
     }
   } catch (error) {
     if (isMissing(error)) return undefined;

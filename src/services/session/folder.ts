@@ -2,8 +2,9 @@
 import { constants, readFileSync } from 'node:fs';
 import { chmod, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { readTextFile } from '../../records/files.js';
+import { readTextFileNow } from '../../records/files.js';
 import { AppError, messageOf } from '../../util/errors.js';
+import { namesIn } from '../../util/names-in.js';
 import { checkTrustedFolder } from '../../util/trusted-folder.js';
 
 /** Paths below one session's folder. */
@@ -60,8 +61,13 @@ export function sessionFolder(runDir: string, sid: number): SessionFolder {
  * they say decides over devices, mounts and processes.
  */
 export async function sessionIds(runDir: string): Promise<number[]> {
+  return sessionIdsNow(runDir);
+}
+
+/** The same at once. */
+export function sessionIdsNow(runDir: string): number[] {
   const parent = join(runDir, 's');
-  const names = await readdir(parent).catch(() => []);
+  const names = namesIn(parent);
   if (names.length > 0) checkTrustedFolder(parent);
   return names
     .filter((name) => /^[1-9]\d{0,9}$/.test(name))
@@ -72,14 +78,22 @@ export async function sessionIds(runDir: string): Promise<number[]> {
 
 /** The state of a session, or null with nothing thrown where the file is missing, too large or damaged. */
 export async function readState(folder: SessionFolder): Promise<SessionState | null> {
+  return readStateNow(folder);
+}
+
+/** The same at once. */
+export function readStateNow(folder: SessionFolder): SessionState | null {
   try {
-    const text = await readTextFile(folder.state);
-    if (text === undefined || text.length > LARGEST_STATE) return null;
-    const value: unknown = JSON.parse(text);
-    return isState(value) ? value : null;
+    return parseState(readTextFileNow(folder.state));
   } catch {
     return null;
   }
+}
+
+function parseState(text: string | undefined): SessionState | null {
+  if (text === undefined || text.length > LARGEST_STATE) return null;
+  const value: unknown = JSON.parse(text);
+  return isState(value) ? value : null;
 }
 
 /** By hand: every listing of sessions comes here, and no start should have to load a library for it. */

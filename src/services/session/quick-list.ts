@@ -1,6 +1,6 @@
-// The sessions that are up by their state files alone: no socket, and next to nothing to load. Scripts poll this listing.
+// The sessions that are up by their state files alone: no socket, no thread, and next to nothing to load. Scripts poll this listing.
 import type { Paths } from '../paths.js';
-import { ownerLives, readState, type SessionState, sessionFolder, sessionIds } from './folder.js';
+import { ownerLives, readStateNow, type SessionState, sessionFolder, sessionIdsNow } from './folder.js';
 
 /** What does not change while a session lives. */
 export type QuickSession = Omit<SessionState, 'version' | 'startTime' | 'phase'>;
@@ -12,19 +12,18 @@ export type QuickSession = Omit<SessionState, 'version' | 'startTime' | 'phase'>
  * @throws AppError ERR_ACCESS for a run folder that others may write to
  */
 export async function quickSessions(paths: Pick<Paths, 'runDir'>): Promise<QuickSession[]> {
-  const states = await readAll(paths.runDir);
+  const states = readAll(paths.runDir);
   if (states.every((state) => state !== null && ownerLives(state))) return usable(states);
   // Rare: only what is dead or damaged needs the sockets and the attach code.
   const { listSessions } = await import('./registry.js');
   const { sessions } = await listSessions(paths);
-  const known = usable(await readAll(paths.runDir));
+  const known = usable(readAll(paths.runDir));
   const damaged = sessions.filter(({ sid }) => !known.some((session) => session.sid === sid));
   return [...known, ...damaged].sort((a, b) => a.sid - b.sid);
 }
 
-async function readAll(runDir: string): Promise<(SessionState | null)[]> {
-  const sids = await sessionIds(runDir);
-  return Promise.all(sids.map((sid) => readState(sessionFolder(runDir, sid))));
+function readAll(runDir: string): (SessionState | null)[] {
+  return sessionIdsNow(runDir).map((sid) => readStateNow(sessionFolder(runDir, sid)));
 }
 
 function usable(states: readonly (SessionState | null)[]): SessionState[] {
