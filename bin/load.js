@@ -16,11 +16,7 @@ function load(name) {
   const known = pieces.get(name);
   if (known !== undefined) return known.module.exports;
   const filename = join(dist, 'bundle', name);
-  const script = new vm.Script(readFileSync(filename, 'latin1'), {
-    filename,
-    cachedData: compiled(filename),
-    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-  });
+  const script = new vm.Script(readFileSync(filename, 'latin1'), { filename, cachedData: compiled(filename) });
   const module = { exports: {} };
   pieces.set(name, { module, script });
   script.runInThisContext()(module.exports, required, module, dist, moduleUrl, later);
@@ -45,8 +41,9 @@ function moduleUrl(path) {
   return pathToFileURL(join(dist, path)).href;
 }
 
+/** `import()`, which a script that was compiled beforehand has not. */
 async function later(id) {
-  return required(id);
+  return id.startsWith('./') ? load(id.slice(2)) : import(id);
 }
 
 exports.load = load;

@@ -69,7 +69,7 @@ function asFunction(text: string): string {
   const { code } = transformSync(text, { format: 'cjs', platform: 'node', target: TARGET });
   // Node's own modules come late too: streams, sockets or cryptography take as long as many a command.
   const late = requireLate(code, /^var (import_\w+) = ((?:__toESM\()?require\("node:[^"]+"\)\)?);$/gm);
-  const pieces = late.replaceAll('import("./', 'later("./');
+  const pieces = late.replaceAll('import("', 'later("');
   const { code: small } = transformSync(
     `(function (exports, require, module, __dirname, moduleUrl, later) {${pieces}})`,
     { platform: 'node', target: TARGET, minifyWhitespace: true },

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -157,19 +157,20 @@ describe('the bundles', () => {
 
   it('work without what has been compiled beforehand, and with what does not fit', () => {
     const copy = join(folder, 'copy');
-    for (const part of ['bin', 'package.json', 'oclif.manifest.json'])
+    for (const part of ['bin', 'package.json', 'oclif.manifest.json', 'dist/bundle'])
       cpSync(join(root, part), join(copy, part), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
-    cpSync(join(root, 'dist/lunctl.bundle'), join(copy, 'dist/lunctl.bundle'));
-    const show = () => {
+    const compiled = readdirSync(join(copy, 'dist/bundle')).filter((name) => name.endsWith('.cache'));
+    assert.ok(compiled.length > 10);
+    const show = (change: (file: string) => void) => {
+      for (const name of compiled) change(join(copy, 'dist/bundle', name));
       const { status, stdout, stderr } = measured(join(copy, 'bin/run.js'), 'session', 'show');
       assert.deepEqual([status, stdout, stderr], [21, '', 'lunctl: No active sessions. [21]\n']);
     };
-    show();
-    copyFileSync(join(root, 'dist/quick.bundle.cache'), join(copy, 'dist/lunctl.bundle.cache'));
-    show();
-    writeFileSync(join(copy, 'dist/lunctl.bundle.cache'), 'nothing that V8 has made');
-    show();
+    show((file) => writeFileSync(file, 'nothing that V8 has made'));
+    const another = readFileSync(join(root, 'dist/bundle/quick.js.cache'));
+    show((file) => writeFileSync(file, another));
+    show((file) => rmSync(file));
   });
 
   it('name the terms of every package that has gone into them', () => {
