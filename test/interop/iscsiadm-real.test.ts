@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 import { succeed } from '../helpers/programs.js';
-import { IFACES, NODES, USAGE } from './iscsiadm-commands.js';
+import { DISCOVERIES, IFACES, NODES, USAGE } from './iscsiadm-commands.js';
 
 const REAL = '/usr/sbin/iscsiadm';
 const OURS = join(import.meta.dirname, '../../bin/iscsiadm.js');
@@ -97,6 +97,7 @@ describe('the real iscsiadm and ours', { skip: cannot(), concurrency: true }, ()
     ['options and modes', USAGE],
     ['node records', NODES],
     ['interfaces', IFACES],
+    ['discoveries and no sessions', DISCOVERIES],
   ] as const) {
     it(`${name}: ${lines.length} commands`, { timeout: 120_000 }, async () => {
       const [real, ours] = await Promise.all([answers('iscsiadm', '', lines), answers(OURS, COMPILED_IN, lines)]);

@@ -1,4 +1,5 @@
 // Mode session of the iscsiadm face. The plain list loads next to nothing: scripts poll it.
+import { lstatSync } from 'node:fs';
 import { resolvePaths } from '../../services/paths.js';
 import { type QuickSession, quickSessions } from '../../services/session/quick-list.js';
 import { sessionLine } from '../render/iscsiadm.js';
@@ -57,7 +58,7 @@ async function oneSession(call: Call, which: string): Promise<void> {
   const { options, talk } = call;
   const sid = sidOf(which);
   if (sid === undefined) {
-    talk.complain(`${which} is an invalid session ID or path`);
+    talk.complain(isNoFolder(which) ? `${which} is not a directory` : `${which} is an invalid session ID or path`);
     return talk.fail(FAILURE);
   }
   const session = (await quickSessions(resolvePaths())).find((one) => one.sid === sid);
@@ -74,9 +75,17 @@ async function oneSession(call: Call, which: string): Promise<void> {
   return (await import('./node.js')).nodeOperation(call, pattern);
 }
 
-/** A number, or a path in which iscsiadm would find one: below /sys, session 8 is a folder named session8. */
+/**
+ * A number, or a path in which iscsiadm would find one: below /sys, session 8 is a folder named session8. Sessions of
+ * ours are not there, but the path says which is meant.
+ */
 function sidOf(text: string): number | undefined {
-  const digits = /^\s*\+?(\d{1,10})$/.exec(text)?.[1] ?? /^\/(?:[^/]+\/)*session(\d{1,10})(?:\/|$)/.exec(text)?.[1];
+  const digits =
+    /^\s*\+?(\d{1,10})$/.exec(text)?.[1] ?? /^\/sys\/(?:[^/]+\/)*session(\d{1,10})(?:\/|$)/.exec(text)?.[1];
   const sid = Number(digits);
   return Number.isSafeInteger(sid) && sid > 0 ? sid : undefined;
+}
+
+function isNoFolder(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
