@@ -4,6 +4,8 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { whyNoLoopDisks } from '../helpers/disk.js';
+import { succeed } from '../helpers/programs.js';
 import { type Run, Sandbox } from '../helpers/sandbox.js';
 import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
 
@@ -211,6 +213,33 @@ describe('sessions', () => {
     for (let i = 0; i < 100 && (await adm('-m session')).code !== 0; i++)
       await new Promise((go) => setTimeout(go, 100));
     await expect('-m session', `tcp: [1] 127.0.0.1:${open},1 ${OPEN} (non-flash)\n`);
+    assert.equal((await adm('-m node -U all')).code, 0);
+  });
+});
+
+describe('a disk in use', { skip: whyNoLoopDisks(['mkfs.ext4']) ?? false }, () => {
+  it('keeps its session, and what keeps it is told; unmounted it goes', async () => {
+    assert.equal((await adm(`-m node -T ${OPEN} -l`)).code, 0);
+    const { stdout } = await box.ok('lun', 'attach', `${OPEN}/0`, '--attach', 'fuse');
+    const path = /attached as (\/dev\/loop\d+)/.exec(stdout)?.[1] ?? '';
+    assert.match(
+      (await adm('-m session -P 3')).stdout,
+      new RegExp(`Attached scsi disk ${path.slice(5)}\\t\\tState: running`),
+    );
+    const place = join(box.folder, 'mnt');
+    mkdirSync(place);
+    await succeed('mkfs.ext4', '-q', path);
+    await succeed('mount', path, place);
+    const name = `[sid: 1, target: ${OPEN}, portal: 127.0.0.1,${open}]`;
+    const refused = await adm('-m session -r 1 -u');
+    await succeed('umount', place);
+    assert.equal(refused.stdout, `Logging out of session ${name}\n`);
+    const [first, second, reason, last] = refused.stderr.split('\n');
+    assert.equal(first, `iscsiadm: Could not logout of ${name}.`);
+    assert.equal(second, 'iscsiadm: initiator reported error (28 - device or resource in use)');
+    assert.ok(reason?.includes(path) && reason.includes(place), reason);
+    assert.equal(last, 'iscsiadm: Could not logout of all requested sessions');
+    assert.equal(refused.code, 28);
     assert.equal((await adm('-m node -U all')).code, 0);
   });
 });
