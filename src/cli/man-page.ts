@@ -31,6 +31,7 @@ export const PAGES: readonly PageSpec[] = [
   { name: 'lunctl-node', about: 'records of iSCSI targets; log in and out', scope: 'node' },
   { name: 'lunctl-iface', about: 'where iSCSI sessions come from, and under which name', scope: 'iface' },
   { name: 'lunctl-session', about: 'iSCSI sessions that are up, and their devices', scope: 'session' },
+  { name: 'lunctl-chap', about: 'CHAP credentials of iSCSI targets', scope: 'chap' },
   { name: 'lunctl-lun', about: 'logical units of iSCSI sessions: limits, reservations, changes', scope: 'lun' },
   { name: 'lunctl-disk', about: 'label, partition, format and mount an attached LUN', scope: 'disk' },
   { name: 'lunctl-nbd', about: 'serve one iSCSI LUN as an NBD export, in the foreground', scope: 'nbd' },

@@ -23,11 +23,47 @@ export async function askSecret(context: PromptContext, message: string, flag: s
   return await ask(context, { type: 'password', name: 'answer', message: `${message}:`, mask: '*', toggleMask: false });
 }
 
-/** Asks for one line of text. */
-export async function askText(context: PromptContext, message: string, flag: string): Promise<string> {
+/** How often a person may mistype. */
+const MOST_TRIES = 3;
+
+/**
+ * Asks for a new secret, twice. `objection` says in one line why a secret cannot be taken, or null: then it is asked for
+ * again, as it is when the two differ.
+ * @throws AppError as `askSecret`, and ERR_USAGE after three tries
+ */
+export async function askNewSecret(
+  context: PromptContext,
+  { message, flag, objection }: { message: string; flag: string; objection: (secret: string) => string | null },
+): Promise<string> {
+  for (let tries = 1; tries <= MOST_TRIES; tries++) {
+    const secret = await askSecret(context, message, flag);
+    const why = objection(secret) ?? (await repeated(context, secret, flag));
+    if (why === null) return secret;
+    process.stderr.write(`${why}${tries < MOST_TRIES ? '; once more' : ''}\n`);
+  }
+  throw new AppError('ERR_USAGE', `no secret after ${MOST_TRIES} tries; nothing was changed`, { hint: `give ${flag}` });
+}
+
+async function repeated(context: PromptContext, secret: string, flag: string): Promise<string | null> {
+  return (await askSecret(context, 'Again', flag)) === secret ? null : 'the two are not the same';
+}
+
+/** Asks for one line of text; `offered` is taken for an empty answer. */
+export async function askText(
+  context: PromptContext,
+  message: string,
+  flag: string,
+  offered?: string | undefined,
+): Promise<string> {
   if (!context.interactive)
     throw new AppError('ERR_USAGE', `${message}: nobody can be asked`, { hint: `give ${flag}` });
-  return await ask(context, { type: 'input', name: 'answer', message });
+  return await ask(context, { type: 'input', name: 'answer', message, ...(offered ? { default: offered } : {}) });
+}
+
+/** Asks for yes or no. Where nobody can be asked the answer is `offered`. */
+export async function askYesNo(context: PromptContext, message: string, offered: boolean): Promise<boolean> {
+  if (!context.interactive) return offered;
+  return await ask<boolean>(context, { type: 'confirm', name: 'answer', message, default: offered });
 }
 
 export interface Confirmation {
@@ -64,19 +100,20 @@ export async function confirmByName(context: PromptContext, confirmation: Confir
 }
 
 interface Question {
-  readonly type: 'password' | 'input';
+  readonly type: 'password' | 'input' | 'confirm';
   readonly name: 'answer';
   readonly message: string;
+  readonly default?: string | boolean;
   readonly mask?: string;
   /** Whether Ctrl-T may show what was typed. */
   readonly toggleMask?: boolean;
 }
 
-async function ask(context: PromptContext, question: Question): Promise<string> {
+async function ask<T extends string | boolean = string>(context: PromptContext, question: Question): Promise<T> {
   const { default: inquirer } = await import('inquirer');
   const prompt = inquirer.createPromptModule({ output: process.stderr, signal: context.signal });
   try {
-    const { answer } = await prompt<{ answer: string }>([question]);
+    const { answer } = await prompt<{ answer: T }>([question]);
     return answer;
   } catch (error) {
     if (context.signal.aborted) throw context.signal.reason;

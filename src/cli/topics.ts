@@ -5,6 +5,7 @@ export const TOPICS: Readonly<Record<string, string>> = {
   node: 'Records of known targets; log in and out',
   iface: 'Interface records: where sessions come from',
   session: 'Sessions that are up, and their devices',
+  chap: 'CHAP credentials of targets: store, try, show, forget',
   lun: 'LUNs of the sessions: limits, reservations, changes',
   config: 'How this machine uses lunctl: settings, their check, unit files',
   disk: 'Label, partition, format, mount and grow an attached LUN',

@@ -17,6 +17,7 @@ import { oneLine } from '../util/printable.js';
 const TLS = 'TCP AND TLS';
 /** The user may stand in the address, so the flags of secrets go without --chap-user too. */
 const secretFile = { ...credentialFlags['chap-secret-file'], dependsOn: [] };
+const secretFd = { ...credentialFlags['chap-secret-fd'], dependsOn: [] };
 const mutualUser = { ...credentialFlags['mutual-user'], dependsOn: [] };
 
 export default class Nbd extends BaseCommand {
@@ -52,6 +53,7 @@ The export is on a unix socket unless --listen names an address. By TCP clients 
     shared: Flags.boolean({ summary: 'Allow writes although a session of this host writes to the disk too.' }),
     ...credentialFlags,
     'chap-secret-file': secretFile,
+    'chap-secret-fd': secretFd,
     'mutual-user': mutualUser,
     listen: Flags.string({
       summary: 'Serve by TCP: ADDRESS, ADDRESS:PORT or [IPV6]:PORT. Default port 10809; 0 takes a free one.',
@@ -128,7 +130,10 @@ The export is on a unix socket unless --listen names an address. By TCP clients 
       throw new AppError('ERR_USAGE', 'the address and --chap-user name different users');
     }
     const given = { ...flags, 'chap-user': named ?? user ?? undefined };
-    if (given['chap-user'] === undefined && (flags['chap-secret-file'] ?? flags['mutual-user']) !== undefined) {
+    if (
+      given['chap-user'] === undefined &&
+      (flags['chap-secret-file'] ?? flags['chap-secret-fd'] ?? flags['mutual-user']) !== undefined
+    ) {
       throw new AppError('ERR_USAGE', 'a CHAP secret without a user', {
         hint: 'name it in the address, iscsi://USER@HOST/…, or with --chap-user',
       });
@@ -201,8 +206,10 @@ interface PlaceFlags {
 interface LoginFlags {
   readonly 'chap-user': string | undefined;
   readonly 'chap-secret-file': string | undefined;
+  readonly 'chap-secret-fd': number | undefined;
   readonly 'mutual-user': string | undefined;
   readonly 'mutual-secret-file': string | undefined;
+  readonly 'mutual-secret-fd': number | undefined;
   readonly 'require-strong-secret': boolean;
   readonly 'read-only': boolean;
   readonly also: boolean;

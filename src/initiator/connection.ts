@@ -9,11 +9,13 @@ import { AppError, messageOf, ProtocolError } from '../util/errors.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
 import type { StreamConsumer, Timed, TransmitSink } from '../util/stream.js';
 import { Counters } from './counters.js';
+import { foreignSpeaker } from './foreign-speaker.js';
 import { FullFeature, type FullFeatureHost, type FunctionAnswer } from './full-feature.js';
 import { Keepalive } from './keepalive.js';
 import { Link } from './link.js';
-import { type LoginStep, loginBroken } from './login.js';
+import type { LoginStep } from './login.js';
 import { LoginPhase } from './login-phase.js';
+import { type LoginFault, loginBroken } from './login-refusal.js';
 import type { ConnectionOutput, ConnectionState, InitiatorEnvironment, LoginOptions } from './options.js';
 import { type Task, TaskTable } from './tasks.js';
 
@@ -41,6 +43,8 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
   #full: FullFeature | null = null;
   #keepalive: Keepalive | null = null;
   #params: OperationalParams | null = null;
+  /** Something has come from the other end. */
+  #heard = false;
   #logoutByTarget = false;
   #logoutMs = 0;
 
@@ -84,7 +88,9 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
 
   onBytes(chunk: Buffer, owner: RefBuffer): void {
     if (this.#ended) return;
+    const first = !this.#heard;
     this.#received(chunk.length);
+    if (first && this.#isForeign(chunk)) return;
     try {
       this.#framer.onBytes(chunk, owner);
     } catch (error) {
@@ -111,7 +117,7 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
   /** The socket is gone, or the driver caught what a method threw. Idempotent; ends in `login-failed`, `lost` or `logged-out`. */
   handleClosed(error: unknown): void {
     if (this.#ended) return;
-    if (this.#full === null) this.#loginFailed('the target closed the connection', error);
+    if (this.#full === null) this.#closedInLogin(error);
     // Many targets close without an answer to the logout: the session is over all the same.
     else if (this.#full.loggingOut) this.#loggedOut(0);
     else this.#lose(new AppError('ERR_TRANSPORT', closedMessage(error), { cause: error, retriable: true }));
@@ -191,7 +197,7 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
     if (step.kind === 'redirect') this.#report(step);
     else this.#report({ kind: 'login-failed', error: step.error, retryWithMd5: step.retryWithMd5 });
   }
-  #loggedIn({ params, tpgt, targetAlias, authMethod }: Extract<LoginStep, { kind: 'done' }>): void {
+  #loggedIn({ params, tpgt, targetAlias, authMethod, chapAlgorithm }: Extract<LoginStep, { kind: 'done' }>): void {
     const { timers, now, mostCommands = Number.POSITIVE_INFINITY } = this.#environment;
     const { tasks, counters } = this.#shared;
     this.#phase.exchange.close();
@@ -208,7 +214,7 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
     this.#params = params;
     this.#state = 'LOGGED_IN';
     this.#deadline = undefined;
-    this.#report({ kind: 'logged-in', params, tsih: this.tsih, tpgt, targetAlias, authMethod });
+    this.#report({ kind: 'logged-in', params, tsih: this.tsih, tpgt, targetAlias, authMethod, chapAlgorithm });
   }
   #host(): FullFeatureHost {
     return {
@@ -246,8 +252,20 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
     return this.#full;
   }
   #received(octets: number): void {
+    this.#heard = true;
     this.#shared.counters.rxdata_octets += octets;
     this.#keepalive?.handleReceived(this.#environment.now());
+  }
+  /** Whether the first bytes show that no iSCSI target is there: the login has failed then. */
+  #isForeign(first: Buffer): boolean {
+    const speaker = foreignSpeaker(first);
+    if (speaker === null) return false;
+    this.#loginFailed(`no iSCSI target listens there, but ${speaker}`, undefined, 'not-iscsi');
+    return true;
+  }
+  #closedInLogin(cause: unknown): void {
+    const when = this.#heard ? 'during the login' : 'without an answer';
+    this.#loginFailed(`the target closed the connection ${when}`, cause, 'closed');
   }
   /** Whatever is thrown while bytes are read ends the connection before it reaches the driver. */
   #broken(error: unknown): never {
@@ -265,13 +283,13 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
     }
     this.#shared.counters.timeout_err++;
     if (this.#full === null) {
-      this.#loginFailed(`no answer within ${this.#environment.timers.loginTimeoutMs / 1000} s`, undefined);
+      this.#loginFailed(`no answer within ${this.#environment.timers.loginTimeoutMs / 1000} s`, undefined, 'silent');
     } else {
       this.#lose(new AppError('ERR_LOGOUT', 'the target did not answer the logout in time'));
     }
   }
-  #loginFailed(reason: string, cause: unknown): void {
-    const error = loginBroken(this.#login, reason, cause);
+  #loginFailed(reason: string, cause: unknown, fault: LoginFault | null = null): void {
+    const error = loginBroken(this.#login, reason, { cause, fault });
     // A target that could not prove itself is no matter of the algorithm list.
     const retryWithMd5 = !(cause instanceof UnprovenTarget) && this.#phase.exchange.retryWithMd5;
     this.#end();

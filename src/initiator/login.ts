@@ -5,9 +5,9 @@ import { readPortal } from '../iscsi/portal.js';
 import { LoginStage } from '../iscsi/wire/login-request.js';
 import type { LoginResponse } from '../iscsi/wire/login-response.js';
 import { findKey, LOGIN_TEXT, TextAssembler, type TextPair } from '../iscsi/wire/text.js';
-import { AppError, ProtocolError } from '../util/errors.js';
+import { type AppError, ProtocolError } from '../util/errors.js';
 import { printable } from '../util/printable.js';
-import { loginSubject, noCommonMethod, onlyNoneOffered, refusedByStatus, targetUnproven } from './login-refusal.js';
+import { noCommonMethod, onlyNoneOffered, refusedByStatus, targetUnproven, wantsChap } from './login-refusal.js';
 import { DEFAULT_WISHES, type LoginOptions, type Redirect } from './options.js';
 
 /** What the connection does next. */
@@ -25,6 +25,8 @@ export type LoginStep =
       readonly tpgt: number | null;
       readonly targetAlias: string | null;
       readonly authMethod: 'None' | 'CHAP';
+      /** The CHAP_A number that the target chose; null without CHAP. */
+      readonly chapAlgorithm: number | null;
     }
   | { readonly kind: 'redirect'; readonly to: Redirect }
   | { readonly kind: 'failed'; readonly error: AppError; readonly retryWithMd5: boolean };
@@ -126,8 +128,7 @@ export class LoginExchange {
     return this.#withChap(this.#chap, pdu, pairs);
   }
   #withoutCredentials(pdu: LoginResponse, method: string | undefined): LoginStep {
-    // Reject, or a method that we did not offer: what status 0201h says.
-    if (method !== undefined && method !== 'None') return this.#refused(0x0201);
+    if (method !== undefined && method !== 'None') return this.#fail(wantsChap(this.#options, method));
     return pdu.transit ? this.#afterSecurity(pdu) : this.#security(true, []);
   }
   #withChap(chap: ChapInitiator, pdu: LoginResponse, pairs: TextPair[]): LoginStep {
@@ -177,6 +178,7 @@ export class LoginExchange {
       tpgt: this.#tpgt,
       targetAlias: this.#targetAlias,
       authMethod: this.#chap === null ? 'None' : 'CHAP',
+      chapAlgorithm: this.#chap?.algorithm ?? null,
     };
   }
   #refused(status: number): LoginStep {
@@ -213,13 +215,4 @@ export class LoginExchange {
   #operational(pairs: TextPair[]): LoginStep {
     return { kind: 'send', transit: true, csg: LoginStage.Operational, nsg: LoginStage.FullFeature, pairs };
   }
-}
-
-/** The login ended before the target had decided: its deadline passed, the connection closed, a rule was broken, CHAP failed. */
-export function loginBroken(options: LoginOptions, reason: string, cause?: unknown): AppError {
-  // What CHAP itself says has a code and a hint of its own; all else, a reset connection too, may be better another time.
-  const ofChap = cause instanceof AppError && cause.code === 'ERR_LOGIN_AUTH';
-  const hint = ofChap && cause.hint !== undefined ? { hint: cause.hint } : {};
-  const code = ofChap ? cause.code : 'ERR_CONNECT';
-  return new AppError(code, `${loginSubject(options)} failed: ${reason}`, { cause, retriable: !ofChap, ...hint });
 }

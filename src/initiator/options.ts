@@ -109,6 +109,8 @@ export type ConnectionOutput =
       readonly tpgt: number | null;
       readonly targetAlias: string | null;
       readonly authMethod: 'None' | 'CHAP';
+      /** The CHAP_A number that the target chose; null without CHAP. */
+      readonly chapAlgorithm: number | null;
     }
   | {
       readonly kind: 'login-failed';

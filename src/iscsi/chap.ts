@@ -112,9 +112,7 @@ export interface ChapInitiatorOptions extends ChapIdentity {
 /** The target has not answered our challenge, or not rightly, or hands it back. Another algorithm would not help. */
 export class UnprovenTarget extends AppError {
   constructor(message = 'the target did not prove its identity (mutual CHAP)') {
-    super('ERR_LOGIN_AUTH', message, {
-      hint: 'check the mutual user name and secret',
-    });
+    super('ERR_LOGIN_AUTH', message);
   }
 }
 

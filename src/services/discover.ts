@@ -1,4 +1,5 @@
 // SendTargets discovery: asks one portal for the targets behind it (RFC 7143 §4.3, Appendix C).
+import { LoginFailed } from '../initiator/login-refusal.js';
 import { DEFAULT_TIMERS } from '../initiator/options.js';
 import { DiscoverySession, type TargetPortal } from '../initiator/sendtargets.js';
 import { makeIsid, randomIsidPart } from '../iscsi/isid.js';
@@ -10,6 +11,7 @@ import { bounded } from '../transport/timers.js';
 import type { Wire } from '../transport/wire.js';
 import { AppError } from '../util/errors.js';
 import { BufferPool } from '../util/ref-buffer.js';
+import { loginHint } from './login-hints.js';
 import { type Attempt, attemptLogin, type Endpoint, formatPortal } from './session/attempts.js';
 import type { Credentials } from './session/info.js';
 
@@ -58,7 +60,7 @@ export async function discoverSendTargets(request: DiscoverRequest): Promise<Dis
       ...{ address: withZone(address, portal.address), port, tpgt, targetName },
     }));
   } catch (error) {
-    throw discoveryError(portal, error);
+    throw discoveryError(request, error);
   }
 }
 
@@ -82,7 +84,7 @@ async function attempt(
     return await bounded(exchange(request, wire, credentials), {
       timeoutMs: end - now(),
       signal,
-      onTimeout: () => new AppError('ERR_TIMEOUT', `no answer within ${Math.round(timeoutMs / 1000)} s`),
+      onTimeout: () => new LoginFailed('silent', 'ERR_TIMEOUT', `no answer within ${Math.round(timeoutMs / 1000)} s`),
     });
   } finally {
     wire.destroy();
@@ -143,16 +145,11 @@ function exchange(
 }
 
 /** Exit codes of a discovery differ from those of a login: what never got an answer is 11. */
-function discoveryError(portal: Endpoint, error: unknown): unknown {
+function discoveryError({ portal, initiatorName }: DiscoverRequest, error: unknown): unknown {
   if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED') return error;
-  const hint = error.hint ?? HINTS[error.code];
+  const hint = loginHint(error, { targetName: null, portal, initiatorName });
   const options = { cause: error, retriable: error.retriable, ...(hint === undefined ? {} : { hint }) };
   const code = error.code === 'ERR_CONNECT' ? 'ERR_TIMEOUT' : error.code;
-  return new AppError(code, `discovery at ${formatPortal(portal)} failed: ${error.message}`, options);
+  const reason = error.message.replace(/^discovery (failed: )?/, '');
+  return new AppError(code, `discovery at ${formatPortal(portal)} failed: ${reason}`, options);
 }
-
-const HINTS: Partial<Record<AppError['code'], string>> = {
-  ERR_CONNECT: 'is the target running, and is its port open in the firewall?',
-  ERR_TIMEOUT: 'is this the port of an iSCSI target?',
-  ERR_LOGIN_AUTH: 'give the discovery credentials with --chap-user and --chap-secret-file',
-};

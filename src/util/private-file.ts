@@ -1,27 +1,58 @@
 // Files with secrets in them: read only where nobody but their owner could have read them.
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, fstat, read, type Stats } from 'node:fs';
+import { type FileHandle, open, readlink } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { AppError, messageOf } from './errors.js';
 
 /**
  * Up to `largest` bytes of a file that no other user may read. The check is made on the open file, so that it cannot be
- * changed in between. `what` names it in errors: `secret file`.
+ * changed in between. `what` names it in errors: `secret file`. `othersMask`: the bits of its mode that must not be set.
  * @throws AppError ERR_USAGE for a file that does not exist, ERR_ACCESS for one that others may read or we may not
  */
-export async function readPrivateFile(what: string, file: string, largest: number): Promise<Buffer> {
+export async function readPrivateFile(
+  what: string,
+  file: string,
+  largest: number,
+  { othersMask = OTHERS } = {},
+): Promise<Buffer> {
   const handle = await openFile(what, file);
   try {
     const info = await handle.stat();
-    if (info.isDirectory()) throw new AppError('ERR_USAGE', `${what} ${file} is a folder`);
-    if ((info.mode & 0o077) !== 0) {
-      throw new AppError('ERR_ACCESS', `${what} ${file} can be read by others (mode ${octal(info.mode)})`, {
-        hint: `chmod 600 ${file}`,
-      });
-    }
+    checkPrivate(`${what} ${file}`, info, { othersMask, hint: `chmod 600 ${file}` });
     return await readUpTo(handle, largest);
   } finally {
     await handle.close();
   }
+}
+
+/**
+ * The same for a descriptor that this process was started with, as a shell's `5<FILE` makes it; a pipe is nobody else's.
+ * @throws AppError ERR_USAGE for one that is not open, ERR_ACCESS as `readPrivateFile`
+ */
+export async function readPrivateDescriptor(what: string, descriptor: number, largest: number): Promise<Buffer> {
+  const name = `${what} at descriptor ${descriptor}`;
+  const link = await readlink(`/proc/self/fd/${descriptor}`).catch(() => 'anon_inode:none');
+  // Node keeps some of its own open.
+  if (link.startsWith('anon_inode:')) throw new AppError('ERR_USAGE', `${name}: nothing is open there`);
+  checkPrivate(name, await promisify(fstat)(descriptor), {
+    othersMask: OTHERS,
+    hint: 'give a file of mode 0600, or a pipe',
+  });
+  const readable = {
+    read: (bytes: Buffer, at: number, length: number) => readAsync(descriptor, bytes, at, length, null),
+  };
+  return await readUpTo(readable, largest).catch((cause: unknown) => {
+    throw new AppError('ERR_ACCESS', `${name} cannot be read: ${messageOf(cause)}`, { cause });
+  });
+}
+const readAsync = promisify(read);
+
+const OTHERS = 0o077;
+
+function checkPrivate(name: string, info: Stats, { othersMask, hint }: { othersMask: number; hint: string }): void {
+  if (info.isDirectory()) throw new AppError('ERR_USAGE', `${name} is a folder`);
+  if ((info.mode & othersMask) === 0) return;
+  throw new AppError('ERR_ACCESS', `${name} can be read by others (mode ${octal(info.mode)})`, { hint });
 }
 
 /** The same for a file that everybody may read, as a certificate. */
@@ -48,7 +79,7 @@ async function openFile(what: string, file: string): Promise<FileHandle> {
 }
 
 /** A pipe, from a shell's <(…), gives its bytes in pieces. */
-async function readUpTo(handle: FileHandle, largest: number): Promise<Buffer> {
+async function readUpTo(handle: Readable, largest: number): Promise<Buffer> {
   const bytes = Buffer.alloc(largest);
   let length = 0;
   while (length < bytes.length) {
@@ -57,6 +88,11 @@ async function readUpTo(handle: FileHandle, largest: number): Promise<Buffer> {
     length += bytesRead;
   }
   return bytes.subarray(0, length);
+}
+
+/** An open file. */
+interface Readable {
+  read(bytes: Buffer, at: number, length: number, position: null): Promise<{ readonly bytesRead: number }>;
 }
 
 function octal(mode: number): string {

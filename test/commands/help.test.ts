@@ -64,7 +64,7 @@ describe('the command tree', () => {
   it('no flag takes a secret', () => {
     for (const { id, flags } of Object.values(manifest.commands)) {
       for (const name of Object.keys(flags)) {
-        assert.ok(!/secret|password/.test(name) || /-file$|^require-/.test(name), `${id} --${name}`);
+        assert.ok(!/secret|password/.test(name) || /-(file|fd)$|^require-/.test(name), `${id} --${name}`);
       }
     }
   });

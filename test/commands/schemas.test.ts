@@ -166,6 +166,23 @@ describe('what commands print', () => {
     assert.deepEqual(nodes, [{ ...way, iface: 'default', startup: 'manual' }]);
     await output('node show', 0, 'node', 'show', TARGET);
   });
+  it('credentials', async () => {
+    const { records } = await output('chap show', 0, 'chap', 'show');
+    assert.deepEqual(
+      (records as Json[]).map(({ type, from }) => [type, from]),
+      [
+        ['node', null],
+        ['discovery', 'record'],
+      ],
+    );
+    const refused = await output('chap test', 21, 'chap', 'test', TARGET);
+    assert.equal((refused.error as Json).code, 'ERR_NOT_FOUND');
+    const stored = await output('chap setup', 0, 'chap', 'setup', TARGET, ...chap);
+    const accepted = { accepted: true, algorithm: 'SHA3-256', mutual: false };
+    const { trials } = await output('chap test', 0, 'chap', 'test', TARGET);
+    assert.deepEqual([trials, stored.trials], [stored.trials, [{ ...(trials as Json[])[0], ...accepted }]]);
+    await output('chap clear', 0, 'chap', 'clear', TARGET);
+  });
   it('records that are changed', async () => {
     const other = 'iqn.2022-08.com.test:other';
     await output('iface new', 0, 'iface', 'new', 'if1', '--dry-run');

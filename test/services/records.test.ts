@@ -9,15 +9,10 @@ import { newNodeValues } from '../../src/records/new-record.js';
 import { listNodes } from '../../src/records/node-store.js';
 import { readIdentity } from '../../src/services/identity.js';
 import { discoveryCredentials, nodeCredentials } from '../../src/services/records/auth.js';
+import { saveCredentials } from '../../src/services/records/credentials.js';
 import { negotiateFrom, sessionTimeouts, timersFrom } from '../../src/services/records/login.js';
 import { credentialWarnings, loginRequest, planLogin, requireStrongSecrets } from '../../src/services/records/plan.js';
-import {
-  type NodeRecord,
-  readConfig,
-  recordDiscovery,
-  saveNodeCredentials,
-  temporaryNode,
-} from '../../src/services/records/records.js';
+import { type NodeRecord, readConfig, recordDiscovery, temporaryNode } from '../../src/services/records/records.js';
 import { chooseTargets, splitTarget, type TargetChoice } from '../../src/services/records/target.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
@@ -239,7 +234,7 @@ describe('a login request', () => {
     ]);
     const kept = temporaryNode(TARGET, { address: '10.0.0.1', port: 3260 }, await readConfig(paths));
     kept.values.set('node.session.timeo.replacement_timeout', '7');
-    await saveNodeCredentials(paths, kept, { user: 'u', secret: 's' }, signal);
+    await saveCredentials(paths, [kept], { user: 'u', secret: 's' }, signal);
     assert.equal((await sessionTimeouts(paths, [session]))[0]?.recovery, 7);
   });
 });
@@ -285,9 +280,9 @@ describe('the database as a whole', () => {
   it('many writers at once lose nothing', async () => {
     const config = await readConfig(paths);
     const write = (i: number) =>
-      saveNodeCredentials(
+      saveCredentials(
         paths,
-        temporaryNode(`${TARGET}${i}`, { address: '10.0.0.1', port: 3260 }, config),
+        [temporaryNode(`${TARGET}${i}`, { address: '10.0.0.1', port: 3260 }, config)],
         { user: `u${i}`, secret: 's' },
         signal,
       );

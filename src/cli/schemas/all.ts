@@ -1,5 +1,6 @@
 // Every schema under the name that `lunctl schema` takes: the command's, or what else --json can print.
 import type * as v from 'valibot';
+import { chapClear, chapSetup, chapShow, chapTest } from './chap.js';
 import { configCheck, configShow, configUnit } from './config.js';
 import { demo } from './demo.js';
 import { discoveryDelete, discoveryList, discoverySendtargets, discoverySet, discoveryShow } from './discovery.js';
@@ -49,6 +50,10 @@ import { sessionShow } from './session.js';
 import { sessionStats } from './session-stats.js';
 
 export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
+  'chap clear': chapClear,
+  'chap setup': chapSetup,
+  'chap show': chapShow,
+  'chap test': chapTest,
   'config check': configCheck,
   'config show': configShow,
   'config unit': configUnit,

@@ -234,8 +234,8 @@ export default class NodeLogin extends NodeCommand {
   }
 
   async #save(record: NodeRecord, credentials: { user: string; secret: string }): Promise<void> {
-    const { saveNodeCredentials } = await import('../../services/records/records.js');
-    await saveNodeCredentials(this.paths, record, credentials, AbortSignal.timeout(SAVE_MS));
+    const { saveCredentials } = await import('../../services/records/credentials.js');
+    await saveCredentials(this.paths, [record], credentials, AbortSignal.timeout(SAVE_MS));
     this.remark(`CHAP credentials kept in the record of ${record.ref.targetName}`);
   }
 
@@ -256,7 +256,8 @@ function loginError(record: NodeRecord, sessions: number, error: unknown): unkno
   const { targetName, iface } = record.ref;
   const reason = error.message
     .replace(`cannot log in to ${targetName} at ${formatPortal({ ...record.ref, tpgt: null })}: `, '')
-    .replace(`login to ${targetName} refused: `, 'refused: ');
+    .replace(`login to ${targetName} `, '')
+    .replace(/^failed: /, '');
   const message = isExisting(error)
     ? `${iface}: ${sessions} session${sessions === 1 ? '' : 's'} requested, but ${sessions} already present: ${reason}`
     : `Could not login to ${pathName(record.ref)}: ${reason}`;

@@ -4,9 +4,10 @@ import { AppError } from '../../util/errors.js';
 import { planAttach } from '../attach/attach.js';
 import { login } from '../login.js';
 import type { Paths } from '../paths.js';
+import { saveCredentials } from '../records/credentials.js';
 import { discoverAndRecord } from '../records/discover.js';
 import { credentialWarnings, type LoginPlan, loginRequest, planLogin, requireStrongSecrets } from '../records/plan.js';
-import { saveNodeCredentials, selectNodes } from '../records/records.js';
+import { selectNodes } from '../records/records.js';
 import type { CredentialPair } from '../secret-rules.js';
 import { attachLun } from '../session/control.js';
 import type { AttachMode } from '../session/info.js';
@@ -90,7 +91,7 @@ export async function logIn(targetName: string, options: ReachOptions): Promise<
     try {
       const { sid, portal } = await login(loginRequest(record, plan.config, wishes), { paths, signal, onProgress });
       if (options.save && options.credentials !== null) {
-        await saveNodeCredentials(paths, record, options.credentials, signal);
+        await saveCredentials(paths, [record], options.credentials, signal);
       }
       return { sid, portal: formatPortal({ ...portal, tpgt: null }) };
     } catch (error) {

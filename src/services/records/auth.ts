@@ -69,6 +69,19 @@ export function setDiscoveryCredentials(values: RecordValues, pair: CredentialPa
   setPair(values, pair, DISCOVERY);
 }
 
+export function clearNodeCredentials(values: RecordValues): void {
+  clearPair(values, NODE);
+}
+
+export function clearDiscoveryCredentials(values: RecordValues): void {
+  clearPair(values, DISCOVERY);
+}
+
+function clearPair(values: RecordValues, prefix: string): void {
+  values.set(`${prefix}authmethod`, 'None');
+  for (const key of ['username', 'password', 'username_in', 'password_in']) values.set(prefix + key, '');
+}
+
 function setPair(values: RecordValues, pair: CredentialPair, prefix: string): void {
   values.set(`${prefix}authmethod`, 'CHAP');
   values.set(`${prefix}username`, pair.user);

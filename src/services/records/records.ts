@@ -16,10 +16,10 @@ import {
 import { type IfaceRecord, readIface } from '../../records/iface-store.js';
 import { newNodeValues, newSendTargetsValues } from '../../records/new-record.js';
 import { checkPortalRef, DEFAULT_IFACE, type NodeRef, type PortalRef } from '../../records/node-ref.js';
-import { type Listing, listNodes, type NodeRecord, readNode, writeNode } from '../../records/node-store.js';
+import { type Listing, listNodes, type NodeRecord, writeNode } from '../../records/node-store.js';
 import { AppError } from '../../util/errors.js';
 import type { CredentialPair } from '../secret-rules.js';
-import { setDiscoveryCredentials, setNodeCredentials } from './auth.js';
+import { setDiscoveryCredentials } from './auth.js';
 import { type DatabasePaths, locked } from './locked.js';
 
 export type { ConfigFile, DiscoveryRecord, IfaceRecord, NodeRecord, NodeRef, PortalRef, RecordChange };
@@ -137,20 +137,6 @@ const ALL_OPERATIONS = ['new', 'update', 'delete'] as const;
 function isUsable({ targetName, address, port }: Found): boolean {
   const host = address.includes(':') ? `[${address}]` : address;
   return isIscsiName(targetName) && readPortal(`${host}:${port}`) !== null;
-}
-
-/** Keeps credentials in a record, which is made if it is not there. */
-export async function saveNodeCredentials(
-  paths: DatabasePaths,
-  record: NodeRecord,
-  credentials: CredentialPair,
-  signal: AbortSignal,
-): Promise<void> {
-  await locked(paths, signal, async () => {
-    const current = (await readNode(paths.dbDir, record.ref))?.record ?? record;
-    setNodeCredentials(current.values, credentials);
-    await writeNode(paths.dbDir, current);
-  });
 }
 
 /**

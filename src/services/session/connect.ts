@@ -1,6 +1,7 @@
 // From a portal to a logged-in session: connect, log in, follow redirections. RFC 7143 §6.
 import { now } from '../../transport/clock.js';
 import { AppError } from '../../util/errors.js';
+import { loginHint } from '../login-hints.js';
 import { attemptLogin, type Endpoint, formatPortal } from './attempts.js';
 import { homeAfter, SessionDriver } from './driver.js';
 import type { LoginRequest } from './info.js';
@@ -53,9 +54,10 @@ export async function openSession({ login, isid, log, signal }: ConnectRequest):
   }
 }
 
-function loginError({ targetName, portal }: LoginRequest, error: unknown): unknown {
+function loginError(login: LoginRequest, error: unknown): unknown {
   if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED') return error;
-  const hint = error.hint ?? HINTS[error.code];
+  const { targetName, portal } = login;
+  const hint = loginHint(error, login);
   const options = { cause: error, retriable: error.retriable, ...(hint === undefined ? {} : { hint }) };
   return new AppError(
     error.code,
@@ -63,9 +65,3 @@ function loginError({ targetName, portal }: LoginRequest, error: unknown): unkno
     options,
   );
 }
-
-const HINTS: Partial<Record<AppError['code'], string>> = {
-  ERR_CONNECT: 'is the target running, and is its port open in the firewall?',
-  ERR_LOGIN_AUTH: 'check the CHAP user and secret, and that the target admits this initiator name',
-  ERR_FATAL_LOGIN: 'lunctl discovery sendtargets shows the targets behind a portal',
-};

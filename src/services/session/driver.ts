@@ -1,4 +1,5 @@
 // Drives one session for its whole life: its connection, and after a loss the next one. RFC 7143 §6.3.5, §7.
+import { LoginFailed } from '../../initiator/login-refusal.js';
 import type { InitiatorEnvironment } from '../../initiator/options.js';
 import { InitiatorSession, type SessionOutput } from '../../initiator/session.js';
 import { lunToText } from '../../scsi/lun.js';
@@ -104,7 +105,8 @@ export class SessionDriver {
     const dial = eager ? connectStaggered : connectTcp;
     const wire = await dial(to, { timeoutMs: connectMs, signal, receiveBuffers: RECEIVE_BUFFERS, source });
     try {
-      const onTimeout = () => new AppError('ERR_CONNECT', `no answer to the login within ${seconds(loginMs)}`);
+      const silence = `no answer to the login within ${seconds(loginMs)}`;
+      const onTimeout = () => new LoginFailed('silent', 'ERR_CONNECT', silence);
       const outcome = await bounded(this.#logIn(wire), { timeoutMs: loginMs, signal, onTimeout });
       if (outcome.kind === 'done') {
         this.portal = portal;
