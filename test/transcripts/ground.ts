@@ -57,7 +57,7 @@ export interface Ground {
   addLun(targetName: string): Promise<void>;
   /** Whether a target answers: without, its sessions end and none begins. */
   answer(targetName: string, answers: boolean): Promise<void>;
-  /** What discovery asks for from now on. */
-  discoveryProof(proof: Proof): Promise<void>;
+  /** What discovery asks for from now on; null: nothing. */
+  discoveryProof(proof: Proof | null): Promise<void>;
   close(): Promise<void>;
 }

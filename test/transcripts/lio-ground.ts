@@ -26,7 +26,12 @@ export class LioGround implements Ground {
     writeFileSync(join(CONFIG, targetName, 'tpgt_1/enable'), answers ? '1' : '0');
   }
 
-  async discoveryProof({ account, mutual }: Proof): Promise<void> {
+  async discoveryProof(proof: Proof | null): Promise<void> {
+    if (proof === null) {
+      targetcli(['/iscsi set discovery_auth enable=0']);
+      return;
+    }
+    const { account, mutual } = proof;
     const both = mutual === null ? '' : ` mutual_userid=${mutual.user} mutual_password=${mutual.secret}`;
     targetcli([`/iscsi set discovery_auth enable=1 userid=${account.user} password=${account.secret}${both}`]);
   }

@@ -10,7 +10,7 @@ import { now } from '../../src/transport/clock.js';
 import { type Listener, listenTcp } from '../../src/transport/listen.js';
 import type { Wire } from '../../src/transport/wire.js';
 import { BufferPool } from '../../src/util/ref-buffer.js';
-import { type Ground, INITIATOR, type OfferedTarget, PORT, PORTALS, type Proof } from './ground.js';
+import { type Ground, INITIATOR, type OfferedTarget, PORT, type Proof } from './ground.js';
 
 /** What LIO declares where we are more generous: `session -P 2` prints what was agreed on. */
 const OF_LIO = { maxBurstLength: 262_144, initialR2T: true };
@@ -40,14 +40,28 @@ export class OwnGround implements Ground {
   readonly #listeners: Listener[] = [];
   readonly #units = new Map<string, LogicalUnit>();
   readonly #silent = new Set<string>();
+  #port: number;
   #targets: readonly OfferedTarget[] = [];
   #discoveryAuth: AuthConfig | null = null;
+
+  /** `port` 0 takes a free one. */
+  constructor(port = PORT) {
+    this.#port = port;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
 
   async offer(targets: readonly OfferedTarget[]): Promise<void> {
     Object.assign(DECLARED, OF_LIO);
     this.#targets = targets;
+    for (const address of new Set(targets.flatMap(({ addresses }) => addresses))) {
+      const listener = await listenTcp(address, this.#port, (wire) => this.#accept(wire));
+      this.#port = listener.port;
+      this.#listeners.push(listener);
+    }
     this.#apply();
-    for (const address of PORTALS) this.#listeners.push(await listenTcp(address, PORT, (wire) => this.#accept(wire)));
   }
 
   async addLun(targetName: string): Promise<void> {
@@ -64,7 +78,7 @@ export class OwnGround implements Ground {
     if (!answers) for (const connection of this.#connections) connection.drop('the portal group is disabled');
   }
 
-  async discoveryProof(proof: Proof): Promise<void> {
+  async discoveryProof(proof: Proof | null): Promise<void> {
     this.#discoveryAuth = proof;
     this.#apply();
   }
@@ -82,7 +96,7 @@ export class OwnGround implements Ground {
     const group = {
       tag: 1,
       enabled: true,
-      portals: addresses.map((address) => ({ address, port: PORT })),
+      portals: addresses.map((address) => ({ address, port: this.#port })),
       luns: luns.map((mebibytes, lun) => ({ lun, unit: this.#unit(`${name}/${lun}`, mebibytes) })),
       acls: access === 'acl' ? [{ initiatorName: INITIATOR, auth: null, mappedLuns: null }] : [],
       auth: proof ?? NO_PROOF,
