@@ -2,10 +2,10 @@
 //   run.ts [--ground own|lio] [--json] [RECORDING...]
 // Ends with 1 when a command answers differently and is not in the list of differences, when one in the list does not
 // differ, or when fewer than 95 % are identical.
-import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { Differences, type Verdict } from './differences.js';
+import { missing, spawnInside } from './namespaces.js';
 import type { Comparison } from './replay.js';
 import { SCENES } from './scenes.js';
 
@@ -13,36 +13,11 @@ const LEAST_PERCENT = 95;
 /** Mostly waiting: the recording with the connection errors takes longest, and comes first. */
 const AT_ONCE = 2;
 
-/** Everything that the recordings name is empty or absent, and goes when the first process ends. */
-const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
-const EMPTY = `set -e
-mount -t tmpfs -o mode=755 tmpfs /etc/iscsi
-if [ -d /var/lib/iscsi ]; then mount -t tmpfs tmpfs /var/lib/iscsi; fi
-`;
-const OWN = `mount -t tmpfs -o mode=755 tmpfs /run
-mkdir /run/lock
-ip link set lo up
-`;
-/** A host that is silent: what is sent to it comes back, and is no address of this one. */
-const REPLAY = `ip route add 10.77.0.9/32 dev lo
-set +e
-"$@"
-exit $?`;
-
 async function* replay(name: string, ground: string): AsyncGenerator<Comparison> {
-  const own = ground === 'own';
-  const script = `${EMPTY}${own ? OWN : ''}${REPLAY}`;
-  const program = import.meta.filename.endsWith('.ts') ? ['--import', 'tsx'] : [];
-  const file = import.meta.filename.replace(/run(\.[tj]s)$/, 'replay$1');
-  const child = spawn(
-    'unshare',
-    [
-      ...(own ? ['--net'] : []),
-      ...NAMESPACES,
-      ...['bash', '-c', script, 'replay', process.execPath, ...program, file, name, ground],
-    ],
-    { env: { ...process.env, LUNCTL_STATE_DIR: '/run/lunctl-state' }, stdio: ['ignore', 'pipe', 'inherit'] },
-  );
+  const file = import.meta.filename;
+  const program = file.endsWith('.ts') ? ['--import', 'tsx'] : [];
+  const command = [process.execPath, ...program, file.replace(/run(\.[tj]s)$/, 'replay$1'), name, ground];
+  const child = spawnInside(command, { network: ground === 'own' });
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
   for await (const line of createInterface({ input: child.stdout })) yield JSON.parse(line);
   const code = await ended;
@@ -53,6 +28,8 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { ground: { type: 'string', default: 'own' }, json: { type: 'boolean', default: false } },
 });
+const obstacle = missing();
+if (obstacle !== null) throw new Error(obstacle);
 const names = positionals.length > 0 ? positionals : [...SCENES.keys()];
 const differences = Differences.read();
 const verdicts: Verdict[] = [];
