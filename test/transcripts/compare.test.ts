@@ -118,6 +118,15 @@ describe('session numbers', () => {
     assert.equal(sids.command('-r 14'), '-r 4');
   });
 
+  test('a number that is used again stands for the later session', () => {
+    const sids = new Sids();
+    const list = (sid: number): string => `tcp: [${sid}] 127.0.0.1:3260,1 iqn.a (non-flash)\n`;
+    sids.learn(list(8), list(1));
+    sids.learn(list(10), list(1));
+    assert.equal(sids.text(list(1)), list(10));
+    assert.equal(sids.command('-r 10'), '-r 1');
+  });
+
   test('a session that the recording does not have keeps its number', () => {
     const sids = new Sids();
     sids.learn('', 'tcp: [5] 127.0.0.1:3260,1 iqn.a (non-flash)\n');

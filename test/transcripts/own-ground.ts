@@ -13,7 +13,7 @@ import { BufferPool } from '../../src/util/ref-buffer.js';
 import { type Ground, INITIATOR, type OfferedTarget, PORT, type Proof } from './ground.js';
 
 /** What LIO declares where we are more generous: `session -P 2` prints what was agreed on. */
-const OF_LIO = { maxBurstLength: 262_144, initialR2T: true };
+const OF_LIO = { maxBurstLength: 262_144, initialR2T: true, maxOutstandingR2T: 1 };
 const NO_PROOF: AuthConfig = { account: null, mutual: null };
 
 /** LIO shows every target to discovery, also those that the initiator may not log into. */

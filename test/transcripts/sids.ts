@@ -13,15 +13,19 @@ export class Sids {
   learn(recorded: string, ours: string): void {
     const theirs = sessionsIn(ours);
     for (const [session, numbers] of sessionsIn(recorded)) {
-      const fresh = (theirs.get(session) ?? []).filter((sid) => !this.#toRecorded.has(sid));
-      for (const sid of numbers) {
-        if (this.#toOurs.has(sid)) continue;
-        const own = fresh.shift();
-        if (own === undefined) break;
-        this.#toOurs.set(sid, own);
-        this.#toRecorded.set(own, sid);
-      }
+      const present = theirs.get(session) ?? [];
+      const known = new Set(numbers.filter((sid) => present.includes(this.#toOurs.get(sid) ?? -1)));
+      const taken = new Set([...known].map((sid) => this.#toOurs.get(sid)));
+      const fresh = present.filter((sid) => !taken.has(sid));
+      for (const sid of numbers) if (!known.has(sid)) this.#bind(sid, fresh.shift());
     }
+  }
+
+  /** A number of ours may stand for another session later: the smallest free one is taken. */
+  #bind(recorded: number, ours: number | undefined): void {
+    if (ours === undefined) return;
+    this.#toOurs.set(recorded, ours);
+    this.#toRecorded.set(ours, recorded);
   }
 
   /** A recorded command line for our sessions. A number that no session has had stays as it is. */
