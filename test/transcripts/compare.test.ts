@@ -10,7 +10,7 @@ import { Sids } from './sids.js';
 
 const FOLDER = join(import.meta.dirname, 'recordings');
 const answer = (stdout: string, stderr = ''): Answer => ({ stdout, stderr, exit: 0 });
-const plain = (stdout: string): string => normalise(answer(stdout), { devices: true }).stdout;
+const plain = (stdout: string): string => normalise(answer(stdout)).stdout;
 
 describe('recordings', () => {
   test('every recording is read to the letter, and each has a scene', () => {
@@ -77,7 +77,7 @@ describe('normaliser', () => {
     assert.notEqual(plain(`${a}x\n${b}`), plain(`${b}x\n${a}`));
     const failed = (name: string): string =>
       `iscsiadm: Could not login to [${name}].\niscsiadm: initiator reported error (${name})\n`;
-    const errors = (stderr: string): string => normalise(answer('', stderr), { devices: true }).stderr;
+    const errors = (stderr: string): string => normalise(answer('', stderr)).stderr;
     assert.equal(errors(failed('a') + failed('b')), errors(failed('b') + failed('a')));
     assert.notEqual(errors(failed('a') + failed('b')), errors(failed('a') + failed('c')));
   });

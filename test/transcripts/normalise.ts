@@ -1,18 +1,13 @@
 // What two answers to one command may differ in although nothing is wrong. Everything else counts.
 import type { Answer } from './recording.js';
 
-export interface NormaliseOptions {
-  /** Whether LUNs get a device where the replay runs. Without, a LUN has no line about its disk. */
-  readonly devices: boolean;
-}
-
 /** Names and figures of the one machine that was recorded: versions, host numbers, disks, statistics. */
 const OF_THE_MACHINE: readonly (readonly [RegExp, string])[] = [
   [/^(# BEGIN RECORD|iscsiadm version|version|iSCSI Transport Class version) \S+$/gm, '$1 VERSION'],
   [/^(\s*Host Number:) \d+/gm, '$1 HOST'],
   [/^(\s*)scsi\d+ (Channel)/gm, '$1scsiHOST $2'],
   [/^(tcp:) \[\d+\] (\S*,\[)/gm, '$1 [HOST] $2'],
-  [/(Attached scsi disk) \w+\t/g, '$1 DISK\t'],
+  [/(Attached scsi disk) \S+\t/g, '$1 DISK\t'],
   [/^(\t[a-z0-9_]+:) \d+$/gm, '$1 COUNT'],
   [/^(iscsiadm: Max file limits) \d+ \d+$/gm, '$1 LIMITS'],
 ];
@@ -32,14 +27,13 @@ const IN_ANY_ORDER: readonly RegExp[] = [
   /^.* via sendtargets\n/,
 ];
 
-export function normalise(answer: Answer, options: NormaliseOptions): Answer {
-  return { stdout: text(answer.stdout, options), stderr: text(answer.stderr, options), exit: answer.exit };
+export function normalise(answer: Answer): Answer {
+  return { stdout: text(answer.stdout), stderr: text(answer.stderr), exit: answer.exit };
 }
 
-function text(printed: string, { devices }: NormaliseOptions): string {
+function text(printed: string): string {
   let out = printed;
   for (const [pattern, by] of OF_THE_MACHINE) out = out.replace(pattern, by);
-  if (!devices) out = out.replace(/^\t+Attached scsi disk .*\n/gm, '');
   for (const unit of IN_ANY_ORDER) out = sortRuns(out, unit);
   // Links of stored discoveries come in the order of their folder.
   if (out.startsWith('SENDTARGETS:\n')) {

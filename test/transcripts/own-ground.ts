@@ -36,7 +36,7 @@ export class OwnGround implements Ground {
   readonly devices = false;
   readonly #pool = new BufferPool();
   readonly #context = new TargetContext(new TargetNode({ alias: null, targets: [], discoveryAuth: null }), this.#pool);
-  readonly #connections = new Set<TargetConnection>();
+  readonly #wires = new Set<Wire>();
   readonly #listeners: Listener[] = [];
   readonly #units = new Map<string, LogicalUnit>();
   readonly #silent = new Set<string>();
@@ -75,7 +75,7 @@ export class OwnGround implements Ground {
   async answer(targetName: string, answers: boolean): Promise<void> {
     if (answers) this.#silent.delete(targetName);
     else this.#silent.add(targetName);
-    if (!answers) for (const connection of this.#connections) connection.drop('the portal group is disabled');
+    if (!answers) for (const wire of this.#wires) wire.destroy();
   }
 
   async discoveryProof(proof: Proof | null): Promise<void> {
@@ -125,11 +125,11 @@ export class OwnGround implements Ground {
       remote: { address: wire.remoteAddress, port: wire.remotePort },
     };
     const connection = new TargetConnection({ context: this.#context, sink: wire.sink, addresses, host });
-    this.#connections.add(connection);
+    this.#wires.add(wire);
     wire.attach(connection, {
       timed: [connection],
       onClose: (error) => {
-        this.#connections.delete(connection);
+        this.#wires.delete(wire);
         connection.onClosed(error?.message ?? 'closed by the initiator');
       },
     });

@@ -149,19 +149,13 @@ class Replay {
     const { number, line } = command;
     const part = this.scene.parts?.get(number);
     const began = performance.now();
-    const answer = await bash(this.#command(part?.run ?? line), this.#folder);
+    const answer = await bash(this.#sids.command(part?.run ?? line), this.#folder);
     const ms = performance.now() - began;
     this.#sids.learn(command.stdout, answer.stdout);
-    const { devices } = this.ground;
     const without = (text: string): string => (part?.without === undefined ? text : text.replace(part.without, ''));
     const mapped = { ...answer, stdout: this.#sids.text(answer.stdout), stderr: this.#sids.text(answer.stderr) };
-    const recorded = normalise({ ...command, stdout: without(command.stdout) }, { devices });
-    return { recording: this.name, number, line, recorded, ours: normalise(mapped, { devices }), ms };
-  }
-
-  /** Without disks, the last lines of a listing are fewer. */
-  #command(line: string): string {
-    return this.#sids.command(this.ground.devices ? line : line.replace('tail -25', 'tail -22'));
+    const recorded = normalise({ ...command, stdout: without(command.stdout) });
+    return { recording: this.name, number, line, recorded, ours: normalise(mapped), ms };
   }
 }
 

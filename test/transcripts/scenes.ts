@@ -188,6 +188,8 @@ const mutualChap: Scene = {
 
 const guide: Scene = {
   targets: GUIDE,
+  // Without a daemon, the real one has got no further.
+  before: [[3, 'iscsiadm -m discovery', [sh('iscsiadm -m node -u && iscsiadm -m node -o delete')]]],
   config:
     'node.session.auth.authmethod = CHAP\nnode.session.auth.username = username\nnode.session.auth.password = password\n',
 };
