@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { Differences } from './differences.js';
 import { normalise } from './normalise.js';
 import { type Answer, formatAnswer, parseRecording } from './recording.js';
 import { SCENES } from './scenes.js';
@@ -92,6 +93,15 @@ describe('normaliser', () => {
       `\tCurrent Portal: p${sid}\n\tPersistent Portal: p${sid}\n\t\tSID: ${sid}\n`;
     assert.equal(plain(`Target: a\n${session(9)}${session(10)}`), plain(`Target: a\n${session(10)}${session(9)}`));
     assert.equal(plain(`Target: a\n${session(9)}`), `Target: a\n${session(9)}`);
+  });
+});
+
+describe('the list of differences', () => {
+  test('every reason is an item of lunctl-iscsiadm(8), and every item that names one has a command', () => {
+    const prose = readFileSync(join(import.meta.dirname, '../../man/prose/lunctl-iscsiadm.mdoc'), 'utf8');
+    const section = /^\.Sh DIFFERENCES\n([\s\S]*?)^\.Sh /m.exec(prose)?.[1] ?? '';
+    const named = [...section.matchAll(/^\.It .*\n\.\\" ([\w-]+)$/gm)].map(([, reason]) => reason);
+    assert.deepEqual([...Differences.read().reasons].sort(), named.sort());
   });
 });
 

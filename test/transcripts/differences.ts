@@ -17,7 +17,7 @@ interface Entry {
 
 const root = process.env.LUNCTL_ROOT ?? process.cwd();
 export const DIFFERENCES = join(root, 'test/transcripts/differences.txt');
-const NOTE = /^([\w-]+) (\d+)(?: \((own|lio)\))?: ([a-z-]+)$/;
+const NOTE = /^([\w-]+) (\d+): ([\w-]+)$/;
 
 export class Differences {
   readonly #entries = new Map<string, Entry>();
@@ -26,7 +26,7 @@ export class Differences {
   static read(path = DIFFERENCES): Differences {
     const list = new Differences();
     for (const command of readRecording(path)) {
-      const [, recording, number, , reason] = NOTE.exec(command.notes.at(-1) ?? '') ?? [];
+      const [, recording, number, reason] = NOTE.exec(command.notes.at(-1) ?? '') ?? [];
       if (recording === undefined || reason === undefined) throw new Error(`no reason is given for: ${command.line}`);
       list.#entries.set(`${recording} ${number}`, { reason, ours: command });
     }
@@ -35,6 +35,16 @@ export class Differences {
 
   get reasons(): ReadonlySet<string> {
     return new Set([...this.#entries.values()].map(({ reason }) => reason));
+  }
+
+  /** The file with what ours answers now, for the commands that are in it. */
+  updated(comparisons: readonly Comparison[]): string {
+    let text = '';
+    for (const [title, { reason, ours }] of this.#entries) {
+      const now = comparisons.find(({ recording, number }) => title === `${recording} ${number}`);
+      text += `## ${title}: ${reason}\n$ ${now?.line ?? ours.line}\n${formatAnswer(now?.ours ?? ours)}\n`;
+    }
+    return text;
   }
 
   judge({ recording, number, line, recorded, ours }: Comparison): Verdict {

@@ -1,10 +1,12 @@
 // npm run test:transcripts: replays recordings of the real iscsiadm on ours and counts.
-//   run.ts [--ground own|lio] [--json] [RECORDING...]
+//   run.ts [--ground own|lio] [--json] [--update] [RECORDING...]
+// --update: the commands in the list get today's answers; look at the change before it is committed.
 // Ends with 1 when a command answers differently and is not in the list of differences, when one in the list does not
 // differ, or when fewer than 95 % are identical.
+import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { Differences, type Verdict } from './differences.js';
+import { DIFFERENCES, Differences, type Verdict } from './differences.js';
 import { missing, spawnInside } from './namespaces.js';
 import type { Comparison } from './replay.js';
 import { SCENES } from './scenes.js';
@@ -26,19 +28,25 @@ async function* replay(name: string, ground: string): AsyncGenerator<Comparison>
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { ground: { type: 'string', default: 'own' }, json: { type: 'boolean', default: false } },
+  options: {
+    ground: { type: 'string', default: 'own' },
+    json: { type: 'boolean', default: false },
+    update: { type: 'boolean', default: false },
+  },
 });
 const obstacle = missing();
 if (obstacle !== null) throw new Error(obstacle);
 const names = positionals.length > 0 ? positionals : [...SCENES.keys()];
 const differences = Differences.read();
 const verdicts: Verdict[] = [];
+const comparisons: Comparison[] = [];
 const queue = [...names].sort((a, b) => Number(b === 'connection-errors') - Number(a === 'connection-errors'));
 
 async function work(): Promise<void> {
   for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
     for await (const comparison of replay(name, values.ground)) {
       const verdict = differences.judge(comparison);
+      comparisons.push(comparison);
       verdicts.push(verdict);
       if (values.json) console.log(JSON.stringify({ ...comparison, kind: verdict.kind }));
       else if (verdict.text !== '') console.log(verdict.text);
@@ -47,6 +55,8 @@ async function work(): Promise<void> {
   }
 }
 await Promise.all(Array.from({ length: values.ground === 'lio' ? 1 : AT_ONCE }, work));
+
+if (values.update) writeFileSync(DIFFERENCES, differences.updated(comparisons));
 
 const count = (kind: Verdict['kind']): number => verdicts.filter((verdict) => verdict.kind === kind).length;
 const identical = count('identical');
