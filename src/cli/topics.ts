@@ -35,6 +35,7 @@ ${rows({
   logout: 'The same as: node logout',
   schema: 'What --json prints, as JSON Schema',
   demo: 'All of it on this machine, with a target of its own',
+  doctor: 'What is wrong here, and with a portal',
 })}
 
 lunctl TOPIC --help          the commands of a topic

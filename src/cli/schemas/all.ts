@@ -15,6 +15,7 @@ import {
   diskUnmount,
   diskWipe,
 } from './disk.js';
+import { doctor } from './doctor.js';
 import { errorDocument } from './error.js';
 import { ifaceDelete, ifaceList, ifaceNew, ifaceSet, ifaceShow } from './iface.js';
 import {
@@ -72,6 +73,7 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'disk provision': diskProvision,
   'disk unmount': diskUnmount,
   'disk wipe': diskWipe,
+  doctor,
   error: errorDocument,
   'iface delete': ifaceDelete,
   'iface list': ifaceList,

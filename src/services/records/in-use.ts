@@ -21,7 +21,7 @@ export async function recordsInUse(
   kernel: typeof KERNEL = KERNEL,
 ): Promise<(ref: NodeRef) => boolean> {
   const ours = (await quickSessions(paths)).map(({ targetName, portal, iface }) => ({ targetName, iface, ...portal }));
-  const ways = [...ours, ...(await kernelWays(kernel))];
+  const ways = [...ours, ...(await kernelSessions(kernel))];
   return (ref) => ways.some((way) => usesRecord(way, ref));
 }
 
@@ -31,8 +31,11 @@ function usesRecord(way: Way, ref: NodeRef): boolean {
   );
 }
 
-/** Sessions are session1, session2, …, and their first connections connection1:0, connection2:0, … */
-async function kernelWays({ sessions, connections }: typeof KERNEL): Promise<Way[]> {
+/**
+ * The sessions of the kernel's initiator: session1, session2, …, and their first connections connection1:0,
+ * connection2:0, …
+ */
+export async function kernelSessions({ sessions, connections }: typeof KERNEL = KERNEL): Promise<Way[]> {
   const names = await readdir(sessions).catch(() => []);
   return await Promise.all(
     names.map(async (name) => {
