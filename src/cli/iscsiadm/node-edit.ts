@@ -1,9 +1,9 @@
 // Mode node of the iscsiadm face: records made, changed and deleted.
 import { checkChanges, RefusedChange } from '../../records/changes.js';
+import type { NodeRef } from '../../records/node-ref.js';
+import { listNodes, type NodeRecord } from '../../records/node-store.js';
 import { resolvePaths } from '../../services/paths.js';
 import * as edit from '../../services/records/edit-nodes.js';
-import { recordsInUse } from '../../services/records/in-use.js';
-import { type NodeRecord, type NodeRef, selectNodes } from '../../services/records/records.js';
 import type { AppError } from '../../util/errors.js';
 import { exitCodeOf } from '../exit-codes.js';
 import { pathName } from '../render/iscsiadm.js';
@@ -36,7 +36,7 @@ async function recordsToAdd(pattern: Pattern): Promise<readonly Way[]> {
   if (targetName !== undefined && address !== undefined && port !== undefined) {
     return [{ targetName, address, port, tpgt }];
   }
-  const { items } = await selectNodes(resolvePaths());
+  const { items } = await listNodes(resolvePaths().dbDir);
   const ways = new Map<string, Way>();
   for (const { ref } of items) {
     if (!matchesByText({ ...pattern, iface: undefined }, ref)) continue;
@@ -92,6 +92,7 @@ function asKnown(key: string): string {
 }
 
 async function anyInUse(records: readonly NodeRecord[]): Promise<boolean> {
+  const { recordsInUse } = await import('../../services/records/in-use.js');
   const inUse = await recordsInUse(resolvePaths());
   return records.some(({ ref }) => inUse(ref));
 }
@@ -116,6 +117,7 @@ function refusalOf(change: readonly [string, string]): RefusedChange | undefined
 export async function deleteNodes(call: Call, pattern: Pattern): Promise<void> {
   const records = await matchingRecords(call, pattern);
   if (records.length === 0) return;
+  const { recordsInUse } = await import('../../services/records/in-use.js');
   const paths = resolvePaths();
   const inUse = await recordsInUse(paths);
   const refs = records.map(({ ref }) => ref);

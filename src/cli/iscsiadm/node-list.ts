@@ -1,7 +1,7 @@
 // Mode node of the iscsiadm face: the list of records, and records in full.
 import { NODE_KEYS } from '../../records/keys.js';
+import { type NodeRecord, listNodes as readNodes } from '../../records/node-store.js';
 import { resolvePaths } from '../../services/paths.js';
-import { type NodeRecord, selectNodes } from '../../services/records/records.js';
 import { nodeLine, nodeTree, recordText } from '../render/iscsiadm.js';
 import type { Call } from './call.js';
 import { matchesByText, type Pattern } from './pattern.js';
@@ -32,7 +32,7 @@ export async function showNodes(call: Call, pattern: Pattern): Promise<void> {
  * any word on standard error for a failure.
  */
 async function readRecords({ options, talk }: Call, meant: (record: NodeRecord) => boolean = () => true) {
-  const { items, warnings } = await selectNodes(resolvePaths());
+  const { items, warnings } = await readNodes(resolvePaths().dbDir);
   const records = items.filter(meant);
   if (records.length === 0 || (options.number('d') ?? 0) > 0) for (const warning of warnings) talk.complain(warning);
   if (records.length > 0) return records;

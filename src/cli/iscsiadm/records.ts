@@ -1,6 +1,6 @@
 // The records that a command line means.
+import { listNodes, type NodeRecord } from '../../records/node-store.js';
 import { resolvePaths } from '../../services/paths.js';
-import type { NodeRecord } from '../../services/records/records.js';
 import type { Call } from './call.js';
 import { matches, type Pattern } from './pattern.js';
 import { Reported } from './reported.js';
@@ -10,8 +10,7 @@ import { Reported } from './reported.js';
  * take any word on standard error for a failure.
  */
 export async function matchingRecords({ options, talk }: Call, pattern: Pattern): Promise<readonly NodeRecord[]> {
-  const { selectNodes } = await import('../../services/records/records.js');
-  const { items, warnings } = await selectNodes(resolvePaths());
+  const { items, warnings } = await listNodes(resolvePaths().dbDir);
   const records: NodeRecord[] = [];
   for (const record of items) if (await matches(pattern, record.ref)) records.push(record);
   if (records.length === 0 || (options.number('d') ?? 0) > 0) for (const text of warnings) talk.complain(text);
