@@ -20,9 +20,14 @@ export async function showBlocks(
   const paths = resolvePaths();
   const list = await listSessions(paths, { signal });
   for (const text of registryWarnings(list)) talk.complain(text);
-  const sessions = list.sessions.filter(({ sid }) => wanted.some((one) => one.sid === sid));
-  const timeouts = await sessionTimeouts(paths, sessions);
-  const secrets = options.has('S') ? await Promise.all(sessions.map((session) => secretsOf(paths, session))) : [];
+  const sessions = list.sessions.flatMap((session) => {
+    const persistent = wanted.find(({ sid }) => sid === session.sid)?.portal;
+    return persistent === undefined ? [] : [{ ...session, persistentPortal: persistent }];
+  });
+  // Records are found by the portal where the login began.
+  const begun = sessions.map((session) => ({ ...session, portal: session.persistentPortal }));
+  const timeouts = await sessionTimeouts(paths, begun);
+  const secrets = options.has('S') ? await Promise.all(begun.map((session) => secretsOf(paths, session))) : [];
   const blocks = sessions.map((session, i) => ({
     ...session,
     host: session.sid,

@@ -9,7 +9,10 @@ export interface SessionBlock {
   /** What stands where iscsiadm has a SCSI host's number. */
   readonly host: number;
   readonly targetName: string;
-  readonly portal: { readonly address: string; readonly port: number; readonly tpgt: number };
+  /** Where it is connected to. */
+  readonly portal: BlockPortal;
+  /** Where its login began, if a redirection has led away from there. */
+  readonly persistentPortal?: BlockPortal;
   readonly iface: string;
   readonly initiatorName: string;
   /** This end's address, null where it is not known. */
@@ -26,6 +29,12 @@ export interface SessionBlock {
   readonly params: BlockParams;
   readonly timeouts: BlockTimeouts;
   readonly devices: readonly { readonly lun: number; readonly path: string | null; readonly exportName: string }[];
+}
+
+interface BlockPortal {
+  readonly address: string;
+  readonly port: number;
+  readonly tpgt: number;
 }
 
 /** '' where there is none. */
@@ -123,7 +132,7 @@ function block(session: SessionBlock, before: SessionBlock | undefined, parts: P
   const again = before !== undefined && currentPortal(before.portal) === portal;
   const state = sessionState(session);
   const lines = [
-    ...(again ? [] : [`\tCurrent Portal: ${portal}`, `\tPersistent Portal: ${portalText(session.portal)}`]),
+    ...(again ? [] : [`\tCurrent Portal: ${portal}`, `\tPersistent Portal: ${portalText(session.persistentPortal ?? session.portal)}`]),
     ...heading('Interface:', '**********'),
     `Iface Name: ${session.iface}`,
     'Iface Transport: tcp',

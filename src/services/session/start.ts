@@ -147,7 +147,8 @@ async function makeUsable(
   if (plan.mode !== 'none') await attachments.attachAll(plan.mode, { signal, onProgress });
   await worker.serve();
   const { sid, isid, request } = config;
-  const { targetName, portal, iface, index = 0, initiatorName } = request;
+  const { targetName, iface, index = 0, initiatorName } = request;
+  const portal = { ...request.portal, tpgt: open.tpgt ?? request.portal.tpgt };
   const owner = { version: 1, sid, ...ourselves(), phase: 'ready' } as const;
   await writeState(folder, { ...owner, targetName, portal, iface, index, initiatorName, isid });
 }
