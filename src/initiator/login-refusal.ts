@@ -37,10 +37,9 @@ export interface ChapProgress {
 
 /** A login that has ended without a session. `fault` is null where no word is known for it. */
 export class LoginFailed extends AppError {
-  readonly fault: LoginFault | null;
+  declare readonly fault: LoginFault | null;
   constructor(fault: LoginFault | null, code: ErrorCode, message: string, options: AppErrorOptions = {}) {
-    super(code, message, options);
-    this.fault = fault;
+    super(code, message, { ...options, fault });
   }
 }
 
@@ -51,7 +50,7 @@ export class RefusedLogin extends LoginFailed {
     status: number,
     code: ErrorCode,
     message: string,
-    { fault = null, ...options }: AppErrorOptions & { readonly fault?: LoginFault | null } = {},
+    { fault = null, ...options }: Omit<AppErrorOptions, 'fault'> & { readonly fault?: LoginFault | null } = {},
   ) {
     super(fault, code, message, options);
     this.status = status;

@@ -130,7 +130,7 @@ function exchange(
     };
     const settle = (): void => {
       if (outcome !== null) resolve(outcome);
-      else reject(new AppError('ERR_TIMEOUT', 'the connection was closed before the answer'));
+      else reject(new LoginFailed('closed', 'ERR_TIMEOUT', 'the connection was closed before the answer'));
     };
     wire.attach(core, {
       timed: [core],
@@ -148,7 +148,8 @@ function exchange(
 function discoveryError({ portal, initiatorName }: DiscoverRequest, error: unknown): unknown {
   if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED') return error;
   const hint = loginHint(error, { targetName: null, portal, initiatorName });
-  const options = { cause: error, retriable: error.retriable, ...(hint === undefined ? {} : { hint }) };
+  const { retriable, fault } = error;
+  const options = { cause: error, retriable, fault, ...(hint === undefined ? {} : { hint }) };
   const code = error.code === 'ERR_CONNECT' ? 'ERR_TIMEOUT' : error.code;
   const reason = error.message.replace(/^discovery (failed: )?/, '');
   return new AppError(code, `discovery at ${formatPortal(portal)} failed: ${reason}`, options);

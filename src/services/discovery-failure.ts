@@ -27,21 +27,15 @@ export function discoveryFailure(error: unknown): DiscoveryFailure {
     if (system?.call === 'getaddrinfo') return { kind: 'unresolved', code: system.code };
     if (system?.call === 'connect') return { kind: 'unreachable', code: system.code };
   }
-  return inLogin(causes);
+  return inLogin(error);
 }
 
-function inLogin(causes: readonly unknown[]): DiscoveryFailure {
-  const fault = causes
-    .map((cause) => (cause as { fault?: string | null }).fault)
-    .find((one) => typeof one === 'string');
-  const message = messageOf(causes[0]);
+function inLogin(error: unknown): DiscoveryFailure {
+  const message = messageOf(error);
+  const fault = error instanceof AppError ? error.fault : null;
   if (fault === 'closed' || fault === 'silent') return { kind: fault };
   if (fault === 'not-iscsi' || fault === 'unproven') return { kind: fault, message };
-  // The outermost one has the code of every discovery that gets no answer.
-  const inner = causes.slice(1);
-  if (inner.some((cause) => /\bclosed\b/.test(messageOf(cause)))) return { kind: 'closed' };
-  const timedOut = inner.some((cause) => cause instanceof AppError && cause.code === 'ERR_TIMEOUT');
-  return timedOut ? { kind: 'silent' } : { kind: 'other', message };
+  return { kind: 'other', message };
 }
 
 /** The error and what is behind it, outermost first. */

@@ -215,18 +215,23 @@ export interface ErrorJson {
   code: ErrorCode;
   message: string;
   hint?: string;
+  fault?: string;
 }
 
 /** Anything thrown as plain values; what is no AppError becomes ERR_INTERNAL. */
 export function errorToJson(error: unknown): ErrorJson {
   if (!(error instanceof AppError)) return { code: 'ERR_INTERNAL', message: messageOf(error) };
-  const { code, message, hint } = error;
-  return hint === undefined ? { code, message } : { code, message, hint };
+  const { code, message, hint, fault } = error;
+  return { code, message, ...(hint === undefined ? {} : { hint }), ...(fault === null ? {} : { fault }) };
 }
 
 /** The error that `errorToJson` described. Unknown codes, from another version, become ERR_UNKNOWN. */
 export function errorFromJson(json: Readonly<Record<string, unknown>>): AppError {
   const code = ERROR_CODES.find((known) => known === json.code) ?? 'ERR_UNKNOWN';
   const message = typeof json.message === 'string' ? json.message : 'unknown error';
-  return new AppError(code, message, typeof json.hint === 'string' ? { hint: json.hint } : {});
+  const { hint, fault } = json;
+  return new AppError(code, message, {
+    ...(typeof hint === 'string' ? { hint } : {}),
+    ...(typeof fault === 'string' ? { fault } : {}),
+  });
 }

@@ -38,6 +38,8 @@ export interface AppErrorOptions {
   readonly hint?: string;
   /** Whether the same call may succeed later without a change. Default false. */
   readonly retriable?: boolean;
+  /** The cause in one word, for programs; it crosses process borders. */
+  readonly fault?: string | null;
 }
 
 /** A failure to be shown to a person: one line that names the object, the reason and the protocol's own status. */
@@ -45,12 +47,14 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly retriable: boolean;
+  readonly fault: string | null;
   constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
     this.code = code;
     this.hint = options.hint;
     this.retriable = options.retriable ?? false;
+    this.fault = options.fault ?? null;
   }
 }
 

@@ -59,11 +59,22 @@ export function reportedText(number: number): string {
 
 /** Tells the number of a failure and remembers it. What iscsiadm never says in so many words follows as it is. */
 export function report(talk: Talk, error: unknown): void {
-  const number = exitCodeOf(error);
+  const fault = error instanceof AppError ? error.fault : null;
+  const number = BY_FAULT.get(fault) ?? exitCodeOf(error);
   talk.complain(`initiator reported error (${number} - ${reportedText(number)})`);
-  if (error instanceof AppError && OURS.has(error.code)) talk.complain(error.message);
+  if (error instanceof AppError && (OURS.has(error.code) || fault === NOT_ISCSI)) talk.complain(error.message);
   talk.fail(number);
 }
+
+const NOT_ISCSI = 'not-iscsi';
+
+/** Where iscsiadm has another number than our own commands. */
+const BY_FAULT: ReadonlyMap<string | null, number> = new Map([
+  ['closed', Reported.PduTimeout],
+  ['silent', Reported.PduTimeout],
+  [NOT_ISCSI, Reported.PduTimeout],
+  ['unproven', Reported.FatalLogin],
+]);
 
 /** Failures that iscsiadm does not know, or that say more here: what holds a disk, who else uses the target. */
 const OURS: ReadonlySet<AppError['code']> = new Set([

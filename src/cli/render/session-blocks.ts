@@ -132,7 +132,12 @@ function block(session: SessionBlock, before: SessionBlock | undefined, parts: P
   const again = before !== undefined && currentPortal(before.portal) === portal;
   const state = sessionState(session);
   const lines = [
-    ...(again ? [] : [`\tCurrent Portal: ${portal}`, `\tPersistent Portal: ${portalText(session.persistentPortal ?? session.portal)}`]),
+    ...(again
+      ? []
+      : [
+          `\tCurrent Portal: ${portal}`,
+          `\tPersistent Portal: ${portalText(session.persistentPortal ?? session.portal)}`,
+        ]),
     ...heading('Interface:', '**********'),
     `Iface Name: ${session.iface}`,
     'Iface Transport: tcp',

@@ -58,7 +58,8 @@ function loginError(login: LoginRequest, error: unknown): unknown {
   if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED') return error;
   const { targetName, portal } = login;
   const hint = loginHint(error, login);
-  const options = { cause: error, retriable: error.retriable, ...(hint === undefined ? {} : { hint }) };
+  const { retriable, fault } = error;
+  const options = { cause: error, retriable, fault, ...(hint === undefined ? {} : { hint }) };
   return new AppError(
     error.code,
     `cannot log in to ${targetName} at ${formatPortal(portal)}: ${error.message}`,

@@ -21,6 +21,7 @@ const over = (number: number): DiscoveryEnd => ({ kind: 'over', number });
 const behind = (cause: unknown, code: AppError['code'] = 'ERR_TIMEOUT') =>
   new AppError('ERR_TIMEOUT', 'discovery failed', { cause: new AppError(code, 'inner', { cause }) });
 const system = (syscall: string, code: string) => behind(Object.assign(new Error(code), { syscall, code }));
+const fault = (word: string) => new AppError('ERR_TIMEOUT', 'what has happened', { fault: word });
 const refused = (status: number) => behind(new RefusedLogin(status, 'ERR_LOGIN_AUTH', 'refused', {}));
 
 const CASES: [string, unknown, DiscoveryEnd, string[]][] = [
@@ -47,6 +48,26 @@ const CASES: [string, unknown, DiscoveryEnd, string[]][] = [
     ['cannot make connection to 192.0.2.7: Network is unreachable'],
   ],
   ['a silent host', behind(new SilentHost()), AGAIN, ['connect to 192.0.2.7 timed out']],
+  [
+    'a service that closes the connection',
+    fault('closed'),
+    AGAIN,
+    [
+      'Connection to Discovery Address 192.0.2.7 closed',
+      'Login I/O error, failed to receive a PDU',
+      'retrying discovery login to 192.0.2.7',
+    ],
+  ],
+  [
+    'a service that says nothing',
+    fault('silent'),
+    over(19),
+    [
+      'Login response timeout. Waited 30 seconds and did not get response PDU.',
+      'discovery login to 192.0.2.7 failed, giving up 2',
+    ],
+  ],
+  ['a service that is no target', fault('not-iscsi'), over(11), ['what has happened']],
   [
     'a status of authentication',
     refused(0x0201),
