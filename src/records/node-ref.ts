@@ -62,9 +62,9 @@ export function checkPortalRef<T extends PortalRef>(ref: T): T {
 
 /** `ADDRESS,PORT,TPGT/IFACE` below nodes/TARGET, or the older `ADDRESS,PORT` where no tag is known. */
 export function nodePath(root: string, ref: NodeRef): string {
-  const { targetName, address, port, tpgt, iface } = checkNodeRef(ref);
-  const folder = join(root, 'nodes', targetName);
-  return tpgt === -1 ? join(folder, `${address},${port}`) : join(folder, `${address},${port},${tpgt}`, iface);
+  const { targetName, tpgt, iface } = checkNodeRef(ref);
+  const path = join(root, 'nodes', targetName, portalName(ref));
+  return tpgt === -1 ? path : join(path, iface);
 }
 
 /** The folder of a discovery record. */
@@ -105,15 +105,14 @@ export function parsePortalName(name: string): { address: string; port: number; 
   }
 }
 
-/** By target, then address, port, tag and interface: the order in which iscsiadm lists records. */
+/** By target, then by the name of its portal and the interface, all as texts: the order in which iscsiadm lists records. */
 export function compareRefs(a: NodeRef, b: NodeRef): number {
-  return (
-    order(a.targetName, b.targetName) ||
-    order(a.address, b.address) ||
-    a.port - b.port ||
-    a.tpgt - b.tpgt ||
-    order(a.iface, b.iface)
-  );
+  return order(a.targetName, b.targetName) || order(portalName(a), portalName(b)) || order(a.iface, b.iface);
+}
+
+/** What a portal's folder is called, or the file of an older record without a tag. */
+function portalName({ address, port, tpgt }: NodeRef): string {
+  return tpgt === -1 ? `${address},${port}` : `${address},${port},${tpgt}`;
 }
 
 export function sameRef(a: NodeRef, b: NodeRef): boolean {

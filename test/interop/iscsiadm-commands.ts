@@ -181,6 +181,29 @@ export const NODES: readonly string[] = [
   'iscsiadm -m node',
 ];
 
+/** Portals and targets in every order, and addresses of every kind. */
+export const ORDER: readonly string[] = [
+  'iscsiadm -m node -o new -T iqn.2022-08.com.test:a -p 10.0.0.1:3260,1',
+  'iscsiadm -m node -o new -T iqn.2022-08.com.test:a -p 10.0.0.1:860,1',
+  'iscsiadm -m node -o new -T iqn.2022-08.com.test:a -p 10.0.0.1:3260,10',
+  'iscsiadm -m node -o new -T iqn.2022-08.com.test:a -p 10.0.0.1:3260,2',
+  'iscsiadm -m node -o new -T iqn.2022-08.com.test:a -p 10.0.0.1:3261',
+  'iscsiadm -m node -o new -T iqn.2022-08.com.test:a -p 10.0.0.10:3260,1',
+  'iscsiadm -m node -o new -T iqn.2022-08.com.test:a -p [fe80::1]:3260,1',
+  'iscsiadm -m node -o new -T iqn.2022-08.com.test:a -p host-a:3260,1',
+  'iscsiadm -m node -o new -T iqn.2022-08.com.test:a -p Host-b:3260,1',
+  'iscsiadm -m node -o new -T iqn.2022-08.com.test:a.b -p Host-b:3260,1',
+  'iscsiadm -m node -o new -T iqn.2022-08.com.test:a-b -p Host-b:3260,1',
+  'iscsiadm -m node -o new -T iqn.2022-08.com.test:B -p Host-b:3260,1',
+  'iscsiadm -m node',
+  'iscsiadm -m node -P 1',
+  'iscsiadm -m node -T iqn.2022-08.com.test:a | grep conn',
+  'iscsiadm -m discoverydb -t st -p storage -o new',
+  'iscsiadm -m discoverydb',
+  'iscsiadm -m node -p Host-b',
+  'iscsiadm -m iface -P 1',
+];
+
 /** Interfaces, and what becomes of the records that are bound to them. */
 export const IFACES: readonly string[] = [
   'iscsiadm -m iface',

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 import { succeed } from '../helpers/programs.js';
-import { DISCOVERIES, IFACES, NODES, USAGE } from './iscsiadm-commands.js';
+import { DISCOVERIES, IFACES, NODES, ORDER, USAGE } from './iscsiadm-commands.js';
 
 const REAL = '/usr/sbin/iscsiadm';
 const OURS = join(import.meta.dirname, '../../bin/iscsiadm.js');
@@ -96,6 +96,7 @@ describe('the real iscsiadm and ours', { skip: cannot(), concurrency: true }, ()
   for (const [name, lines] of [
     ['options and modes', USAGE],
     ['node records', NODES],
+    ['order and addresses', ORDER],
     ['interfaces', IFACES],
     ['discoveries and no sessions', DISCOVERIES],
   ] as const) {

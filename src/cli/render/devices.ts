@@ -1,6 +1,6 @@
 // Tables of devices and sessions for people; in a pipe they are the same, never cut.
+import { formatPortal } from '../../iscsi/portal.js';
 import type { DeviceInfo, SessionInfo } from '../../services/session/info.js';
-import { portalText } from './iscsiadm.js';
 import { type Listing, sizeColumn } from './listing.js';
 import { table } from './table.js';
 import { formatAge, formatSize, orDash } from './text.js';
@@ -45,7 +45,11 @@ export const SESSIONS: Listing<SessionRow> = [
     text: ({ state, recovery }) => (recovery === 'none' ? state : `${state},${recovery}`),
   },
   { head: 'TARGET', about: 'name of the target', text: ({ targetName }) => targetName },
-  { head: 'PORTAL', about: 'where it is reached, and the portal group tag', text: ({ portal }) => portalText(portal) },
+  {
+    head: 'PORTAL',
+    about: 'where it is reached, and the portal group tag',
+    text: ({ portal }) => formatPortal({ ...portal, tpgt: portal.tpgt === -1 ? null : portal.tpgt }),
+  },
   {
     head: 'DEVICES',
     about: 'device nodes; NBD exports of LUNs that have none',

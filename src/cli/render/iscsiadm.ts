@@ -14,10 +14,14 @@ export interface PathText {
   readonly iface: string;
 }
 
-/** `ADDRESS:PORT,TPGT`, IPv6 in brackets. iscsiadm prints a tag that is not known as 4294967295. */
+/** `ADDRESS:PORT,TPGT`. iscsiadm prints a tag that is not known as 4294967295. */
 export function portalText({ address, port, tpgt }: Pick<PathText, 'address' | 'port' | 'tpgt'>): string {
-  const host = address.includes(':') ? `[${address}]` : address;
-  return `${host}:${port},${tpgt >>> 0}`;
+  return `${bracketed(address)}:${port},${tpgt >>> 0}`;
+}
+
+/** IPv6 in brackets, which iscsiadm puts around everything that has no dot: around a name without a domain too. */
+function bracketed(address: string): string {
+  return address.includes(':') || !address.includes('.') ? `[${address}]` : address;
 }
 
 /** A line of the list of records and of a discovery's answer. */
@@ -46,8 +50,7 @@ export function nodeTree(paths: readonly PathText[], { eachPortal = false } = {}
 
 /** `ADDRESS:PORT,TPGT` with the tag as it is. */
 export function portalInTree({ address, port, tpgt }: Pick<PathText, 'address' | 'port' | 'tpgt'>): string {
-  const host = address.includes(':') ? `[${address}]` : address;
-  return `${host}:${port},${tpgt}`;
+  return `${bracketed(address)}:${port},${tpgt}`;
 }
 
 /** A line of the list of discovery records. */
