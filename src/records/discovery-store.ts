@@ -105,11 +105,6 @@ export async function linkedNodes(root: string, portal: PortalRef): Promise<Node
   return refs;
 }
 
-/** The node records that were made by hand, or come from firmware, by their links. */
-export async function linkedStatically(root: string, kind: 'static' | 'fw'): Promise<NodeRef[]> {
-  return (await namesIn(join(root, kind))).flatMap((name) => parseLinkName(name) ?? []);
-}
-
 /** An iSNS server that open-iscsi's tools ask; read only. */
 export interface IsnsRecord {
   readonly server: PortalRef;

@@ -292,7 +292,7 @@ describe('discovery records', () => {
     await discover('t1');
     const { ref } = await addNode(paths, { targetName: 'iqn.2022-08.com.test:hand', portal, tpgt: 2 }, signal);
     const link = `${T1},10.0.0.1,3260,1,default`;
-    for (const folder of ['isns/10.0.0.9,3205', 'isns/10.0.0.8,3205', 'isns/what', 'fw']) {
+    for (const folder of ['isns/10.0.0.9,3205', 'isns/10.0.0.8,3205', 'isns/what']) {
       mkdirSync(join(root, folder), { recursive: true });
       writeFileSync(join(root, folder, link), '');
     }
@@ -301,7 +301,7 @@ describe('discovery records', () => {
     const found = { targetName: T1, ...portal, tpgt: 1, iface: 'default' };
     assert.deepEqual(all.sendTargets, [{ portal, nodes: [found] }]);
     assert.deepEqual(all.isns, [{ server: { address: '10.0.0.9', port: 3205 }, nodes: [found] }]);
-    assert.deepEqual([all.static, all.firmware], [[ref], [found]]);
+    assert.deepEqual([all.static, all.firmware], [[ref], []]);
     assert.match(all.warnings.join(), /isns\/what/);
   });
 });

@@ -6,14 +6,13 @@ import {
   deleteSendTargets,
   type IsnsRecord,
   linkedNodes,
-  linkedStatically,
   listIsns,
   readSendTargets,
   writeSendTargets,
 } from '../../records/discovery-store.js';
 import { newSendTargetsValues } from '../../records/new-record.js';
 import { checkPortalRef, type NodeRef, type PortalRef } from '../../records/node-ref.js';
-import { deleteNode, readNode } from '../../records/node-store.js';
+import { deleteNode, listNodes, readNode } from '../../records/node-store.js';
 import type { ValueChange } from '../../records/values.js';
 import { AppError } from '../../util/errors.js';
 import type { DeleteOptions, UpdateOptions } from './edit-nodes.js';
@@ -24,7 +23,7 @@ import { listDiscoveries } from './records.js';
 export interface AllDiscoveries {
   readonly sendTargets: readonly { readonly portal: PortalRef; readonly nodes: readonly NodeRef[] }[];
   readonly isns: readonly IsnsRecord[];
-  /** Made by hand, with a portal group tag. */
+  /** Made by hand. */
   readonly static: readonly NodeRef[];
   readonly firmware: readonly NodeRef[];
   readonly warnings: readonly string[];
@@ -33,11 +32,15 @@ export interface AllDiscoveries {
 export async function listAllDiscoveries(paths: DatabasePaths): Promise<AllDiscoveries> {
   const { items: sendTargets, warnings } = await listDiscoveries(paths);
   const isns = await listIsns(paths.dbDir);
+  const { items: nodes } = await listNodes(paths.dbDir);
+  const foundBy = (type: string) =>
+    nodes.filter(({ values }) => values.text('node.discovery_type') === type).map(({ ref }) => ref);
   return {
     sendTargets,
     isns: isns.items,
-    static: await linkedStatically(paths.dbDir, 'static'),
-    firmware: await linkedStatically(paths.dbDir, 'fw'),
+    // Not by their links: a record without a tag has none, and iscsiadm lists it.
+    static: foundBy('static'),
+    firmware: foundBy('fw'),
     warnings: [...warnings, ...isns.warnings],
   };
 }
