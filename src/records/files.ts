@@ -1,5 +1,5 @@
 // Files of the record database: read with limits, replaced as a whole, private from the moment they exist.
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, open, readdir, readlink, rename, rmdir, symlink, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError, messageOf } from '../util/errors.js';
@@ -149,6 +149,15 @@ const REASONS: Readonly<Record<string, string>> = {
 
 function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** Removes what writers that were killed have begun below `root`. To be called with the lock of the database held. */
+export async function removeAbandonedFiles(root: string): Promise<void> {
+  for (const name of await namesIn(root)) {
+    const pid = name.startsWith(TEMPORARY) ? /^\d+(?=-)/.exec(name.slice(TEMPORARY.length))?.[0] : undefined;
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    await unlink(join(root, name)).catch(() => undefined);
+  }
 }
 
 /** By the global `crypto`: whoever only reads does not load node:crypto, which takes as long as a whole listing. */

@@ -4,7 +4,7 @@ import { type FileHandle, link, mkdir, open, readdir, readFile, stat, unlink } f
 import { join } from 'node:path';
 import { delay } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
-import { fileError, isMissing, makeFolder } from './files.js';
+import { fileError, isMissing, makeFolder, removeAbandonedFiles } from './files.js';
 
 export interface LockOptions {
   /** Folder of open-iscsi's `lock` and `lock.write`, when its tools may work on the same database. */
@@ -34,6 +34,7 @@ export async function withDatabaseLock<T>(root: string, options: LockOptions, wo
   });
   try {
     await flock(handle, path, waitMs, options.signal);
+    await removeAbandonedFiles(root);
     if (options.linkDir === null) return await work();
     await takeLink(options.linkDir, handle, waitMs, options);
     try {

@@ -56,6 +56,12 @@ describe('the database lock', () => {
       );
     });
   });
+  it('removes what writers that were killed have begun, and nothing else', async () => {
+    const kept = ['.lunctl-lock', `.lunctl-${process.pid}-abc`, '.lunctl-notes', '.other-99999999-1', 'nodes'];
+    for (const name of [...kept, '.lunctl-99999999-0a1b', '.lunctl-99999998-2c3d']) writeFileSync(join(root, name), '');
+    await withDatabaseLock(root, options(), async () => undefined);
+    assert.deepEqual(readdirSync(root).sort(), kept.sort());
+  });
   it('is taken by the flock of the system, whatever stands first in PATH', async () => {
     const planted = join(root, 'bin');
     mkdirSync(planted);
