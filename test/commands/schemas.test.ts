@@ -146,6 +146,8 @@ describe('what commands print', () => {
     await output('error', 21, 'session', 'show');
     await output('error', 21, 'node', 'list');
     await output('error', 21, 'discovery', 'list');
+    await output('config shim', 0, 'config', 'shim');
+    await output('config shim', 0, 'config', 'shim', '--install', box.folder);
     await output('error', 7, 'node', 'lgin');
     await output('error', 7, 'node', 'login', '--nosuch');
     await output('error', 11, 'discovery', 'sendtargets', '-p', '127.0.0.1:1');

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -146,6 +146,23 @@ describe('the bundles', () => {
       const { status, stdout, stderr } = measured(...command);
       assert.deepEqual([status, stdout, stderr], [21, '', 'iscsiadm: No active sessions.\n'], command.join(' '));
     }
+  });
+
+  it('is linked as iscsiadm when asked to, and never in the place of something else', async () => {
+    const place = join(folder, 'sbin');
+    mkdirSync(place);
+    const install = (...more: string[]) => box.run('config', 'shim', '--install', place, ...more);
+    assert.match((await install('--dry-run')).stdout, /would be linked/);
+    assert.deepEqual(readdirSync(place), []);
+    assert.equal((await install()).stdout, `${place}/iscsiadm linked to ${SHIM}\n`);
+    assert.equal(measured(join(place, 'iscsiadm'), '-m', 'session').stderr, 'iscsiadm: No active sessions.\n');
+    const again = await install();
+    assert.deepEqual([again.code, again.stdout], [0, `${place}/iscsiadm unchanged, linked to ${SHIM}\n`]);
+    rmSync(join(place, 'iscsiadm'));
+    writeFileSync(join(place, 'iscsiadm'), 'of somebody else');
+    assert.equal((await install()).code, 40);
+    assert.equal(readFileSync(join(place, 'iscsiadm'), 'utf8'), 'of somebody else');
+    assert.equal((await box.run('config', 'shim', '--install', join(place, 'none'))).code, 7);
   });
 
   it('say the version as oclif would', () => {

@@ -39,6 +39,12 @@ export const ROWS = [
     minutes: 240,
     alone: true,
   },
+  {
+    file: 'faults/f28-iscsiadm.test.ts',
+    env: { F28_SHIM_WIDTH: '64', F28_SHIM_ROUNDS: '100', F28_SHIM_KILLS: '100' },
+    minutes: 240,
+    alone: true,
+  },
   { file: 'faults/f40-disk-killed.test.ts', env: { F40_ROUNDS: '20' }, minutes: 60 },
   { file: 'faults/f32-chap.test.ts', env: { F32_TRIES: '200' }, minutes: 3, alone: true },
   {

@@ -9,6 +9,13 @@ export const configUnit = document('config-unit', 'A unit file for systemd.', {
   text: text('What belongs into it.'),
 });
 
+export const configShim = document('config-shim', 'lunctl-iscsiadm, and a link to it under the name iscsiadm.', {
+  dryRun: flag('Nothing was changed.'),
+  program: text('Absolute path of lunctl-iscsiadm.'),
+  link: textOrNull('The link that --install has made or found; null without it.'),
+  changed: flag('The link was not there before.'),
+});
+
 const origin = v.strictObject({
   kind: choice(['default', 'file', 'flag', 'environment'], 'What has set it.'),
   name: textOrNull('The file, the flag or the variable; null for a default.'),
