@@ -145,6 +145,7 @@ export async function refuseKernelSession(targetName: string, folder = '/sys/cla
     const theirs = await readFile(`${folder}/${name}/targetname`, 'utf8').catch(() => '');
     if (theirs.trim() !== targetName) continue;
     throw new AppError('ERR_SESSION_EXISTS', `the kernel's initiator is logged in to ${targetName} (${name})`, {
+      fault: 'kernel-session',
       hint: `log it out first: iscsiadm -m node -T ${targetName} --logout; or, knowing that both write, --also`,
     });
   }

@@ -5,7 +5,7 @@ import type { LoginRequest, SessionInfo } from '../../services/session/info.js';
 import { loginDoneLine, loginStartLine, pathName } from '../render/iscsiadm.js';
 import type { Call } from './call.js';
 import type { Pattern } from './pattern.js';
-import { matchingRecords } from './records.js';
+import { matchingRecords, recordsThat } from './records.js';
 import { Reported, report } from './reported.js';
 import { TRY_HELP } from './usage.js';
 
@@ -36,14 +36,7 @@ export async function runLoginAll(call: Call): Promise<void> {
     talk.bare(TRY_HELP);
     return talk.fail(Reported.Invalid);
   }
-  const { selectNodes } = await import('../../services/records/records.js');
-  const { items, warnings } = await selectNodes(resolvePaths());
-  for (const text of warnings) talk.complain(text);
-  const records = items.filter((record) => startsAs(record, startup));
-  if (records.length === 0) {
-    talk.complain('No records found');
-    return talk.fail(Reported.NoObjects);
-  }
+  const records = await recordsThat(call, (record) => startsAs(record, startup));
   const [leading, others] = [records.filter(isLeading), records.filter((record) => !isLeading(record))];
   if (others.length > 0 && !(await loginWith(call, others, { persistent: true }))) {
     talk.complain('Could not log into all portals');

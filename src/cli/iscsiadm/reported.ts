@@ -11,6 +11,7 @@ export const Reported = {
   Database: 6,
   Invalid: 7,
   PduTimeout: 11,
+  NoDriver: 12,
   DriverNotFound: 12,
   SessionExists: 15,
   FatalLogin: 19,
@@ -62,17 +63,19 @@ export function report(talk: Talk, error: unknown): void {
   const fault = error instanceof AppError ? error.fault : null;
   const number = BY_FAULT.get(fault) ?? exitCodeOf(error);
   talk.complain(`initiator reported error (${number} - ${reportedText(number)})`);
-  if (error instanceof AppError && (OURS.has(error.code) || fault === NOT_ISCSI)) talk.complain(error.message);
+  if (error instanceof AppError && (OURS.has(error.code) || TELLING.has(fault))) talk.complain(error.message);
   talk.fail(number);
 }
 
-const NOT_ISCSI = 'not-iscsi';
+/** Causes that iscsiadm has no words for. */
+const TELLING: ReadonlySet<string | null> = new Set(['not-iscsi', 'kernel-session']);
 
 /** Where iscsiadm has another number than our own commands. */
 const BY_FAULT: ReadonlyMap<string | null, number> = new Map([
   ['closed', Reported.PduTimeout],
   ['silent', Reported.PduTimeout],
-  [NOT_ISCSI, Reported.PduTimeout],
+  ['not-iscsi', Reported.PduTimeout],
+  ['no-transport', Reported.NoDriver],
   ['unproven', Reported.FatalLogin],
 ]);
 
@@ -86,7 +89,6 @@ const OURS: ReadonlySet<AppError['code']> = new Set([
   'ERR_INTERNAL',
   'ERR_LOGOUT',
   'ERR_NOT_SUPPORTED',
-  'ERR_SESSION_EXISTS',
   'ERR_UNKNOWN',
   'ERR_USAGE',
 ]);

@@ -52,7 +52,7 @@ export async function askForTargets(call: Call, portal: PortalRef, { byRecord }:
   const ifaces = await ifacesOf(call, paths);
   if (ifaces === undefined) return;
   const config = await readConfig(paths);
-  for (const text of config.warnings) talk.complain(text);
+  if ((options.number('d') ?? 0) > 0) for (const text of config.warnings) talk.complain(text);
   if (!operations.has('nonpersistent')) await keepPortal(call, paths, portal);
   const known = byRecord ? await readDiscovery(paths, portal).catch(() => undefined) : undefined;
   const targets = await discover(call, paths, portal, ifaces[0], { known, config });
@@ -80,15 +80,26 @@ async function ifacesOf({ options, talk }: Call, paths: Paths): Promise<readonly
   const found: IfaceRecord[] = [];
   for (const name of names) {
     const iface = await selectIface(paths, name).catch(() => undefined);
-    if (iface !== undefined) found.push(iface);
-    else {
-      const where = `Make sure an iface config with the file name and iface.iscsi_ifacename ${name} is in ${paths.dbDir}/ifaces.`;
-      talk.complain(`Could not read iface info for ${name}. ${where}`);
-    }
+    const wrong = iface === undefined ? missingIface(paths, name) : foreignTransport(iface);
+    if (wrong !== undefined) talk.complain(wrong);
+    else if (iface !== undefined) found.push(iface);
   }
   if (found.length > 0) return found;
   talk.fail(Reported.NoObjects);
   return undefined;
+}
+
+function missingIface({ dbDir }: Paths, name: string): string {
+  const place = `${dbDir}/ifaces`;
+  return `Could not read iface info for ${name}. Make sure an iface config with the file name and iface.iscsi_ifacename ${name} is in ${place}.`;
+}
+
+/** What is wrong with an interface that is not for TCP. */
+function foreignTransport({ name, values }: IfaceRecord): string | undefined {
+  const transport = values.text('iface.transport_name');
+  return ['tcp', 'default', ''].includes(transport)
+    ? undefined
+    : `Could not load transport ${transport}.Dropping interface ${name}.`;
 }
 
 /** The portal's record is made before it is asked. What cannot be a portal gets none; a record that is there stays. */

@@ -19,6 +19,7 @@ export function sourceOf({ values }: Pick<NodeRecord, 'values'>): Source | undef
     throw new AppError(
       'ERR_NOT_SUPPORTED',
       `interface ${iface} is for transport ${transport}; here there is TCP alone`,
+      { fault: 'no-transport' },
     );
   }
   const address = set('ipaddress');
