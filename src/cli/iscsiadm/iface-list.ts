@@ -2,10 +2,11 @@
 import { join } from 'node:path';
 import { findIface, type IfaceRecord, listIfaces } from '../../records/iface-store.js';
 import { IFACE_KEYS } from '../../records/keys.js';
+import type { NodeRef } from '../../records/node-ref.js';
 import { listNodes, type NodeRecord } from '../../records/node-store.js';
 import { resolvePaths } from '../../services/paths.js';
 import { AppError } from '../../util/errors.js';
-import { nodeTree, recordText, shownValue } from '../render/iscsiadm.js';
+import { ifaceTree, recordText, shownValue } from '../render/iscsiadm.js';
 import type { Call } from './call.js';
 import { Reported } from './reported.js';
 
@@ -20,7 +21,7 @@ export async function showIfaces(call: Call, name: string | undefined): Promise<
   const nodes = level === 1 ? (await listNodes(dbDir)).items : [];
   if (level === 1 && nodes.length === 0) return;
   const ifaces = name === undefined ? (await listIfaces(dbDir)).items : await one(call, dbDir, name);
-  if (level === 1) call.talk.out(ifaces.map((iface) => ifaceTree(iface, nodes)).join(''));
+  if (level === 1) call.talk.out(ifaces.map(({ name: iface }) => ifaceTree(iface, boundTo(iface, nodes))).join(''));
   else if (name === undefined) call.talk.out(ifaces.map(ifaceLine).join(''));
   else call.talk.out(ifaces.map(({ values }) => recordText(values, IFACE_KEYS, { showSecrets: false })).join(''));
 }
@@ -57,9 +58,6 @@ function ifaceLine({ name, values }: IfaceRecord): string {
   return `${name} ${shown.join(',')}\n`;
 }
 
-function ifaceTree({ name }: IfaceRecord, nodes: readonly NodeRecord[]): string {
-  const bound = nodes.map(({ ref }) => ref).filter(({ iface }) => iface === name);
-  const tree = nodeTree(bound, { eachPortal: true });
-  const lines = tree.split('\n').filter((line) => line !== '' && !line.startsWith('\t\tIface Name:'));
-  return `Iface: ${name}\n${lines.map((line) => `\t${line}\n`).join('')}`;
+function boundTo(iface: string, nodes: readonly NodeRecord[]): NodeRef[] {
+  return nodes.map(({ ref }) => ref).filter((ref) => ref.iface === iface);
 }

@@ -48,8 +48,20 @@ export function nodeTree(paths: readonly PathText[], { eachPortal = false } = {}
   return text;
 }
 
+/** An interface with the targets and portals of the records that are bound to it. Paths of one target stand together. */
+export function ifaceTree(iface: string, paths: readonly PathText[]): string {
+  let text = `Iface: ${iface}\n`;
+  let target = '';
+  for (const path of paths) {
+    if (path.targetName !== target) text += `\tTarget: ${printable(path.targetName)}\n`;
+    text += `\t\tPortal: ${portalInTree(path)}\n`;
+    target = path.targetName;
+  }
+  return text;
+}
+
 /** `ADDRESS:PORT,TPGT` with the tag as it is. */
-export function portalInTree({ address, port, tpgt }: Pick<PathText, 'address' | 'port' | 'tpgt'>): string {
+function portalInTree({ address, port, tpgt }: Pick<PathText, 'address' | 'port' | 'tpgt'>): string {
   return `${bracketed(address)}:${port},${tpgt}`;
 }
 
