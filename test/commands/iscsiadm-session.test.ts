@@ -208,6 +208,38 @@ describe('sessions', () => {
     await expect(`-m node -T ${OPEN} -o update -n node.session.nr_sessions -v 1`, '');
   });
 
+  it('at boot waits for a target that is not there yet', async () => {
+    const port = await closedPort();
+    const late = 'iqn.2022-08.com.test:late';
+    const startup = `-o update -n node.startup -v`;
+    await adm(`-m node -o new -T ${late} -p 127.0.0.1:${port},1`);
+    await expect(`-m node -T ${OPEN} ${startup} manual`, '');
+    await expect(`-m node -T ${late} ${startup} automatic`, '');
+    const path = way(port, late);
+    const once = await adm(`-m node -T ${late} -l`);
+    const failed = [`Could not login to ${path}.`, 'initiator reported error (8 - connection timed out)'];
+    const lines = complaints(...failed, 'Could not log into all portals');
+    assert.deepEqual(told(once), [`Logging in to ${path}\n`, lines, 8]);
+    const login = adm('-m node --loginall=automatic');
+    await new Promise((go) => setTimeout(go, 1500));
+    await box.serve('ramdisk:4M', '--target', late, '--allow', INITIATOR, '--portal', `127.0.0.1:${port}`);
+    assert.deepEqual(told(await login), [`Logging in to ${path}\nLogin to ${path} successful.\n`, '', 0]);
+    assert.equal((await adm('-m node -U automatic')).code, 0);
+    await expect(`-m node -T ${late} -o delete`, '');
+  });
+
+  it('with node.leading_login makes one session of several interfaces', async () => {
+    await adm('-m iface -I second -o new');
+    await adm(`-m node -o new -T ${OPEN} -p 127.0.0.1:${open},1 -I second`);
+    await expect(`-m node -T ${OPEN} -o update -n node.leading_login -v Yes`, '');
+    await expect('-m node -L all', started() + done());
+    assert.equal((await adm('-m session')).stdout.split('\n').length, 2);
+    await expect('-m node -L all', '');
+    assert.equal((await adm('-m node -U all')).code, 0);
+    await expect(`-m node -T ${OPEN} -o update -n node.leading_login -v No`, '');
+    await adm('-m iface -I second -o delete');
+  });
+
   it('without waiting: the login goes on by itself', async () => {
     await expect(`-m node -T ${OPEN} -l -W`, started());
     for (let i = 0; i < 100 && (await adm('-m session')).code !== 0; i++)
