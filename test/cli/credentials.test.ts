@@ -40,7 +40,7 @@ describe('secrets from files', () => {
   it('are not asked for without a user', async () => assert.equal(await read({}), null));
   it('that others may read are refused with 13', async () => {
     for (const mode of [0o644, 0o640, 0o604, 0o620, 0o601]) {
-      const path = file('s', 'canary-12345', mode);
+      const path = file('s', 'for-all-1234', mode);
       await assert.rejects(read({ ...user, 'chap-secret-file': path }), { code: 'ERR_ACCESS', hint: /^chmod 600 / });
     }
   });

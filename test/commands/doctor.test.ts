@@ -86,14 +86,14 @@ describe('doctor', () => {
   });
   it('a secret in an iscsid.conf that others may read; the secret is not shown', async () => {
     const path = join(box.folder, 'etc/iscsid.conf');
-    writeFileSync(path, 'node.session.auth.password = canary-in-the-config\n', { mode: 0o644 });
+    writeFileSync(path, 'node.session.auth.password = for-all-in-the-config\n', { mode: 0o644 });
     chmodSync(path, 0o644);
     const { stdout } = await box.run('doctor');
     assert.match(
       stdout,
       new RegExp(`^warn {2}${path} holds CHAP secrets, and others may read it +chmod 600 ${path}$`, 'm'),
     );
-    assert.ok(!stdout.includes('canary'));
+    assert.ok(!stdout.includes('for-all'));
     chmodSync(path, 0o600);
     assert.deepEqual(
       (await look())('iscsid.conf').map(({ level }) => level),

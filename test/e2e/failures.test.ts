@@ -130,7 +130,7 @@ describe('failures end in one line and leave nothing behind', () => {
     unchanged();
   });
   it('a secret file that others may read: 13', async () => {
-    const open = await box.secretFile('open', 'canary-12345');
+    const open = await box.secretFile('open', 'for-all-1234');
     await chmod(open, 0o644);
     refused(await login('--chap-secret-file', open), 13, /open/);
   });

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { assertQuiet } from './canary.js';
 
 export const BIN = join(import.meta.dirname, '../../bin/run.js');
 
@@ -67,7 +68,14 @@ export class Sandbox {
       child.stdout.on('data', (chunk) => (stdout += chunk));
       child.stderr.on('data', (chunk) => (stderr += chunk));
       child.on('error', reject);
-      child.on('close', (code) => resolve({ code, stdout, stderr, ms: performance.now() - began }));
+      child.on('close', (code) => {
+        try {
+          assertQuiet(args, stdout + stderr);
+          resolve({ code, stdout, stderr, ms: performance.now() - began });
+        } catch (error) {
+          reject(error);
+        }
+      });
     });
   }
 

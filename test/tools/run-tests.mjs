@@ -1,6 +1,7 @@
 // Runs the test files with node's own runner. Arguments: the folders below test/ to run (default: all but lab/ and long/).
 // Ends with 1 when a test failed, when something is left on the machine afterwards (named: a process, device, mount or
-// socket), and under CI also when one was skipped: there no peer may be missing.
+// socket), when a secret of the tests was seen where none may be, and under CI also when one was skipped: there no peer may
+// be missing.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
@@ -32,11 +33,21 @@ chmodSync(folder, 0o1777);
 const compiled = `tsx-${process.getuid?.() ?? 0}`;
 mkdirSync(`${tmpdir()}/${compiled}`, { recursive: true });
 symlinkSync(`${tmpdir()}/${compiled}`, `${folder}/${compiled}`);
-const orphans = spawn(
-  process.execPath,
-  ['--import', 'tsx', fileURLToPath(new URL('./orphans.ts', import.meta.url)), folder],
-  { cwd, stdio: ['pipe', 'inherit', 'inherit'] },
-);
+const beside = (file) =>
+  spawn(process.execPath, ['--import', 'tsx', fileURLToPath(new URL(file, import.meta.url)), folder], {
+    cwd,
+    stdio: ['pipe', 'inherit', 'inherit'],
+  });
+const orphans = beside('./orphans.ts');
+const watch = beside('./secret-watch.ts');
+/** Ends it, and returns its exit status. */
+const verdictOf = async (one) => {
+  one.stdin.end();
+  return one.exitCode ?? (await once(one, 'close'))[0];
+};
+/** The mark of every secret in the tests: see helpers/canary.ts. */
+const MARK = 'canary-';
+let shown = false;
 // Two at a time: suites that time their peers do not like more neighbours than cores.
 const child = spawn(
   process.execPath,
@@ -54,15 +65,18 @@ const child = spawn(
 let tail = '';
 child.stdout.on('data', (chunk) => {
   process.stdout.write(chunk);
+  shown ||= (tail.slice(-MARK.length) + chunk).includes(MARK);
   tail = (tail + chunk).slice(-65536);
 });
 child.on('close', async (code) => {
-  orphans.stdin.end();
-  const [left] = orphans.exitCode === null ? await once(orphans, 'close') : [orphans.exitCode];
+  // One after the other: the first would be left behind for the second.
+  const secrets = await verdictOf(watch);
+  const left = await verdictOf(orphans);
+  if (shown) console.error('the output of the tests shows a secret');
   // What is still mounted there is not to be emptied.
   if (left === 0) rmSync(folder, { recursive: true, force: true });
   else console.error(`${folder} is kept`);
   const skipped = Number(/^. skipped (\d+)$/m.exec(tail)?.[1] ?? 0);
   if (skipped > 0 && process.env.CI) console.error(`${skipped} tests were skipped, which CI does not allow`);
-  process.exitCode = code !== 0 || left !== 0 ? 1 : skipped > 0 && process.env.CI ? 1 : 0;
+  process.exitCode = code !== 0 || left !== 0 || secrets !== 0 || shown ? 1 : skipped > 0 && process.env.CI ? 1 : 0;
 });
