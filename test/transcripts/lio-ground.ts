@@ -70,5 +70,6 @@ export class LioGround implements Ground {
 function targetcli(commands: readonly string[]): void {
   const input = `${[...commands, 'exit'].join('\n')}\n`;
   const out = execFileSync('sh', ['-c', 'targetcli 2>&1'], { input, encoding: 'utf8' });
-  if (/error|invalid|cannot|could not|unexpected|no such/i.test(out)) throw new Error(`targetcli:\n${out}`);
+  const said = out.replace(/^Warning: Could not load preferences.*$/m, '');
+  if (/error|invalid|cannot|could not|unexpected|no such/i.test(said)) throw new Error(`targetcli:\n${out}`);
 }

@@ -127,8 +127,9 @@ const chap: Scene = {
       ],
     ],
   ],
-  // LIO says of a target that it does not have that the service is not available (0301); ours that there is none (0203).
-  onlyLio: new Set([37]),
+  // Of a challenge that it cannot answer LIO says nothing; our target refuses the login (0201). Of a target that it does not
+  // have LIO says that the service is not available (0301); ours that there is none (0203).
+  onlyLio: new Set([33, 37]),
 };
 
 const ifaceHost: Scene = {
