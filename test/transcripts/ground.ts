@@ -20,21 +20,21 @@ export interface OfferedTarget {
   /** Who may log in: the initiator of the recordings, nobody, or everyone. */
   readonly access: 'acl' | 'none' | 'everyone';
   readonly proof: Proof | null;
-  /** MiB of each LUN. */
+  /** MiB of each LUN: less than in the recordings, which do not show it, as LIO's stand in memory. */
   readonly luns: readonly number[];
 }
 
 const [FIRST = ''] = PORTALS;
 const USER: Account = { user: 'username', secret: 'password1234' };
 const target = (number: number): string => `iqn.2022-08.com.test:dlp.target0${number}`;
-const plain = { addresses: [FIRST], access: 'acl', proof: null, luns: [256] } as const;
+const plain = { addresses: [FIRST], access: 'acl', proof: null, luns: [64] } as const;
 
 /** The targets of every recording but the guide's. */
 export const FIVE: readonly OfferedTarget[] = [
   { ...plain, name: target(1), addresses: PORTALS },
   { ...plain, name: target(2), proof: { account: USER, mutual: null } },
   { ...plain, name: target(3), access: 'none' },
-  { ...plain, name: target(4), access: 'everyone', luns: [256, 64] },
+  { ...plain, name: target(4), access: 'everyone', luns: [64, 64] },
   { ...plain, name: target(5), proof: { account: USER, mutual: { user: 'mutualuser', secret: 'mutualpass12' } } },
 ];
 
@@ -44,7 +44,6 @@ export const GUIDE: readonly OfferedTarget[] = [
     ...plain,
     name: target(1),
     proof: { account: { user: 'username', secret: 'password' }, mutual: null },
-    luns: [10_240],
   },
 ];
 

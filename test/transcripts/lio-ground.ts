@@ -19,7 +19,7 @@ export class LioGround implements Ground {
   }
 
   async addLun(targetName: string): Promise<void> {
-    targetcli(this.#lun(targetName, 256));
+    targetcli(this.#lun(targetName, 64));
   }
 
   async answer(targetName: string, answers: boolean): Promise<void> {

@@ -66,7 +66,7 @@ export class OwnGround implements Ground {
 
   async addLun(targetName: string): Promise<void> {
     this.#targets = this.#targets.map((target) =>
-      target.name === targetName ? { ...target, luns: [...target.luns, 256] } : target,
+      target.name === targetName ? { ...target, luns: [...target.luns, 64] } : target,
     );
     this.#apply();
   }
