@@ -13,6 +13,6 @@ else {
   if (stays && process.env.UV_THREADPOOL_SIZE === undefined) process.env.UV_THREADPOOL_SIZE = '16';
   // A secret may stand in iscsiadm's arguments.
   if (quick) process.title = 'lunctl-iscsiadm';
-  const fromBundle = () => require('./load.js').load(quick ? 'quick.js' : 'lunctl.js');
+  const fromBundle = () => require('./load.js').loadProgram(quick ? 'quick' : 'lunctl');
   require('./start.js').start(stays && !quick ? () => import('../dist/cli/main.js') : fromBundle, words);
 }

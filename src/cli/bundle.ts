@@ -17,13 +17,16 @@ import { build, type Metafile, type Plugin, transformSync } from 'esbuild';
 const TARGET = 'node20.19';
 /** Native, or rarely needed: loaded from node_modules when the time comes. */
 const LEFT_OUT = ['@node-rs/crc32', 'inquirer', 'koffi', 'pino'];
-/** Command lines that are run for the compiler: what they use, and no more, is compiled beforehand. */
+/**
+ * Command lines that are run for the compiler: what they use, and no more, is compiled beforehand. What the first of each
+ * program needs becomes one file, its pack.
+ */
 const TYPICAL = [
-  ['quick.js', 'iscsiadm', '-m', 'session'],
-  ['quick.js', 'iscsiadm', '-m', 'node'],
-  ['lunctl.js', 'session', 'show'],
-  ['lunctl.js', 'node', 'list'],
-  ['lunctl.js', 'login'],
+  ['quick', 'iscsiadm', '-m', 'session'],
+  ['lunctl', 'session', 'show'],
+  ['quick', 'iscsiadm', '-m', 'node'],
+  ['lunctl', 'node', 'list'],
+  ['lunctl', 'login'],
 ];
 
 const self = fileURLToPath(import.meta.url);
@@ -159,38 +162,54 @@ function licenseOf(folder: string): string {
 type PackageJson = Readonly<Record<'name' | 'version' | 'license', string>>;
 
 /** In a process and folders of its own: commands change both. What V8 makes fits this very version of Node alone. */
-function compileBeforehand(line: readonly string[]): void {
+function runAside(task: string, line: readonly string[]): void {
   const folder = mkdtempSync(join(tmpdir(), 'lunctl-build-'));
   const env = { HOME: folder, LUNCTL_CONFIG_DIR: folder, LUNCTL_DB_DIR: folder, LUNCTL_RUN_DIR: folder };
   try {
-    const { status, stderr } = spawnSync(process.execPath, [self, ...line], { env, encoding: 'utf8' });
+    const { status, stderr } = spawnSync(process.execPath, [self, task, ...line], { env, encoding: 'utf8' });
     if (status !== 0) throw new Error(`${line.join(' ')}: ${stderr}`);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-/** Runs one command and keeps what V8 has compiled for it; where several commands use a piece, for the first of them. */
-async function runAndKeep(entry: string, words: readonly string[]): Promise<void> {
-  const { load, pieces } = createRequire(self)('../../bin/load.js') as Loader;
-  await load(entry).main(words, root);
-  for (const [name, { script }] of pieces) {
-    const file = join(bundle, `${name}.cache`);
-    if (!existsSync(file)) writeFileSync(file, script.createCachedData());
+/** Runs one command, then packs its pieces or keeps what V8 has compiled: of each file for the first that uses it. */
+async function run(task: string, program: string, words: readonly string[]): Promise<void> {
+  const { loadProgram, modules, scripts } = createRequire(self)('../../bin/load.js') as Loader;
+  await loadProgram(program).main(words, root);
+  if (task === 'pack') writePack(program, [...modules.keys()]);
+  else {
+    for (const [name, script] of scripts) {
+      const file = join(bundle, `${name}.cache`);
+      if (!existsSync(file)) writeFileSync(file, script.createCachedData());
+    }
   }
   // Of the command itself: it has found nothing to show.
   process.exitCode = 0;
 }
 
-interface Loader {
-  load(name: string): { main(argv: readonly string[], root: string): Promise<unknown> };
-  readonly pieces: ReadonlyMap<string, { readonly script: Script }>;
+function writePack(program: string, names: readonly string[]): void {
+  const members = names.map(
+    (name) => `${JSON.stringify(name)}:${functionIn(readFileSync(join(bundle, name), 'latin1'))}`,
+  );
+  writeFileSync(join(bundle, `${program}.pack`), `({${members.join(',\n')}})`);
 }
 
-const [entry, ...words] = process.argv.slice(2);
-if (entry !== undefined) await runAndKeep(entry, words);
+function functionIn(script: string): string {
+  return script.trimEnd().replace(/;$/, '');
+}
+
+interface Loader {
+  loadProgram(name: string): { main(argv: readonly string[], root: string): Promise<unknown> };
+  readonly modules: ReadonlyMap<string, unknown>;
+  readonly scripts: ReadonlyMap<string, Script>;
+}
+
+const [task, program, ...words] = process.argv.slice(2);
+if (task !== undefined && program !== undefined) await run(task, program, words);
 else {
   const quick = `export { main } from './cli/quick.js';`;
   writeLicenses(await writeBundle({ lunctl: commandLineEntry(), quick }));
-  for (const line of TYPICAL) compileBeforehand(line);
+  for (const name of ['quick', 'lunctl']) runAside('pack', TYPICAL.find(([of]) => of === name) ?? []);
+  for (const line of TYPICAL) runAside('compile', line);
 }

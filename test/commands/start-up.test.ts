@@ -185,7 +185,7 @@ describe('the bundles', () => {
       assert.deepEqual([status, stdout, stderr], [21, '', 'lunctl: No active sessions. [21]\n']);
     };
     show((file) => writeFileSync(file, 'nothing that V8 has made'));
-    const another = readFileSync(join(root, 'dist/bundle/quick.js.cache'));
+    const another = readFileSync(join(root, 'dist/bundle/quick.pack.cache'));
     show((file) => writeFileSync(file, another));
     show((file) => rmSync(file));
   });
