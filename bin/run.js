@@ -2,7 +2,7 @@
 // Starts lunctl, by what serves the command best.
 const words = process.argv.slice(2);
 /** iscsiadm's command line, and what scripts and shells ask all the time: without oclif. */
-const quick = /^(iscsiadm|-m.*|--mode(=.*)?|--version)$/s.test(words[0]);
+const quick = /^(iscsiadm|__complete|-m.*|--mode(=.*)?|--version)$/s.test(words[0]);
 /** What moves data in this very process runs the single modules: calls between the pieces of the bundle take longer. */
 const stays = /^(serve|nbd)$/.test(words[0]) || words.includes('--foreground');
 

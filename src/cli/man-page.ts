@@ -44,6 +44,7 @@ export const PAGES: readonly PageSpec[] = [
     ...{ scope: null, byHand: true },
   },
   { name: 'lunctl-doctor', about: 'look at what could be wrong here, and with a portal', scope: 'doctor' },
+  { name: 'lunctl-completion', about: 'what bash, zsh or fish need to complete commands', scope: 'completion' },
   { name: 'lunctl-demo', about: 'the whole way from a target to a mounted disk, on this machine', scope: 'demo' },
 ];
 
@@ -200,7 +201,7 @@ function examples(command: ManifestCommand): string {
 }
 
 function seeAlso(page: PageSpec): string {
-  const topics = new Set([...Object.keys(TOPICS), 'serve', 'schema', 'demo', 'doctor']);
+  const topics = new Set([...Object.keys(TOPICS), 'serve', 'schema', 'demo', 'doctor', 'completion']);
   const own = PAGES.filter(({ name, scope }) => name !== page.name && (scope === null || topics.has(scope)));
   const others = [...own.map(({ name }) => `${name} 8`), 'iscsiadm 8'].sort();
   return others.map((other, i) => `.Xr ${other}${i === others.length - 1 ? '' : ' ,'}\n`).join('');

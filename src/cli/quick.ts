@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { main as iscsiadm } from './iscsiadm/main.js';
 
 /**
- * Runs `iscsiadm WORD…`, `-m MODE …` or `--version`, and returns the exit code.
+ * Runs `iscsiadm WORD…`, `-m MODE …`, `__complete KIND` or `--version`, and returns the exit code.
  * @param argv the words after `lunctl`
  * @param root the package folder, with package.json
  */
@@ -12,6 +12,11 @@ export async function main(argv: readonly string[], root: string): Promise<numbe
   const [first] = argv;
   if (first === '--version') {
     process.stdout.write(`${versionText(root)}\n`);
+    return 0;
+  }
+  if (first === '__complete') {
+    const { complete } = await import('./complete.js');
+    await complete(argv.slice(1));
     return 0;
   }
   return iscsiadm(first === 'iscsiadm' ? argv.slice(1) : argv);

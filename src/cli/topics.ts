@@ -36,6 +36,7 @@ ${rows({
   schema: 'What --json prints, as JSON Schema',
   demo: 'All of it on this machine, with a target of its own',
   doctor: 'What is wrong here, and with a portal',
+  completion: 'What bash, zsh or fish complete by',
 })}
 
 lunctl TOPIC --help          the commands of a topic

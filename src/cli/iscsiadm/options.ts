@@ -40,6 +40,11 @@ const WITHOUT_VALUE = 'RDlusSVhW';
 const OPTIONAL_VALUE = 'A';
 const LETTERS = new Set(LONG.map(([, letter]) => letter));
 
+/** Whether the next word is the value of this option. */
+export function takesValue(letter: string): boolean {
+  return !WITHOUT_VALUE.includes(letter) && !OPTIONAL_VALUE.includes(letter);
+}
+
 /** The letters that a mode takes. Discovery and discoverydb share a name in messages. */
 export const MODES = {
   discovery: { name: 'discovery', letters: 'DSIPdmntplov' },

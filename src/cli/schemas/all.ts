@@ -1,6 +1,7 @@
 // Every schema under the name that `lunctl schema` takes: the command's, or what else --json can print.
 import type * as v from 'valibot';
 import { chapClear, chapSetup, chapShow, chapTest } from './chap.js';
+import { completion } from './completion.js';
 import { configCheck, configShim, configShow, configUnit } from './config.js';
 import { demo } from './demo.js';
 import { discoveryDelete, discoveryList, discoverySendtargets, discoverySet, discoveryShow } from './discovery.js';
@@ -55,6 +56,7 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'chap setup': chapSetup,
   'chap show': chapShow,
   'chap test': chapTest,
+  completion,
   'config check': configCheck,
   'config shim': configShim,
   'config show': configShow,
