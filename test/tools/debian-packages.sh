@@ -7,8 +7,8 @@ set -eu
 start='nbdfuse:libnbd-bin nbd-client:nbd-client sfdisk:fdisk mkfs.xfs:xfsprogs fusermount3:fuse3 losetup:mount blkid:util-linux'
 peers='tgtd:tgt istgt:istgt iscsi-ls:libiscsi-bin qemu-img:qemu-utils fio:fio nbdkit:nbdkit nbdcopy:libnbd-bin
   mkfs.ext4:e2fsprogs mkfs.btrfs:btrfs-progs mkfs.vfat:dosfstools mandoc:mandoc script:bsdutils
-  zsh:zsh fish:fish parted:parted sgdisk:gdisk stress-ng:stress-ng fuse2fs:fuse2fs pgrep:procps ss:iproute2 ip:iproute2 systemd-analyze:systemd
-  tmux:tmux strace:strace'
+  parted:parted sgdisk:gdisk stress-ng:stress-ng fuse2fs:fuse2fs pgrep:procps ss:iproute2 ip:iproute2 systemd-analyze:systemd
+  tmux:tmux strace:strace zsh:zsh fish:fish'
 lab='qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio modprobe:kmod iscsid:open-iscsi targetcli:targetcli-fb
   dbus-daemon:dbus udevadm:udev sg_persist:sg3-utils lvcreate:lvm2 stress-ng:stress-ng'
 files='/usr/lib/x86_64-linux-gnu/qemu/block-iscsi.so:qemu-block-extra /usr/lib/python3/dist-packages/nbd.py:python3-libnbd
