@@ -16,6 +16,8 @@ const LOOK_MS = 20;
 
 export interface LogoutOptions {
   readonly paths: Pick<Paths, 'runDir'>;
+  /** The worker of each session that is meant: under its number another may have begun meanwhile, which is left alone. */
+  readonly workers?: ReadonlyMap<number, number>;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -36,10 +38,12 @@ export function logout(sids: readonly number[], options: LogoutOptions): Promise
   return Promise.all(sids.map((sid) => logoutOne(sid, options)));
 }
 
-async function logoutOne(sid: number, { paths, signal }: LogoutOptions): Promise<LogoutResult> {
+async function logoutOne(sid: number, { paths, workers, signal }: LogoutOptions): Promise<LogoutResult> {
   const folder = sessionFolder(paths.runDir, sid);
   const session = await readState(folder);
   const fail = (error: AppError): LogoutResult => ({ sid, session, error });
+  const worker = workers?.get(sid);
+  if (worker !== undefined && session?.pid !== worker) return { sid, session: null, error: null };
   if (!(await sessionIds(paths.runDir)).includes(sid)) return fail(missing(sid));
   try {
     await callControl(folder.controlSocket, 'logout', {}, { timeoutMs: LOGOUT_MS, signal });

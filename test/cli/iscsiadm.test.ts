@@ -13,6 +13,7 @@ import {
   nodeTree,
   recordText,
   sessionLine,
+  statsText,
 } from '../../src/cli/render/iscsiadm.js';
 import {
   fullIpv6,
@@ -21,6 +22,7 @@ import {
   type SessionBlock,
   sessionBlocks,
 } from '../../src/cli/render/session-blocks.js';
+import { Counters } from '../../src/initiator/counters.js';
 import { parseRecordText } from '../../src/records/format.js';
 import { NODE_KEYS, SENDTARGETS_KEYS } from '../../src/records/keys.js';
 import { nodeRecord, sendTargetsRecord, shownNodeRecord, shownSendTargetsRecord } from '../records/fixtures.js';
@@ -199,6 +201,16 @@ describe('login, logout and sessions', () => {
     assert.match(text, /MaxOutstandingR2T: 1\n\n\t\t\*+\n\t\tInterface:\n/);
     assert.match(text, /\t\tpassword: password1234\n\t\tusername_in: <empty>\n\t\tpassword_in: <empty>\n/);
     assert.equal(text.match(/password1234/g)?.length, 1);
+  });
+  it('-s: what a session has counted', () => {
+    const recording = readRecording(join(import.meta.dirname, '../transcripts/recordings/login.txt'));
+    const recorded = recording.find(({ line }) => line === 'iscsiadm -m session -r 8 -s')?.stdout ?? '';
+    const counted = Object.assign(new Counters(), {
+      ...{ txdata_octets: 18_840, rxdata_octets: 2_188_040 },
+      ...{ scsicmd_pdus: 381, scsirsp_pdus: 381, datain_pdus: 367 },
+    });
+    const session = { sid: 8, targetName: 'iqn.2022-08.com.test:dlp.target04', address: '127.0.0.1', port: 3260 };
+    assert.equal(statsText(session, counted), recorded);
   });
   it('IPv6 in full', () => {
     assert.equal(fullIpv6('fe80::20c:29ff'), 'fe80:0000:0000:0000:0000:0000:020c:29ff');

@@ -140,6 +140,17 @@ describe('login', () => {
     await assert.rejects(sessionStats(paths, 77), { code: 'ERR_SESSION_NOT_FOUND' });
   });
 
+  it('leaves a session alone that has the number of one that has ended', async () => {
+    const { paths } = folder;
+    const session = await login(loginRequest(TARGET, await serve()), { paths });
+    const [spared] = await logout([session.sid], { paths, workers: new Map([[session.sid, session.pid + 1]]) });
+    assert.equal(spared?.error, null);
+    assert.equal((await getSession(paths, session.sid)).pid, session.pid);
+    const [ended] = await logout([session.sid], { paths, workers: new Map([[session.sid, session.pid]]) });
+    assert.equal(ended?.error, null);
+    nothingLeft();
+  });
+
   it('of two at the same time to one portal lets one in', async () => {
     const port = await serve();
     const request = loginRequest(TARGET, port, { foreground: true });

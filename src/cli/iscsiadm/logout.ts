@@ -56,8 +56,9 @@ async function logoutOf({ talk, signal }: Call, sessions: readonly QuickSession[
   const names = new Map(sessions.map((session) => [session.sid, { ...session, ...session.portal }]));
   for (const name of names.values()) talk.out(logoutStartLine(name));
   const { logout } = await import('../../services/logout.js');
+  const workers = new Map(sessions.map(({ sid, pid }) => [sid, pid]));
   let failed = false;
-  for (const { sid, error } of await logout([...names.keys()], { paths: resolvePaths(), signal })) {
+  for (const { sid, error } of await logout([...names.keys()], { paths: resolvePaths(), workers, signal })) {
     const name = names.get(sid);
     if (name === undefined) continue;
     if (error === null) {
