@@ -19,6 +19,7 @@ import { runTool } from '../../src/disk/run.js';
 import { kernelName, sysAttribute } from '../../src/disk/sysfs.js';
 import { whyNoLoopDisks } from '../helpers/disk.js';
 import { machineState, newSince } from '../helpers/machine-state.js';
+import { FORGET_OTHERS } from '../helpers/mount-namespace.js';
 import { BIN, Sandbox } from '../helpers/sandbox.js';
 
 const TARGET = 'iqn.2022-08.com.test:dlp.target01';
@@ -123,7 +124,7 @@ describe('lun attach and detach', { skip: whyNoLoopDisks(['qemu-io']) ?? false }
       ['/usr/bin/nbdfuse', 'libnbd-bin'],
       ['/usr/bin/fusermount3', 'fuse3'],
     ] as const) {
-      const hidden = 'mount --bind /dev/null "$0" && exec "$@"';
+      const hidden = `${FORGET_OTHERS}mount --bind /dev/null "$0" && exec "$@"`;
       const command = [process.execPath, BIN, 'login', TARGET, '--attach', 'none'];
       const child = spawn('unshare', ['--mount', 'sh', '-c', hidden, program, ...command], {
         env: box.env,

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { whyNoLoopDisks } from '../helpers/disk.js';
+import { FORGET_OTHERS } from '../helpers/mount-namespace.js';
 import { nothingLeft } from '../helpers/nothing-left.js';
 
 const BIN = join(import.meta.dirname, '../../bin/run.js');
@@ -51,8 +52,7 @@ function ending({ lines }: Demo): string {
 /** As nobody, with a /dev/fuse of the given mode; read access to everything stays, for a clone that only root can enter. */
 async function asNobody(fuseMode: string): Promise<Demo> {
   const folder = mkdtempSync(join(tmpdir(), 'lunctl-fuse-'));
-  const ownFuse =
-    'mount -t tmpfs lunctl "$1" && mknod -m "$2" "$1/fuse" c 10 229 && mount --bind "$1/fuse" /dev/fuse && shift 2 && exec "$@"';
+  const ownFuse = `${FORGET_OTHERS}mount -t tmpfs lunctl "$1" && mknod -m "$2" "$1/fuse" c 10 229 && mount --bind "$1/fuse" /dev/fuse && shift 2 && exec "$@"`;
   const keepReading = ['--inh-caps', '+dac_read_search', '--ambient-caps', '+dac_read_search'];
   const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', ...keepReading, '--'];
   try {

@@ -1,6 +1,7 @@
 // The real iscsiadm on a database of the test's own, in namespaces where that is /etc/iscsi and where a tcp transport seems to be.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { FORGET_OTHERS } from './mount-namespace.js';
 
 const REAL = '/usr/sbin/iscsiadm';
 
@@ -14,7 +15,7 @@ export function whyNoIscsiadm(): string | false {
 
 /** A shell command line that runs "$@" there; $0 is the folder. iscsiadm asks sysfs for the transport of an interface. */
 export const IN_NAMESPACE = `set -e
-mount --bind "$0" /etc/iscsi
+${FORGET_OTHERS}mount --bind "$0" /etc/iscsi
 if [ -d /var/lib/iscsi ]; then mount -t tmpfs tmpfs /var/lib/iscsi; fi
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/lock

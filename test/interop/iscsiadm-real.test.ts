@@ -7,6 +7,7 @@ import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { describe, it } from 'node:test';
+import { FORGET_OTHERS } from '../helpers/mount-namespace.js';
 import { succeed } from '../helpers/programs.js';
 import { DISCOVERIES, IFACES, NODES, ORDER, USAGE } from './iscsiadm-commands.js';
 
@@ -29,7 +30,7 @@ node.session.auth.chap_algs = MD5
 const NO_DAEMON = 'iscsiadm: can not connect to iSCSI daemon (111)!\n';
 
 const SCRIPT = `set -e
-mount --bind "$1/etc" /etc/iscsi
+${FORGET_OTHERS}mount --bind "$1/etc" /etc/iscsi
 if [ -d /var/lib/iscsi ]; then mount -t tmpfs tmpfs /var/lib/iscsi; fi
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/lock

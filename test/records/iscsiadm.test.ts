@@ -12,6 +12,7 @@ import { readConfigFile } from '../../src/records/config-file.js';
 import { applyDiscovery, linkedNodes } from '../../src/records/discovery-store.js';
 import { NODE_KEYS } from '../../src/records/keys.js';
 import { listNodes } from '../../src/records/node-store.js';
+import { FORGET_OTHERS } from '../helpers/mount-namespace.js';
 
 /** iscsiadm knows one place for its records: in a mount namespace of its own that place is the test's folder. */
 function cannot(): string | false {
@@ -31,10 +32,14 @@ describe('one database, two programs', { skip: cannot() }, () => {
     { targetName: name(2), address: '10.9.8.7', port: 3261, tpgt: 65_535 },
   ];
   const iscsiadm = (...args: string[]) =>
-    execFileSync('unshare', ['-m', 'sh', '-c', 'mount --bind "$0" /etc/iscsi && exec iscsiadm "$@"', root, ...args], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    execFileSync(
+      'unshare',
+      ['-m', 'sh', '-c', `${FORGET_OTHERS}mount --bind "$0" /etc/iscsi && exec iscsiadm "$@"`, root, ...args],
+      {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      },
+    );
 
   before(async () => {
     root = await mkdtemp(join(tmpdir(), 'lunctl-shared-'));

@@ -3,11 +3,12 @@
 import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { FORGET_OTHERS } from '../helpers/mount-namespace.js';
 
 const OWN = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
 const NETWORK = ['--net'];
 const EMPTY = `set -e
-mount -t tmpfs -o mode=755 tmpfs /etc/iscsi
+${FORGET_OTHERS}mount -t tmpfs -o mode=755 tmpfs /etc/iscsi
 if [ -d /var/lib/iscsi ]; then mount -t tmpfs tmpfs /var/lib/iscsi; fi
 `;
 const EMPTY_NETWORK = `mount -t tmpfs -o mode=755 tmpfs /run
