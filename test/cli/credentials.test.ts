@@ -1,13 +1,16 @@
 // CHAP secrets: where they may come from, and what is refused.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { type CredentialFlagValues, readCredentials } from '../../src/cli/credentials.js';
+import { type CredentialFlagValues, givenSecret, readCredentials } from '../../src/cli/credentials.js';
 import { askSecret, askText, canAsk, confirmByName } from '../../src/cli/prompt.js';
+
+/** Prints what a shell gives at descriptor 5. */
+const READ_FIVE = `import('${new URL('../../src/cli/credentials.ts', import.meta.url).href}').then((m) => m.givenSecret('chap', { 'chap-secret-fd': 5 })).then((s) => process.stdout.write(s))`;
 
 let folder: string;
 let warnings: string[];
@@ -112,6 +115,53 @@ describe('secrets from files', () => {
     for (const name of ['', 'a\nb', ' a', 'x'.repeat(256)]) {
       await assert.rejects(read({ 'chap-user': name, ...secret }), { code: 'ERR_USAGE' });
     }
+  });
+});
+
+describe('secrets from elsewhere', () => {
+  const user = { 'chap-user': 'username' };
+  it('a descriptor: a file of the owner alone, or a pipe', async () => {
+    const descriptor = openSync(file('s', 'canary-12345\n'), 'r');
+    const open = openSync(file('o', 'for-all-1234', 0o644), 'r');
+    try {
+      assert.equal((await read({ ...user, 'chap-secret-fd': descriptor }))?.secret, 'canary-12345');
+      await assert.rejects(read({ ...user, 'chap-secret-fd': open }), { code: 'ERR_ACCESS', message: /mode 0644/ });
+    } finally {
+      for (const one of [descriptor, open]) closeSync(one);
+    }
+    await assert.rejects(read({ ...user, 'chap-secret-fd': 999 }), {
+      code: 'ERR_USAGE',
+      message: /nothing is open there/,
+    });
+    const line = `"${process.execPath}" --import tsx -e "${READ_FIVE}" 5<<<canary-in-a-pipe`;
+    assert.equal(execFileSync('bash', ['-c', line], { encoding: 'utf8' }), 'canary-in-a-pipe');
+  });
+  it('the file that the environment names, unless a flag names one', async () => {
+    const [named, flagged] = [file('e', 'canary-of-env'), file('f', 'canary-of-flag')];
+    const env = { LUNCTL_CHAP_SECRET_FILE: named, LUNCTL_MUTUAL_SECRET_FILE: flagged };
+    assert.equal(await givenSecret('chap', {}, env), 'canary-of-env');
+    assert.equal(await givenSecret('mutual', {}, env), 'canary-of-flag');
+    assert.equal(await givenSecret('chap', { 'chap-secret-file': flagged }, env), 'canary-of-flag');
+    assert.equal(await givenSecret('chap', {}, { LUNCTL_CHAP_SECRET_FILE: '' }), null);
+    await assert.rejects(givenSecret('chap', {}, { LUNCTL_CHAP_SECRET_FILE: `${named}x` }), { code: 'ERR_USAGE' });
+  });
+  it('a credential of the unit; that its user may read it shows as bits of the group', async () => {
+    const env = { CREDENTIALS_DIRECTORY: folder };
+    assert.equal(await givenSecret('chap', {}, env), null);
+    file('chap-secret', 'canary-of-unit', 0o440);
+    assert.equal(await givenSecret('chap', {}, env), 'canary-of-unit');
+    assert.equal(await givenSecret('mutual', {}, env), null);
+    file('chap-secret', 'for-all-1234', 0o444);
+    await assert.rejects(givenSecret('chap', {}, env), { code: 'ERR_ACCESS' });
+  });
+  it('no variable holds a secret itself', async () => {
+    for (const name of ['LUNCTL_CHAP_SECRET', 'LUNCTL_CHAP_PASSWORD', 'CHAP_SECRET']) {
+      assert.equal(await givenSecret('chap', {}, { [name]: 'for-all-1234' }), null);
+    }
+  });
+  it('standard input is good for one of them', async () => {
+    const both = { ...user, 'chap-secret-fd': 0, 'mutual-user': 't', 'mutual-secret-file': '-' };
+    await assert.rejects(read(both), { code: 'ERR_USAGE', message: /only one secret/ });
   });
 });
 
