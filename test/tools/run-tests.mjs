@@ -33,13 +33,13 @@ chmodSync(folder, 0o1777);
 const compiled = `tsx-${process.getuid?.() ?? 0}`;
 mkdirSync(`${tmpdir()}/${compiled}`, { recursive: true });
 symlinkSync(`${tmpdir()}/${compiled}`, `${folder}/${compiled}`);
-const beside = (file) =>
-  spawn(process.execPath, ['--import', 'tsx', fileURLToPath(new URL(file, import.meta.url)), folder], {
+const beside = (program) =>
+  spawn(process.execPath, ['--import', 'tsx', fileURLToPath(program), folder], {
     cwd,
     stdio: ['pipe', 'inherit', 'inherit'],
   });
-const orphans = beside('./orphans.ts');
-const watch = beside('./secret-watch.ts');
+const orphans = beside(new URL('./orphans.ts', import.meta.url));
+const watch = beside(new URL('./secret-watch.ts', import.meta.url));
 /** Ends it, and returns its exit status. */
 const verdictOf = async (one) => {
   one.stdin.end();
