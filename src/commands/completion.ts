@@ -1,26 +1,11 @@
 // lunctl completion: what a shell needs to complete command lines, made from the commands that there are.
 import { Args } from '@oclif/core';
 import { BaseCommand } from '../cli/base-command.js';
+import { listedColumns } from '../cli/completion/columns.js';
 import { completionScript, SHELLS, type Shell } from '../cli/completion/scripts.js';
 import { completionTable } from '../cli/completion/table.js';
-import { SESSIONS } from '../cli/render/devices.js';
-import { DISKS } from '../cli/render/disk.js';
-import { blockRuns, LUNS } from '../cli/render/lun.js';
-import { DISCOVERIES, FOUND, IFACES, NODES } from '../cli/render/records.js';
 import type { completion } from '../cli/schemas/completion.js';
 import type { Result } from '../cli/schemas/parts.js';
-
-/** What -o knows, by command. */
-const LISTINGS = {
-  'discovery:list': DISCOVERIES,
-  'discovery:sendtargets': FOUND,
-  'disk:list': DISKS,
-  'iface:list': IFACES,
-  'lun:list': LUNS,
-  'lun:map': blockRuns(1),
-  'node:list': NODES,
-  'session:show': SESSIONS,
-} as const;
 
 export default class Completion extends BaseCommand {
   static override summary = 'Print what bash, zsh or fish need to complete commands';
@@ -40,9 +25,8 @@ export default class Completion extends BaseCommand {
 
   async run(): Promise<Result<typeof completion>> {
     const { args } = await this.parse(Completion);
-    const columns = Object.entries(LISTINGS).map(([id, listing]) => [id, listing.map(({ head }) => head)] as const);
     const shell = args.shell as Shell;
-    const script = completionScript(shell, completionTable(this.config.commands, Object.fromEntries(columns)));
+    const script = completionScript(shell, completionTable(this.config.commands, listedColumns()));
     this.render(script);
     return { shell, script };
   }

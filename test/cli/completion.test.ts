@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { Command, Interfaces } from '@oclif/core';
+import { listedColumns } from '../../src/cli/completion/columns.js';
 import { completionScript, SHELLS } from '../../src/cli/completion/scripts.js';
 import { completionTable, kindText } from '../../src/cli/completion/table.js';
 import { MODES } from '../../src/cli/iscsiadm/options.js';
@@ -48,6 +49,10 @@ describe('the table', () => {
     assert.equal(value('iscsiadm', '--mode'), `=${Object.keys(MODES).join(' ')}`);
     assert.deepEqual(place('disk mount')?.args.map(kindText), ['@devices', 'dir']);
     assert.equal(kindText(place('node set')?.rest ?? 'nothing'), '@keys');
+  });
+  it('knows the columns of every command that lists', () => {
+    const listing = commands.filter(({ flags }) => 'list-columns' in flags).map(({ id }) => id);
+    assert.deepEqual(Object.keys(listedColumns()).sort(), listing.sort());
   });
   it('a word that a shell would not leave alone is refused', () => {
     for (const word of ['$(id)', 'a b', '`x`', "it's", '*', '']) assert.throws(() => kindText({ words: [word] }));

@@ -110,6 +110,16 @@ describe('what sessions count', () => {
       );
     });
   }
+  it('top is drawn anew for another size of the terminal', { skip: noTerminal }, async () => {
+    const command = 'session top & sleep 3; stty cols 60 rows 10 < /dev/tty; sleep 2; kill -TERM $!; wait $!';
+    const { output } = await onTerminal(command.replace('top &', 'top < /dev/tty &'), { env: box.env });
+    const last = output.split('\u001b[H').at(-1)?.split('\u001b[J')[0]?.split('\n') ?? [];
+    assert.ok(
+      last.some((line) => line.includes('LOGGED_IN')),
+      output,
+    );
+    for (const line of last) assert.ok(line.replace('\u001b[K', '').trimEnd().length <= 60, line);
+  });
   it('SIGTERM gives the terminal back too', { skip: noTerminal }, async () => {
     const command = `session top < /dev/tty & sleep 3; kill -TERM $!; wait $!; code=$?; stty -a | grep -qw -- -icanon && echo raw || echo cooked; exit $code`;
     // A shell without job control gives a job in the background no standard input.

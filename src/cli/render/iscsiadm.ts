@@ -160,13 +160,3 @@ interface IfaceText {
 export function sessionLine(session: Omit<PathText, 'iface'> & { readonly sid: number }): string {
   return `tcp: [${session.sid}] ${portalText(session)} ${printable(session.targetName)} (non-flash)\n`;
 }
-
-/** The counters of one session, as `iscsiadm -m session -s` writes them. `counters`: see initiator/counters.ts. */
-export function statsBlock(session: SessionName, counters: Readonly<Record<string, number>>): string {
-  const lines = Object.entries(counters).map(([name, value]) => [EXTENDED.has(name), `\t${name}: ${value}\n`] as const);
-  const of = (extended: boolean) => lines.flatMap(([is, line]) => (is === extended ? [line] : [])).join('');
-  return `Stats for session ${sessionName(session)}\niSCSI SNMP:\n${of(false)}iSCSI Extended:\n${KERNEL_ONLY}${of(true)}`;
-}
-const EXTENDED: ReadonlySet<string> = new Set(['eh_abort_cnt']);
-/** Of the kernel's own way to send and receive; here nothing can add to them. */
-const KERNEL_ONLY = '\ttx_sendpage_failures: 0\n\trx_discontiguous_hdr: 0\n';

@@ -2,7 +2,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { sameOf, sidArg, sidFlag } from '../../cli/flags.js';
-import { statsBlock } from '../../cli/render/iscsiadm.js';
+import { statsText } from '../../cli/render/iscsiadm.js';
 import { defaultColumns, listText } from '../../cli/render/listing.js';
 import { LOADS } from '../../cli/render/load.js';
 import type { Result } from '../../cli/schemas/parts.js';
@@ -37,7 +37,7 @@ export default class SessionStats extends BaseCommand {
     );
     if (samples.length === 0) throw new AppError('ERR_NOT_FOUND', 'No active sessions.');
     this.render(
-      samples.map(({ session, counters }) => statsBlock({ ...session, ...session.portal }, counters)).join(''),
+      samples.map(({ session, counters }) => statsText({ ...session, ...session.portal }, counters)).join(''),
     );
     const rates = samples.map(({ session, load }) => {
       const since = (Date.now() - Date.parse(session.loggedInAt)) / 1000;
