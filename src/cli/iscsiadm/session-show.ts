@@ -9,7 +9,11 @@ import type { QuickSession } from '../../services/session/quick-list.js';
 import { listSessions } from '../../services/session/registry.js';
 import { type BlockSecrets, sessionBlocks } from '../render/session-blocks.js';
 import type { Call } from './call.js';
+import { Reported } from './reported.js';
 import { OPEN_ISCSI_VERSION } from './usage.js';
+
+/** A machine under load answers late; a session that is left out would look as if it had ended. */
+const ANSWER_MS = 10_000;
 
 /** Those of `wanted` that answer, with all that the level asks for. */
 export async function showBlocks(
@@ -18,7 +22,8 @@ export async function showBlocks(
   level: 1 | 2 | 3,
 ): Promise<void> {
   const paths = resolvePaths();
-  const list = await listSessions(paths, { signal });
+  const list = await listSessions(paths, { signal, answerMs: ANSWER_MS });
+  if (list.silent.some(({ sid }) => wanted.some((one) => one.sid === sid))) talk.fail(Reported.PduTimeout);
   for (const text of registryWarnings(list)) talk.complain(text);
   const sessions = list.sessions.flatMap((session) => {
     const persistent = wanted.find(({ sid }) => sid === session.sid)?.portal;

@@ -18,7 +18,7 @@ import {
 import type { SessionInfo } from './info.js';
 import { dropLinks } from './links.js';
 
-/** How long a worker may take to say who it is. */
+/** How long a worker may take to say who it is, unless the caller has more time. */
 const ANSWER_MS = 2000;
 /** How long a worker without its socket may still be on its way out. */
 const DYING_MS = 300;
@@ -53,6 +53,8 @@ type Found =
 
 export interface ListOptions {
   readonly signal?: AbortSignal | undefined;
+  /** How long a worker may take to say who it is, milliseconds. Default 2 s. */
+  readonly answerMs?: number;
 }
 
 /**
@@ -84,13 +86,13 @@ export async function getSession(
   throw new AppError('ERR_SESSION_NOT_FOUND', `no session ${sid}`);
 }
 
-async function examine(runDir: string, sid: number, { signal }: ListOptions): Promise<Found> {
+async function examine(runDir: string, sid: number, options: ListOptions): Promise<Found> {
   const folder = sessionFolder(runDir, sid);
   const state = await readState(folder);
   // Without a readable state the answer on the socket alone can tell a live worker.
   if (state !== null && !ownerLives(state)) return prune(runDir, folder, sid, state);
   try {
-    const info = await askInfo(folder, signal);
+    const info = await askInfo(folder, options);
     if (info.sid !== sid || (state !== null && info.pid !== state.pid))
       throw new AppError('ERR_UNKNOWN', 'another process answers');
     return { kind: 'live', info };
@@ -100,8 +102,11 @@ async function examine(runDir: string, sid: number, { signal }: ListOptions): Pr
   }
 }
 
-async function askInfo(folder: SessionFolder, signal: AbortSignal | undefined): Promise<SessionInfo> {
-  return (await callControl(folder.controlSocket, 'info', {}, { timeoutMs: ANSWER_MS, signal })) as SessionInfo;
+async function askInfo(
+  { controlSocket }: SessionFolder,
+  { signal, answerMs: timeoutMs = ANSWER_MS }: ListOptions,
+): Promise<SessionInfo> {
+  return (await callControl(controlSocket, 'info', {}, { timeoutMs, signal })) as SessionInfo;
 }
 
 /** The worker may have ended in the meantime; only what is surely dead is removed. */
