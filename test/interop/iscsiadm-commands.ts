@@ -2,6 +2,8 @@
 
 /** Options, modes, and what is said where there is nothing. */
 export const USAGE: readonly string[] = [
+  'iscsiadm -m host -A',
+  'iscsiadm -m host --portal_type',
   'iscsiadm',
   'iscsiadm -h',
   'iscsiadm -V',

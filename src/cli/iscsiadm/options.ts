@@ -36,7 +36,7 @@ export const LONG: readonly (readonly [name: string, letter: string])[] = [
   ['no_wait', 'W'],
 ];
 const WITHOUT_VALUE = 'RDlusSVhW';
-/** Its value is part of the same word, or absent. */
+/** The value of its long name is part of the same word, or absent; the letter needs one. */
 const OPTIONAL_VALUE = 'A';
 const LETTERS = new Set(LONG.map(([, letter]) => letter));
 
@@ -125,7 +125,7 @@ function scanShort(word: string, rest: string[], steps: Step[]): void {
       continue;
     }
     const attached = word.slice(i + 1);
-    const value = attached !== '' || OPTIONAL_VALUE.includes(letter) ? attached : rest.shift();
+    const value = attached === '' ? rest.shift() : attached;
     if (value === undefined) steps.push({ line: `option requires an argument -- '${letter}'`, optopt: letter });
     else steps.push({ letter, value });
     return;

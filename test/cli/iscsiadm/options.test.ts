@@ -21,7 +21,8 @@ describe('options of iscsiadm', () => {
     ['-m node extra -T x args', ['m=node', 'T=x']],
     ['-m node -- -T x', ['m=node']],
     ['-m node -v -5', ['m=node', 'v=-5']],
-    ['-A ipv4 -Aipv6', ['A', 'A=ipv6']],
+    ['-A ipv4 -Aipv6', ['A=ipv4', 'A=ipv6']],
+    ['--portal_type ipv4 --portal_type=ipv6', ['A', 'A=ipv6']],
     ['--login', ['l']],
     ['-', []],
   ];
@@ -30,6 +31,7 @@ describe('options of iscsiadm', () => {
   const WRONG: [string, string[]][] = [
     ['-m', ["option requires an argument -- 'm'"]],
     ['-z', ["invalid option -- 'z'"]],
+    ['-A', ["option requires an argument -- 'A'"]],
     ['--bogus', ["unrecognized option '--bogus'"]],
     ['--log', ["option '--log' is ambiguous; possibilities: '--login' '--loginall' '--logout' '--logoutall'"]],
     ['--login=1', ["option '--login' doesn't allow an argument"]],
