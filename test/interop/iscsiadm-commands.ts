@@ -3,7 +3,12 @@
 /** Options, modes, and what is said where there is nothing. */
 export const USAGE: readonly string[] = [
   'iscsiadm -m host -A',
-  'iscsiadm -m host --portal_type',
+  'iscsiadm -m host -C chap -o nonpersistent',
+  'iscsiadm -m host -C chap -o show -o new',
+  'iscsiadm -r x -m bogus',
+  'iscsiadm -m session -r x -r 1',
+  'iscsiadm -m session -r -1',
+  'iscsiadm -m node -r x',
   'iscsiadm',
   'iscsiadm -h',
   'iscsiadm -V',
@@ -199,7 +204,7 @@ export const ORDER: readonly string[] = [
   'iscsiadm -m node -o new -T iqn.2022-08.com.test:B -p Host-b:3260,1',
   'iscsiadm -m node',
   'iscsiadm -m node -P 1',
-  'iscsiadm -m node -T iqn.2022-08.com.test:a | grep conn',
+  'iscsiadm -m node -T iqn.2022-08.com.test:a',
   'iscsiadm -m discoverydb -t st -p storage -o new',
   'iscsiadm -m discoverydb',
   'iscsiadm -m node -p Host-b',

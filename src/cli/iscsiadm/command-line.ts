@@ -2,9 +2,11 @@
 
 import { isOperation } from './operations.js';
 import { type GivenOption, isMode, isProblem, MODES, type Mode, Options, type Step, scanOptions } from './options.js';
+import { readSid } from './sid.js';
 import type { Talk } from './talk.js';
 import { OPEN_ISCSI_VERSION, TRY_HELP, USAGE } from './usage.js';
 
+const FAILURE = 1;
 const USAGE_ERROR = 7;
 const LARGEST_HOST = 2 ** 32 - 1;
 const LARGEST_INDEX = 2n ** 64n - 1n;
@@ -50,7 +52,7 @@ function takeStep(letter: string, value: string, steps: readonly Step[], talk: T
   else if (letter === 'I') return checkIfaceLength(value, talk);
   else {
     const wrong = WRONG[letter]?.(value);
-    if (wrong !== undefined) refuse(talk, wrong);
+    if (wrong !== undefined) refuse(talk, wrong, letter === 'r' ? FAILURE : USAGE_ERROR);
     return wrong === undefined;
   }
   return false;
@@ -68,6 +70,10 @@ const WRONG: Readonly<Record<string, (value: string) => string | undefined>> = {
     if (value.includes(':')) return 'Could not match MAC to host.';
     const number = Number.parseInt(value, 10) || 0;
     return number > LARGEST_HOST || number < 0 ? `Invalid host no ${value}. Numerical result out of range.` : undefined;
+  },
+  r: (value) => {
+    const sid = readSid(value);
+    return typeof sid === 'string' ? sid : undefined;
   },
   x: (value) => {
     const digits = /^\s*[+-]?(\d+)/.exec(value)?.[1] ?? '0';
@@ -106,7 +112,7 @@ function stopDaemon(talk: Talk): undefined {
   talk.complain('Could not stop iscsid. Trying sending iscsid SIGTERM or SIGKILL signals manually');
 }
 
-function refuse(talk: Talk, line: string): undefined {
+function refuse(talk: Talk, line: string, code: number = USAGE_ERROR): undefined {
   talk.complain(line);
-  talk.fail(USAGE_ERROR);
+  talk.fail(code);
 }

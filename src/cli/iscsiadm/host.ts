@@ -39,6 +39,10 @@ async function hardware({ options, talk }: Call, submode: 'chap' | 'flashnode' |
     talk.complain('CHAP mode requires host no and valid operation');
     return talk.fail(Reported.Invalid);
   }
+  if (submode === 'chap' && !OF_CHAP.has(operation)) {
+    talk.complain('Invalid operation.');
+    return talk.fail(Reported.Invalid);
+  }
   if (submode === 'flashnode' && !WITHOUT_INDEX.has(operation) && !options.has('x')) {
     talk.complain('Invalid flashnode index');
     return talk.fail(Reported.Invalid);
@@ -48,4 +52,5 @@ async function hardware({ options, talk }: Call, submode: 'chap' | 'flashnode' |
   talk.fail(Reported.DriverNotFound);
 }
 
+const OF_CHAP: ReadonlySet<string> = new Set(['show', 'new', 'update', 'delete']);
 const WITHOUT_INDEX: ReadonlySet<string> = new Set(['none', 'show', 'new']);

@@ -1,12 +1,11 @@
 // Mode session of the iscsiadm face. The plain list loads next to nothing: scripts poll it.
-import { lstatSync } from 'node:fs';
 import { resolvePaths } from '../../services/paths.js';
 import { type QuickSession, quickSessions } from '../../services/session/quick-list.js';
 import { sessionLine } from '../render/iscsiadm.js';
 import type { Call } from './call.js';
 import { operationOf } from './operations.js';
+import { readSid } from './sid.js';
 
-const FAILURE = 1;
 const INVALID = 7;
 const NO_OBJECTS = 21;
 const SYSFS_LOOKUP = 22;
@@ -56,11 +55,8 @@ function isLevel(level: number): level is Level {
 /** `-r`: what else is asked is done to this session, or to the record that it was made from. */
 async function oneSession(call: Call, which: string): Promise<void> {
   const { options, talk } = call;
-  const sid = sidOf(which);
-  if (sid === undefined) {
-    talk.complain(isNoFolder(which) ? `${which} is not a directory` : `${which} is an invalid session ID or path`);
-    return talk.fail(FAILURE);
-  }
+  // What is neither a number nor a path has been refused with the other options.
+  const sid = readSid(which);
   const session = (await quickSessions(resolvePaths())).find((one) => one.sid === sid);
   if (session === undefined) {
     talk.complain('could not read session targetname: 5');
@@ -70,22 +66,14 @@ async function oneSession(call: Call, which: string): Promise<void> {
   const operation = operationOf(options);
   if (!isWork(call) && operation === 'none' && (options.number('P') ?? 0) > 0) return show(call, [session]);
   const { targetName, iface, portal } = session;
-  const pattern = { targetName, address: portal.address, port: portal.port, tpgt: portal.tpgt, iface, sid };
+  const pattern = {
+    targetName,
+    address: portal.address,
+    port: portal.port,
+    tpgt: portal.tpgt,
+    iface,
+    sid: session.sid,
+  };
   if (operation === 'new') return (await import('./login.js')).runLogin(call, pattern, { further: true });
   return (await import('./node.js')).nodeOperation(call, pattern);
-}
-
-/**
- * A number, or a path in which iscsiadm would find one: below /sys, session 8 is a folder named session8. Sessions of
- * ours are not there, but the path says which is meant.
- */
-function sidOf(text: string): number | undefined {
-  const digits =
-    /^\s*\+?(\d{1,10})$/.exec(text)?.[1] ?? /^\/sys\/(?:[^/]+\/)*session(\d{1,10})(?:\/|$)/.exec(text)?.[1];
-  const sid = Number(digits);
-  return Number.isSafeInteger(sid) && sid > 0 ? sid : undefined;
-}
-
-function isNoFolder(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }

@@ -5,6 +5,8 @@ import { AppError, messageOf } from '../../util/errors.js';
 import { printable } from '../../util/printable.js';
 import { exitCodeOf } from '../exit-codes.js';
 
+const FULL_PIPE_MS = 5;
+
 export class Talk {
   #first = 0;
 
@@ -51,6 +53,8 @@ function writeAll(fd: number, text: string): void {
       const code = error instanceof Error && 'code' in error ? error.code : '';
       if (code === 'EPIPE') return;
       if (code !== 'EAGAIN') throw error;
+      // A pipe that is not to block, and is full: its reader needs the processor too.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_MS);
     }
   }
 }
