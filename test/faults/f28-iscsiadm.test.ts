@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type Run, Sandbox } from '../helpers/sandbox.js';
@@ -18,8 +18,8 @@ const ROUNDS = count('F28_SHIM_ROUNDS', 1);
 const KILLS = count('F28_SHIM_KILLS', 6);
 const PORTALS = 3;
 /** A login gives up after 15 seconds: sixty-four at once on two cores may take longer. It must leave nothing then. */
-const TIMED_OUT = 8;
-const LOGIN_CODES = [0, 15, ...(WIDTH > 16 ? [TIMED_OUT] : [])];
+const OUT_OF_TIME = WIDTH > 16 ? [8, 11] : [];
+const LOGIN_CODES = [0, 15, ...OUT_OF_TIME];
 const HOLDER = new URL('./lock-holder.ts', import.meta.url).pathname;
 /** What may change without changing how a login goes. */
 const KEYS = [
@@ -147,7 +147,7 @@ describe('F28 iscsiadm calls at the same time', () => {
 
       const logins = await timed('login', () => whileReading(() => atOnce((index) => node(index, '--login'))));
       codes(logins, LOGIN_CODES);
-      late += logins.filter(({ code }) => code === TIMED_OUT).length;
+      late += logins.filter(({ code }) => OUT_OF_TIME.includes(code ?? 0)).length;
       const open = logins.filter(({ stdout }) => stdout.includes('successful')).length;
       assert.equal(await agree(), open);
       if (late === 0) assert.equal(open, PORTALS, 'one gets in');
@@ -176,7 +176,10 @@ describe('F28 iscsiadm calls at the same time', () => {
     assert.deepEqual(box.leftovers(), []);
   });
 
-  it('a call that is killed holds nobody up, whenever it dies', async () => {
+  it('a call that is killed holds nobody up, whenever it dies', async (t) => {
+    const elsewhere = await Sandbox.make(INITIATOR);
+    t.after(() => elsewhere.stop());
+    cpSync(join(box.folder, 'db'), join(elsewhere.folder, 'db'), { recursive: true });
     let worst = 0;
     let usual = 200;
     const slow: string[] = [];
@@ -185,17 +188,20 @@ describe('F28 iscsiadm calls at the same time', () => {
       const victims = KEYS.slice(1, 4).map((key) => start(box, ...words, '-n', key, '-v', '7'));
       await new Promise((resolve) => setTimeout(resolve, (1.5 * usual * (i + 1)) / KILLS));
       for (const victim of victims) victim.kill('SIGKILL');
-      // Beside one that needs no lock: the machine is as slow for both.
-      const [next, free] = await Promise.all([update(0, 1000 + i), node(0, '-o', 'show')]);
-      codes([next, free], [0]);
+      // Beside the same on a database of its own: processor and disk are as slow for both.
+      const [next, other] = await Promise.all([
+        update(0, 1000 + i),
+        elsewhere.run(...words, '-n', keyOf(0), '-v', '7'),
+      ]);
+      codes([next, other], [0]);
       assert.equal(record(portOf(0)).get(keyOf(0)), String(1000 + i));
-      usual = free.ms;
-      worst = Math.max(worst, next.ms - free.ms);
-      if (next.ms > 1000 + 2 * free.ms) slow.push(`${next.ms} ms, where one without a lock took ${free.ms} ms`);
+      usual = other.ms;
+      worst = Math.max(worst, next.ms - other.ms);
+      if (next.ms > 1000 + 2 * other.ms) slow.push(`${next.ms} ms, where the other took ${other.ms} ms`);
     }
     figure(
       'F28',
-      `${KILLS} times 3 calls killed: the next took at most ${worst.toFixed(0)} ms more than one without a lock`,
+      `${KILLS} times 3 calls killed: the next took at most ${worst.toFixed(0)} ms more than one elsewhere`,
     );
     assert.deepEqual(slow, []);
     nothingBesideRecords();
