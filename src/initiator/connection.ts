@@ -41,6 +41,7 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
   /** Of the login, later of the logout. */
   #deadline: number | undefined;
   #full: FullFeature | null = null;
+  #link: Link | null = null;
   #keepalive: Keepalive | null = null;
   #params: OperationalParams | null = null;
   /** Something has come from the other end. */
@@ -206,6 +207,7 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
     this.#writer.setDigests(params.headerDigest === 'CRC32C', params.dataDigest === 'CRC32C');
     const { window, statSn } = this.#phase;
     const link = new Link(this.#sink, this.#writer, tasks, counters, window, params, statSn, now, mostCommands);
+    this.#link = link;
     this.#full = new FullFeature(link, this.#host());
     const { noopIntervalMs: intervalMs, noopTimeoutMs: timeoutMs } = timers;
     const sink = this.#sink;
@@ -253,8 +255,10 @@ export class InitiatorConnection implements StreamConsumer, Timed, PduReceiver {
   }
   #received(octets: number): void {
     this.#heard = true;
+    const now = this.#environment.now();
     this.#shared.counters.rxdata_octets += octets;
-    this.#keepalive?.handleReceived(this.#environment.now());
+    this.#keepalive?.handleReceived(now);
+    if (this.#link !== null) this.#link.receivedAt = now;
   }
   /** Whether the first bytes show that no iSCSI target is there: the login has failed then. */
   #isForeign(first: Buffer): boolean {

@@ -7,6 +7,8 @@ import type { Counters } from './counters.js';
 import type { TaskTable } from './tasks.js';
 
 export class Link {
+  /** When the bytes came that are being read now, on the session's clock: what they answer was answered then. */
+  receivedAt = 0;
   #status: StatusTracker;
   constructor(
     readonly sink: TransmitSink,

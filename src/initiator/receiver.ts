@@ -47,7 +47,7 @@ export class Receiver {
     if (!withStatus) return;
     task.status = dataInStatus(b, at);
     task.residual = signedResidual(flags, dataInResidual(b, at));
-    tasks.load.answered(task, this.#link.now());
+    tasks.load.answered(task, this.#link.receivedAt);
     tasks.finish(task);
   }
 
@@ -63,7 +63,7 @@ export class Receiver {
     task.status = responseStatus(b, at);
     task.residual = signedResidual(responseFlags(b, at), responseResidual(b, at));
     task.sense = parseResponseData(data).sense;
-    tasks.load.answered(task, this.#link.now());
+    tasks.load.answered(task, this.#link.receivedAt);
     tasks.finish(task);
   }
 
