@@ -19,12 +19,13 @@ export async function runHost(call: Call): Promise<void> {
     talk.complain(`Invalid info level ${level}. Try 0 - 4.`);
     return talk.fail(Reported.Invalid);
   }
-  if ((await quickSessions(resolvePaths())).length === 0) {
+  const sessions = await quickSessions(resolvePaths());
+  if (sessions.length === 0) {
     talk.complain('No iSCSI hosts.');
     return talk.fail(Reported.NoObjects);
   }
   const { showHosts } = await import('./host-show.js');
-  await showHosts(call, isLevel(level) ? level : 0);
+  await showHosts(call, sessions, isLevel(level) ? level : 0);
 }
 
 function isLevel(level: number): level is Level {

@@ -16,19 +16,10 @@ import { OPEN_ISCSI_VERSION } from './usage.js';
 const ANSWER_MS = 10_000;
 
 /** Those of `wanted` that answer, with all that the level asks for. */
-export async function showBlocks(
-  { options, talk, signal }: Call,
-  wanted: readonly QuickSession[],
-  level: 1 | 2 | 3,
-): Promise<void> {
+export async function showBlocks(call: Call, wanted: readonly QuickSession[], level: 1 | 2 | 3): Promise<void> {
+  const { options, talk } = call;
   const paths = resolvePaths();
-  const list = await listSessions(paths, { signal, answerMs: ANSWER_MS });
-  if (list.silent.some(({ sid }) => wanted.some((one) => one.sid === sid))) talk.fail(Reported.PduTimeout);
-  for (const text of registryWarnings(list)) talk.complain(text);
-  const sessions = list.sessions.flatMap((session) => {
-    const persistent = wanted.find(({ sid }) => sid === session.sid)?.portal;
-    return persistent === undefined ? [] : [{ ...session, persistentPortal: persistent }];
-  });
+  const sessions = await answeringSessions(call, wanted);
   // Records are found by the portal where the login began.
   const begun = sessions.map((session) => ({ ...session, portal: session.persistentPortal }));
   const timeouts = await sessionTimeouts(paths, begun);
@@ -40,6 +31,17 @@ export async function showBlocks(
     timeouts: timeouts[i] ?? { recovery: 0, targetReset: 0, lunReset: 0, abort: 0 },
   }));
   talk.out(sessionBlocks(blocks, level, versionHead()));
+}
+
+/** What the sessions say of themselves; one that does not answer is told of, and is no success. */
+export async function answeringSessions({ talk, signal }: Call, wanted: readonly QuickSession[]) {
+  const list = await listSessions(resolvePaths(), { signal, answerMs: ANSWER_MS });
+  if (list.silent.some(({ sid }) => wanted.some((one) => one.sid === sid))) talk.fail(Reported.PduTimeout);
+  for (const text of registryWarnings(list)) talk.complain(text);
+  return list.sessions.flatMap((session) => {
+    const persistent = wanted.find(({ sid }) => sid === session.sid)?.portal;
+    return persistent === undefined ? [] : [{ ...session, persistentPortal: persistent }];
+  });
 }
 
 /** What iscsiadm says of the kernel's transport class stands for what carries our sessions: this program. */
