@@ -1,6 +1,6 @@
 // What to do next about a login that has failed: one line for each cause, with a command that can be pasted.
 import { LoginFailed, type LoginFault } from '../initiator/login-refusal.js';
-import type { AppError } from '../util/errors.js';
+import { AppError } from '../util/errors.js';
 import { type Endpoint, formatPortal } from './session/attempts.js';
 
 export interface FailedAt {
@@ -56,13 +56,33 @@ const FAULTS: Record<LoginFault, (at: Place) => string> = {
     `check the port: iSCSI has 3260 as a rule; lunctl discovery sendtargets -p ${portal.replace(/:\d+$/, '')} asks there`,
   closed: ({ discovery, portal, again }) =>
     `it may admit nobody from this address, or be no iSCSI target: ${discovery ? again : `lunctl discovery sendtargets -p ${portal}`}`,
-  silent: ({ again }) => `somebody listens there and says nothing: is this the port of an iSCSI target? ${again}`,
+  silent: ({ portal }) =>
+    `somebody listens there and says nothing: is this the port of an iSCSI target? lunctl doctor ${portal}`,
 };
 
 /** For failures on the way to the target. */
 const CODES: Partial<Record<AppError['code'], (at: Place) => string>> = {
-  ERR_CONNECT: ({ again }) => `is the target running, and is its port open in the firewall? ${again}`,
+  ERR_CONNECT: ({ portal }) =>
+    `is the target running, and is its port open in the firewall? lunctl doctor ${portal} looks along the way`,
   ERR_LOGIN_AUTH: ({ chap }) => `lunctl chap test ${chap} tries the credentials that are stored`,
   ERR_FATAL_LOGIN: ({ portal }) =>
     `the log of the target may say more; whether it still serves this one says lunctl discovery sendtargets -p ${portal}`,
+};
+
+/** The same error for a login that reads no record: what can be changed about CHAP stands on its own command line. */
+export function withoutRecord(error: unknown): unknown {
+  if (!(error instanceof AppError) || !(error.cause instanceof LoginFailed)) return error;
+  const hint = error.cause.fault === null ? undefined : COMMAND_LINE[error.cause.fault];
+  return hint === undefined ? error : new AppError(error.code, error.message, { cause: error.cause, hint });
+}
+
+const CHECK = 'check the user, and the file of --chap-secret-file';
+const COMMAND_LINE: Partial<Record<LoginFault, string>> = {
+  'wants-chap': 'name the user in the address, iscsi://USER@HOST/…, and give the secret with --chap-secret-file',
+  'wrong-secret': CHECK,
+  'wrong-secret-by-seven': `${CHECK}; some targets take SHA256 for SHA1: set chap_algs to MD5 in iscsid.conf`,
+  'offer-refused': 'the target may have no CHAP account for this initiator: leave the user out',
+  'only-none': 'set CHAP up on the target; or, if it is meant to be open, leave the user out',
+  'no-chap': 'set CHAP up on the target for this initiator; or leave the user out',
+  unproven: 'check --mutual-user, and the file of --mutual-secret-file',
 };

@@ -19,7 +19,8 @@ describe('portals', () => {
       ['fe80::3261', 'fe80::3261', 3260, null],
     ];
     for (const [text, address, port, explicitPort] of cases) {
-      assert.deepEqual(parsePortalValue(text), { address, port, explicitPort }, text);
+      const group = text.endsWith(',1') ? 1 : null;
+      assert.deepEqual(parsePortalValue(text), { address, port, explicitPort, group }, text);
     }
     for (const text of ['', ':3260', 'a b', 'h:0', 'h:x', '[::1', '10.0.0.1:3260:1']) {
       assert.throws(() => parsePortalValue(text), { code: 'ERR_USAGE' }, text);

@@ -274,9 +274,13 @@ describe('lunctl nbd', { skip: missing }, () => {
     const secret = await sandbox.secretFile('secret', 'canary-of-15-by\n');
     const wrong = await sandbox.secretFile('wrong', 'canary-another-\n');
     const user = 'user%20one@';
-    for (const args of [[address()], [address(1, user), '--chap-secret-file', wrong]]) {
+    for (const [hint, ...args] of [
+      [/^hint: name the user in the address, .* --chap-secret-file$/m, address()],
+      [/^hint: check the user, and the file of --chap-secret-file$/m, address(1, user), '--chap-secret-file', wrong],
+    ] as const) {
       const refused = await sandbox.run('nbd', ...args);
       assert.equal(refused.code, 24, refused.stderr);
+      assert.match(refused.stderr, hint);
     }
     const mute = await sandbox.run('nbd', address(1, user));
     assert.equal(mute.code, 7);

@@ -99,7 +99,9 @@ describe('secrets stay secret', () => {
     const trace = join(box.folder, 'trace');
     const lunctl = (...words: string[]) => line(process.execPath, BIN, ...words);
     const own = join(box.folder, 'own');
+    const serve = lunctl('serve', 'ramdisk:1M', '--portal', '127.0.0.1:0', ...chap);
     const script = [
+      `{ ${serve} & sleep 3; kill $!; wait $!; true; }`,
       lunctl('node', 'logout', '--all'),
       lunctl('chap', 'clear', TARGET),
       `${lunctl('chap', 'setup', TARGET, '--chap-user', 'username', '--chap-secret-fd', '5')} 5<'${own}'`,

@@ -8,6 +8,7 @@ import { AppError, messageOf } from '../../util/errors.js';
 import { checkTrustedFolder } from '../../util/trusted-folder.js';
 import { ExportServer } from '../export-server.js';
 import { refuseKernelSession } from '../login.js';
+import { withoutRecord } from '../login-hints.js';
 import type { Paths } from '../paths.js';
 import { type OpenSession, openSession } from '../session/connect.js';
 import { claimName, writeClaim } from '../session/disk-claims.js';
@@ -87,7 +88,9 @@ export async function startOneShot(request: OneShotRequest, options: OneShotOpti
     forget();
   };
   try {
-    const open = await openSession({ login, isid, log, signal });
+    const open = await openSession({ login, isid, log, signal }).catch((error: unknown) => {
+      throw withoutRecord(error);
+    });
     return await serve(open, request, options, { folder, left });
   } catch (error) {
     left();
