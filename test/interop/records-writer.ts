@@ -14,7 +14,6 @@ for (let round = 1; round <= rounds; round++) {
   if (results.some(({ error }) => error !== null)) throw results[0]?.error;
   // Beside a record of iscsiadm's, in the same folders.
   const { ref: mine } = await addNode(paths, { targetName: 'iqn.2022-08.com.test:both', portal, tpgt: 2 }, signal);
-  // iscsiadm looks through the folders without its lock, and gives up at a target's that has gone meanwhile: this one stays.
   const found = [{ targetName: 'iqn.2022-08.com.test:found', ...portal, tpgt: round % 2 }];
   await recordDiscovery(paths, { portal, found, config: await readConfig(paths), save: null, inUse, signal });
   const gone = await deleteNodes(paths, [mine], { inUse }, signal);
