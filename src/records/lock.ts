@@ -1,6 +1,6 @@
 // One writer of the record database: our own flock, and open-iscsi's link lock where its tools use the same records.
 import { spawn } from 'node:child_process';
-import { type FileHandle, link, mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, link, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { delay } from '../transport/timers.js';
 import { AppError } from '../util/errors.js';
@@ -28,7 +28,9 @@ const TOOL_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
 export async function withDatabaseLock<T>(root: string, options: LockOptions, work: () => Promise<T>): Promise<T> {
   const waitMs = options.waitMs ?? 30_000;
   await makeFolder(root);
-  const path = join(root, OWN_LOCK);
+  // Where open-iscsi's lock is taken too, ours stands beside it: it is one for all databases, as theirs is.
+  if (options.linkDir !== null) await makeFolder(options.linkDir);
+  const path = join(options.linkDir ?? root, OWN_LOCK);
   const handle = await open(path, 'a+', 0o600).catch((error: unknown) => {
     throw fileError(`cannot lock ${root}`, error);
   });
@@ -81,7 +83,6 @@ async function takeLink(dir: string, own: FileHandle, waitMs: number, options: L
   const target = join(dir, LOCK);
   const path = join(dir, LINK);
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
     await (await open(target, 'a', 0o600)).close();
   } catch (error) {
     throw fileError(`cannot lock the records by ${path}`, error);

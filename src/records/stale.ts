@@ -137,6 +137,6 @@ async function exists(path: string): Promise<boolean> {
 
 /** A temporary file `.lunctl-PID-…` whose process does not run. */
 async function isAbandoned(path: string): Promise<boolean> {
-  const pid = /^\.lunctl-(\d{1,10})-[0-9a-f]+$/.exec(basename(path))?.[1];
+  const pid = /^\.lunctl-(\d{1,10})-[0-9a-f-]+$/.exec(basename(path))?.[1];
   return pid !== undefined && (await readFile(`/proc/${pid}/stat`).catch(() => undefined)) === undefined;
 }

@@ -3,6 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { FORGET_OTHERS } from './mount-namespace.js';
 
+/** Milliseconds. */
+const MOST_MS = 10 * 60_000;
 const REAL = '/usr/sbin/iscsiadm';
 
 /** Why it cannot be run here, or false. */
@@ -37,7 +39,7 @@ export interface Said {
 /** Runs a program there, to its end. */
 export function inNamespace(root: string, ...command: readonly string[]): Said {
   const args = ['--net', '--mount', 'sh', '-c', IN_NAMESPACE, root, ...command];
-  const { status, stdout, stderr } = spawnSync('unshare', args, { encoding: 'utf8', timeout: 60_000 });
+  const { status, stdout, stderr } = spawnSync('unshare', args, { encoding: 'utf8', timeout: MOST_MS });
   return { code: status, stdout, stderr: stderr.replaceAll(NO_DAEMON, '') };
 }
 

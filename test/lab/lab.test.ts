@@ -37,6 +37,7 @@ const ALWAYS = {
   'open-iscsi-serve': "open-iscsi mounts a LUN of our target, by the guide's own commands",
 } as const;
 const ON_DEMAND = {
+  'db-interop': "open-iscsi's records under its hands and ours, in turn and at once",
   'guide-serve': "the guide's disk on our own target: kernel nbd, FUSE where there is none, and without root",
   'fs-verify': "file systems on the kernel's nbd under verified load",
   'lvm-lun': "the CentOS guide's logical volume as a LUN of LIO and of ours",

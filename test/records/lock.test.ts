@@ -116,8 +116,20 @@ describe('open-iscsi’s lock', () => {
       assert.equal(statSync(write()).ino, statSync(lock()).ino);
       assert.equal(statSync(lock()).nlink, 2);
     });
-    assert.deepEqual(readdirSync(linkDir), ['lock']);
+    assert.deepEqual(readdirSync(linkDir), ['.lunctl-lock', 'lock']);
     assert.equal(statSync(linkDir).mode & 0o777, 0o700);
+  });
+  it('is one for all databases: ours in another folder is not taken for an orphan', async () => {
+    const other = join(root, 'other');
+    const more = { linkDir, waitMs: 60, peersRun: async () => false };
+    await withDatabaseLock(root, options({ linkDir }), async () => {
+      await assert.rejects(
+        withDatabaseLock(other, options(more), async () => undefined),
+        { code: 'ERR_DATABASE', message: /held by another lunctl/ },
+      );
+      assert.ok(existsSync(write()));
+    });
+    assert.equal(await withDatabaseLock(other, options(more), async () => 2), 2);
   });
   it('is waited for while iscsiadm may hold it', async () => {
     takenByIscsiadm();

@@ -33,6 +33,8 @@ export const ROWS = [
   { file: 'faults/f17-bit-flips.test.ts', env: { F17_FLIPS: '10000' }, minutes: 120 },
   { file: 'faults/f19-slow-login.test.ts', env: { F19_ATTACKERS: '1000' }, minutes: 2 },
   { file: 'faults/f31-lun-swapped.test.ts', env: { F31_SWAPS: '100' }, minutes: 15 },
+  { file: 'faults/f27-records.test.ts', env: { F27_STRIDE: '1', F27_FLIPS: '10000', F27_KILLS: '1000' }, minutes: 90 },
+  { file: 'interop/records-open-iscsi.test.ts', env: { LUNCTL_TEST_RECORD_ROUNDS: '500' }, minutes: 10 },
   {
     file: 'faults/f28-parallel-commands.test.ts',
     env: { F28_WIDTH: '64', F28_ROUNDS: '100' },
