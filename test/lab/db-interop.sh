@@ -17,15 +17,14 @@ quiet() {
 # Both list and show the same, in whatever order the folders have.
 same() {
   local what
-  for what in 'node' 'node -P 1' 'node -o show -S' 'discovery -P 1' 'iface' "$@"; do
+  for what in 'node -o show -S' 'discovery -P 1' 'iface' "$@"; do
     # shellcheck disable=SC2086
     quiet iscsiadm -m $what | sort >/tmp/theirs
     # shellcheck disable=SC2086
     quiet shim -m $what | sort >/tmp/ours
     diff /tmp/theirs /tmp/ours || { echo "they differ in: $what"; exit 1; }
   done
-  quiet lunctl config check >/tmp/check || { cat /tmp/check; exit 1; }
-  echo "the same: $(wc -l </tmp/ours) interfaces, $(find $db/nodes -type f | wc -l) records"
+  echo "the same: $(find $db/nodes -type f | wc -l) records"
 }
 forget() { rm -rf $db/nodes $db/send_targets $db/static $db/isns $db/ifaces; }
 value() { awk -v key="$2" '$1 == key { print $3 }' "$1"; }
@@ -38,7 +37,7 @@ echo "InitiatorName=$INITIATOR" >$db/initiatorname.iscsi
 cat >$db/iscsid.conf <<END
 iscsid.startup = /bin/true
 node.session.auth.chap_algs = MD5
-node.session.initial_login_retry_max = 1
+node.session.initial_login_retry_max = 8
 END
 chmod 600 $db/iscsid.conf
 modprobe iscsi_tcp
@@ -56,13 +55,13 @@ quiet iscsiadm -m discoverydb -t st -p 10.0.0.2 -o new
 quiet iscsiadm -m discoverydb -t isns -p 10.0.0.3 -o new
 quiet iscsiadm -m node -T "$TARGET" -o update -n node.session.auth.username -v username
 quiet iscsiadm -m node -T "$TARGET" -o update -n node.session.auth.password -v password-of-12
-same 'iface -I if1' 'discoverydb -t st -p 127.0.0.1 -S'
+same 'node' 'node -P 1' 'iface -I if1' 'discoverydb -t st -p 127.0.0.1 -S'
 quiet lunctl node set --all node.startup=onboot 'node.conn[0].timeo.noop_out_interval=9' node.session.auth.chap_algs=SHA256,MD5
-quiet lunctl iface set if1 iface.ipaddress=127.0.0.1
+quiet lunctl iface set if1 iface.mtu=1500
 quiet lunctl discovery set 10.0.0.2 discovery.sendtargets.reopen_max=2
 quiet lunctl node new iqn.2022-08.com.test:new -p 10.0.0.4:3260,4 -I if1 node.session.queue_depth=64
 same 'iface -I if1' 'discoverydb -t st -p 10.0.0.2 -S'
-[ "$(value "$db/nodes/$TARGET/127.0.0.1,3260,1/if1" iface.ipaddress)" = 127.0.0.1 ]
+[ "$(value "$db/nodes/$TARGET/127.0.0.1,3260,1/if1" iface.mtu)" = 1500 ]
 
 step 'the records that we have changed log the kernel in; in use, they stay'
 sed -i 's/ = SHA256,MD5/ = MD5/' $db/nodes/*/*/* $db/nodes/*flat/*
@@ -82,6 +81,7 @@ run lunctl node prune --dry-run | tee /tmp/out
 expect '^would be removed: nodes/iqn.2022-08.com.test:flat/10.0.0.1,3260: .*it names no target$' /tmp/out
 quiet lunctl node prune
 same
+quiet lunctl config check >/tmp/check
 [ "$(ls $db/nodes)" = iqn.2022-08.com.test:six ]
 quiet iscsiadm -m node -o delete
 [ -z "$(ls $db/nodes $db/static | grep iqn || :)" ]

@@ -6,7 +6,7 @@ import type { NodeRef } from '../../records/node-ref.js';
 import { listNodes, type NodeRecord } from '../../records/node-store.js';
 import { resolvePaths } from '../../services/paths.js';
 import { AppError } from '../../util/errors.js';
-import { ifaceTree, recordText, shownValue } from '../render/iscsiadm.js';
+import { ifaceLine, ifaceTree, recordText } from '../render/iscsiadm.js';
 import type { Call } from './call.js';
 import { Reported } from './reported.js';
 
@@ -49,13 +49,6 @@ async function findOrNone(dbDir: string, name: string): Promise<IfaceRecord | un
 /** Whether there is such an interface and it can be read. */
 export async function ifaceIsThere(name: string): Promise<boolean> {
   return (await findOrNone(resolvePaths().dbDir, name).catch(() => undefined)) !== undefined;
-}
-
-/** `NAME TRANSPORT,HWADDRESS,IPADDRESS,NETDEV,INITIATORNAME`. */
-function ifaceLine({ name, values }: IfaceRecord): string {
-  const parts = ['transport_name', 'hwaddress', 'ipaddress', 'net_ifacename', 'initiatorname'];
-  const shown = parts.map((part) => shownValue(`iface.${part}`, values.text(`iface.${part}`), false));
-  return `${name} ${shown.join(',')}\n`;
 }
 
 function boundTo(iface: string, nodes: readonly NodeRecord[]): NodeRef[] {
