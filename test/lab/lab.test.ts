@@ -11,7 +11,7 @@ const LAB = 'test/lab/kernel-lab';
 const COUNTS = [
   ...['LAB_LOGINS', 'LAB_SETS', 'LAB_KILLS', 'LAB_ROUNDS', 'LAB_HOLD_MS', 'LAB_STALE'],
   ...['LAB_GUIDE', 'LAB_RACES', 'LAB_FS', 'LAB_FS_SECONDS', 'LAB_CONNECTIONS', 'LAB_FIO_MIB', 'FS_LOAD_MIB'],
-  ...['LAB_MEMORY_MIB', 'LAB_MEMORY_WAYS'],
+  ...['LAB_MEMORY_MIB', 'LAB_MEMORY_WAYS', 'LAB_TRANSCRIPTS'],
 ];
 /** Machines that differ from the others: memory (MiB), processors, a scratch disk (as truncate -s takes it). */
 const MACHINES: Readonly<Record<string, { readonly mem?: string; readonly smp?: string; readonly scratch: string }>> = {
@@ -46,6 +46,7 @@ const ON_DEMAND = {
   'lio-chap': 'CHAP against LIO',
   'lio-luns': 'LUNs of LIO removed, swapped and resized under load (F29, F30, F31)',
   'grow-nbd': 'a LUN of LIO grows under a mounted file system (F29)',
+  transcripts: 'recordings of the real iscsiadm on ours against LIO, and the guide by our iscsiadm',
   'lio-reservations': 'persistent reservations of a LUN of LIO, beside open-iscsi',
 } as const;
 const TITLES: Readonly<Record<string, string>> = { ...ALWAYS, ...ON_DEMAND };

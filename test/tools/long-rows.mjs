@@ -66,6 +66,7 @@ export const ROWS = [
         LAB_MEMORY_MIB: '4096',
         LAB_FIO_MIB: '32',
         FS_LOAD_MIB: '32',
+        LAB_TRANSCRIPTS: 'guide mutual-chap chap iface-host login discovery node usage connection-errors',
       },
     },
     minutes: 360,
