@@ -19,7 +19,7 @@ if [ "${LAB_TRANSCRIPTS_REAL-}" = 1 ]; then
 fi
 
 step 'the recordings'
-read -ra recordings <<<"${LAB_TRANSCRIPTS:-guide mutual-chap chap iface-host login}"
+read -ra recordings <<<"${LAB_TRANSCRIPTS:-guide mutual-chap}"
 code=0
 node "$PROGRAMS/transcripts/run.js" --ground lio "${recordings[@]}" | tee /tmp/transcripts.out || code=$?
 echo "FIGURE $(grep '^transcripts:' /tmp/transcripts.out)"
@@ -42,7 +42,7 @@ set global auto_add_default_portal=true
 /iscsi/$TARGET/tpg1 set attribute authentication=1
 exit
 END
-ip address add 192.168.219.101/32 dev lo
+ip address replace 192.168.219.101/32 dev lo
 rm -rf /etc/iscsi/nodes /etc/iscsi/send_targets
 bash test/transcripts/rocky-guide.sh disk || { cat /tmp/targetcli.out; exit 1; }
 no_leftovers

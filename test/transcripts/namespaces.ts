@@ -16,8 +16,8 @@ mkdir /run/lock
 ip link set lo up
 `;
 // 10.77.0.9 is a host that is silent: what is sent to it comes back, and is no address of this one. The other is the guide's.
-const ADDRESSES = `ip route add 10.77.0.9/32 dev lo
-ip address add 192.168.219.101/32 dev lo
+const ADDRESSES = `ip route replace 10.77.0.9/32 dev lo
+ip address replace 192.168.219.101/32 dev lo
 `;
 // The shell stays: it is the first process, and takes in those whose parents have ended.
 const RUN = `set +e
