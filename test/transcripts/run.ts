@@ -2,7 +2,7 @@
 //   run.ts [--ground own|lio] [--json] [--update] [RECORDING...]
 // --update: the commands in the list get today's answers; look at the change before it is committed.
 // Ends with 1 when a command answers differently and is not in the list of differences, when one in the list does not
-// differ, or when fewer than 95 % are identical.
+// differ, or when fewer than 95 % of all are identical.
 import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
@@ -67,4 +67,6 @@ console.log(
     `${count('listed')} in the list of differences, ${count('unexplained')} unexplained` +
     (stale === 0 ? '' : `, ${stale} in the list without a difference`),
 );
-if (count('unexplained') + stale > 0 || percent < LEAST_PERCENT) process.exitCode = 1;
+// Some recordings are made of what differs: the share is asked of all of them together.
+const tooFew = names.length === SCENES.size && percent < LEAST_PERCENT;
+if (count('unexplained') + stale > 0 || tooFew) process.exitCode = 1;
