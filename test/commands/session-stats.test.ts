@@ -81,6 +81,19 @@ describe('what sessions count', () => {
       /^SID +TARGET +STATE +IOPS +READ +WRITE +P50 +P99 +QUEUE\n( +1 +iqn\S+ +LOGGED_IN .*\d+\/\d+\n){2}$/,
     );
   });
+  it('a session that does not answer is named; others would be shown', async () => {
+    const pid = (JSON.parse((await box.ok('session', 'show', '--json')).stdout) as { sessions: { pid: number }[] })
+      .sessions[0]?.pid;
+    process.kill(pid ?? 0, 'SIGSTOP');
+    try {
+      const { code, stderr, ms } = await box.run('session', 'stats');
+      assert.equal(code, 11);
+      assert.match(stderr, /^warning: session 1 does not answer: .*\nlunctl: no session answers \[11\]\n$/);
+      assert.ok(ms < 20_000);
+    } finally {
+      process.kill(pid ?? 0, 'SIGCONT');
+    }
+  });
   it('of a session that there is not: 2', async () => {
     assert.equal((await box.run('session', 'stats', '7')).code, 2);
     assert.equal((await box.run('session', 'stats', '7', '--watch', '1')).code, 2);
@@ -111,8 +124,9 @@ describe('what sessions count', () => {
     });
   }
   it('top is drawn anew for another size of the terminal', { skip: noTerminal }, async () => {
-    const command = 'session top & sleep 3; stty cols 60 rows 10 < /dev/tty; sleep 2; kill -TERM $!; wait $!';
-    const { output } = await onTerminal(command.replace('top &', 'top < /dev/tty &'), { env: box.env });
+    // A shell without job control gives a job in the background no standard input.
+    const command = 'session top < /dev/tty & sleep 3; stty cols 60 rows 10; sleep 2; kill -TERM $!; wait $!';
+    const { output } = await onTerminal(command, { env: box.env });
     const last = output.split('\u001b[H').at(-1)?.split('\u001b[J')[0]?.split('\n') ?? [];
     assert.ok(
       last.some((line) => line.includes('LOGGED_IN')),
@@ -122,8 +136,7 @@ describe('what sessions count', () => {
   });
   it('SIGTERM gives the terminal back too', { skip: noTerminal }, async () => {
     const command = `session top < /dev/tty & sleep 3; kill -TERM $!; wait $!; code=$?; stty -a | grep -qw -- -icanon && echo raw || echo cooked; exit $code`;
-    // A shell without job control gives a job in the background no standard input.
-    const { code, output } = await onTerminal(`${command}`, { env: box.env });
+    const { code, output } = await onTerminal(command, { env: box.env });
     assert.deepEqual([code, output.trimEnd().endsWith('cooked')], [143, true], output);
   });
   it('logout by number, of a number that there is not, of all', async () => {

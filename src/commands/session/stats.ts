@@ -32,9 +32,11 @@ export default class SessionStats extends BaseCommand {
     const sid = sameOf(args.sid, flags.sid, '-r');
     if (flags.watch !== undefined) return this.#watch(sid, flags.watch);
     const { loadRates, sampleSessions } = await import('../../services/session/load.js');
-    const samples = await this.waiting('asking the sessions', () =>
+    const { samples, warnings } = await this.waiting('asking the sessions', () =>
       sampleSessions(this.paths, sid, { signal: this.abortSignal }),
     );
+    for (const text of warnings) this.warning(text);
+    if (samples.length === 0 && warnings.length > 0) throw new AppError('ERR_TIMEOUT', 'no session answers');
     if (samples.length === 0) throw new AppError('ERR_NOT_FOUND', 'No active sessions.');
     this.render(
       samples.map(({ session, counters }) => statsText({ ...session, ...session.portal }, counters)).join(''),
@@ -55,7 +57,11 @@ export default class SessionStats extends BaseCommand {
     process.stdout.once('error', () => {
       isRead = false;
     });
-    const look = () => sampleSessions(this.paths, sid, { signal: this.abortSignal });
+    const look = async () => {
+      const { samples, warnings } = await sampleSessions(this.paths, sid, { signal: this.abortSignal });
+      for (const text of warnings) this.warning(text);
+      return samples;
+    };
     watch.rates(await look());
     for (let first = true; isRead; first = false) {
       await delay(seconds * 1000, this.abortSignal);

@@ -36,8 +36,9 @@ export default class SessionTop extends BaseCommand {
     try {
       while (!signal.aborted) {
         try {
-          const samples = await sampleSessions(this.paths, undefined, { signal });
+          const { samples, warnings } = await sampleSessions(this.paths, undefined, { signal });
           top.update(samples, watch.rates(samples));
+          if (warnings[0] !== undefined) top.failed(warnings[0]);
         } catch (error) {
           if (!signal.aborted) top.failed(messageOf(error));
         }

@@ -1,6 +1,7 @@
 // How busy a session is: what its worker counts, and what two such counts say of the time between them.
 import { timeOfShare } from '../../initiator/load.js';
 import { commandName } from '../../scsi/opcodes.js';
+import { AppError, messageOf } from '../../util/errors.js';
 import { callSession, type SessionCallOptions, type Where } from './control.js';
 import type { SessionInfo } from './info.js';
 import { getSession, listSessions } from './registry.js';
@@ -85,17 +86,40 @@ export interface SessionSample {
   readonly load: SessionLoad;
 }
 
-/** All sessions that answer, or the one of that number. @throws AppError ERR_SESSION_NOT_FOUND for that */
+export interface SessionSamples {
+  readonly samples: readonly SessionSample[];
+  /** One line for each session that is there and has not answered. */
+  readonly warnings: readonly string[];
+}
+
+/** All sessions, or the one of that number. @throws AppError ERR_SESSION_NOT_FOUND, ERR_TIMEOUT for that one */
 export async function sampleSessions(
   paths: Where,
   sid: number | undefined,
   options: SessionCallOptions,
-): Promise<SessionSample[]> {
-  const sessions =
-    sid === undefined ? (await listSessions(paths, options)).sessions : [await getSession(paths, sid, options)];
+): Promise<SessionSamples> {
+  if (sid !== undefined) {
+    return { samples: [await sample(paths, await getSession(paths, sid, options), options)], warnings: [] };
+  }
+  const { sessions, silent } = await listSessions(paths, options);
   const asked = await Promise.allSettled(sessions.map((session) => sample(paths, session, options)));
-  // One that has ended since the listing, or does not answer any more, is there the next time or never.
-  return asked.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  options.signal?.throwIfAborted();
+  const warnings = silent.map(({ sid: number, reason }) => silence(number, reason));
+  const samples: SessionSample[] = [];
+  for (const [i, outcome] of asked.entries()) {
+    if (outcome.status === 'fulfilled') samples.push(outcome.value);
+    else if (!hasEnded(outcome.reason)) warnings.push(silence(sessions[i]?.sid ?? 0, messageOf(outcome.reason)));
+  }
+  return { samples, warnings };
+}
+
+function silence(sid: number, reason: string): string {
+  return `session ${sid} does not answer: ${reason}`;
+}
+
+/** Since it was listed: then it is not missed. */
+function hasEnded(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'ERR_SESSION_NOT_FOUND';
 }
 
 async function sample(paths: Where, session: SessionInfo, options: SessionCallOptions): Promise<SessionSample> {
