@@ -1,6 +1,7 @@
 // `chap setup`, `test` and `clear` against other people's targets: what they accept is kept, what they refuse is not.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ISTGT_TARGET, type Istgt, istgtMissing, startIstgt } from '../helpers/istgt.js';
@@ -104,6 +105,16 @@ describe('chap: tgt', { skip: tgtMissing() }, () => {
     const { code, stderr } = await box.run('chap', 'test', TGT_TARGET, '-p', `127.0.0.1:${tgt.port}`);
     assert.equal(code, 21, stderr);
     assert.match(stderr, /^lunctl: no CHAP credentials are stored for .*\nhint: lunctl chap setup iqn/);
+    const config = join(box.folder, 'etc/iscsid.conf');
+    const auth = 'node.session.auth.';
+    await writeFile(config, `${auth}username = ${USER}\n${auth}password = ${SECRET}\n`, { mode: 0o600 });
+    const cleared = await box.ok('chap', 'clear', TGT_TARGET, '-p', `127.0.0.1:${tgt.port}`);
+    assert.match(cleared.stderr, /^warning: from now on logins use the credentials of iscsid\.conf in /);
+    const columns = ['-n', '-o', 'USER,SECRET,FROM'];
+    const { stdout } = await box.ok('chap', 'show', TGT_TARGET, '-p', `127.0.0.1:${tgt.port}`, ...columns);
+    assert.equal(stdout, 'username  good  iscsid.conf\n');
+    await box.ok('chap', 'test', TGT_TARGET, '-p', `127.0.0.1:${tgt.port}`);
+    await rm(config);
   });
 });
 
