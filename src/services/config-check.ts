@@ -112,7 +112,10 @@ function unreadableRecord(dbDir: string, text: string): Finding {
 /** What any record can have wrong with it. */
 async function checkValues(path: string, values: DiscoveryRecord['values'], prefix: string): Promise<Finding[]> {
   const secret = [...values].some(([key, value]) => SECRET_KEYS.has(key) && value !== '');
+  const unknown = [...values].filter(([key]) => !CONFIG_KEYS.has(key));
   return [
+    // Releases of open-iscsi that do not know a key refuse the whole record.
+    ...unknown.map(([key]) => warning(path, `unknown key ${printable(key, 64)}: it is kept, and not used`)),
     ...[...values].flatMap((setting) => badValues(setting, path)),
     ...(secret ? await readableByOthers(path) : []),
     ...credentials(values, prefix, path),

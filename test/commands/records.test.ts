@@ -263,7 +263,7 @@ describe('config show and check', () => {
     writeFileSync(join(box.folder, 'db/ifaces/if1'), 'iface.mtu = 70000\n');
     writeFileSync(
       node(T2, '10.0.0.1,3260,1/gone'),
-      readFileSync(node(T2, '10.0.0.1,3260,1/if1'), 'utf8').replace('= if1', '= gone'),
+      readFileSync(node(T2, '10.0.0.1,3260,1/if1'), 'utf8').replace('= if1', '= gone\nnode.future = 3'),
     );
     const { code, stdout, stderr } = await box.run('config', 'check');
     assert.equal(code, 1);
@@ -280,10 +280,11 @@ describe('config show and check', () => {
       /^error: .*initiatorname\.iscsi: /m,
       /^error: .*t1\/10\.0\.0\.1,3260,1\/default: it names no target/m,
       /^warning: .*ifaces\/if1: iface\.mtu does not take "70000"/m,
+      /^warning: .*\/gone: unknown key node\.future/m,
       /^warning: .*\/gone: it is bound to interface gone, which has no record/m,
     ]) {
       assert.match(stdout, pattern);
     }
-    assert.equal(stdout.match(/^(error|warning):/gm)?.length, 11, stdout);
+    assert.equal(stdout.match(/^(error|warning):/gm)?.length, 12, stdout);
   });
 });

@@ -132,7 +132,7 @@ export interface DeleteOptions extends EditOptions {
 export function sessionUses({ targetName, address, port, iface }: NodeRef): AppError {
   const name = `${targetName} at ${address},${port} by interface ${iface}`;
   return new AppError('ERR_SESSION_EXISTS', `a session uses the record of ${name}`, {
-    hint: `lunctl logout ${targetName}`,
+    hint: `log out first: lunctl logout ${targetName}, or iscsiadm -m node -T ${targetName} --logout where it is the kernel's`,
   });
 }
 
