@@ -205,6 +205,8 @@ export const ORDER: readonly string[] = [
   'iscsiadm -m node',
   'iscsiadm -m node -P 1',
   'iscsiadm -m node -T iqn.2022-08.com.test:a',
+  'iscsiadm -m discoverydb',
+  'iscsiadm -m discovery',
   'iscsiadm -m discoverydb -t st -p storage -o new',
   'iscsiadm -m discoverydb',
   'iscsiadm -m node -p Host-b',

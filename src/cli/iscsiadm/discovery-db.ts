@@ -20,7 +20,8 @@ import { Reported } from './reported.js';
 /** Every portal that has been asked; with -P 1 a tree of what it has answered. Says nothing where there is none. */
 export async function listDiscoveries({ options, talk }: Call): Promise<void> {
   const all = await listAllDiscoveries(resolvePaths());
-  if ((options.number('P') ?? 0) < 1) {
+  const inTree = (options.number('P') ?? 0) >= 1;
+  if (!inTree) {
     talk.out(all.sendTargets.map(({ portal }) => discoveryLine(portal)).join(''));
     talk.out(all.isns.map(({ server }) => discoveryLine(server, 'isns')).join(''));
   } else {
@@ -39,7 +40,8 @@ export async function listDiscoveries({ options, talk }: Call): Promise<void> {
     tree('STATIC', [nodeTree(all.static)]);
     tree('FIRMWARE', [nodeTree(all.firmware)]);
   }
-  const found = [all.sendTargets, all.isns, all.static, all.firmware];
+  // What was found without asking anybody counts where it is shown.
+  const found = [all.sendTargets, all.isns, ...(inTree ? [all.static, all.firmware] : [])];
   if (found.every(({ length }) => length === 0)) talk.fail(Reported.NoObjects);
 }
 
