@@ -1,9 +1,10 @@
 // Whether configuration and records are in order: what lunctl would pass over, refuse, or should not show to others.
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Change, checkChanges, type Scope } from '../records/changes.js';
 import { CONFIG_KEYS, readConfigFile } from '../records/config-file.js';
 import { type DiscoveryRecord, listSendTargets } from '../records/discovery-store.js';
+import { namesIn } from '../records/files.js';
 import { BUILT_IN_IFACES, listIfaces } from '../records/iface-store.js';
 import { IFACE_KEYS, keysOf, NODE_KEYS, SECRET_KEYS, SENDTARGETS_KEYS } from '../records/keys.js';
 import { nodePath, sendTargetsFolder } from '../records/node-ref.js';
@@ -12,6 +13,7 @@ import { AppError, messageOf } from '../util/errors.js';
 import { printable } from '../util/printable.js';
 import { findIdentity } from './identity.js';
 import type { Paths } from './paths.js';
+import { OPEN_ISCSI_ROOTS } from './records/locked.js';
 import { STRONG_SECRET } from './secret-rules.js';
 
 export interface Finding {
@@ -26,8 +28,18 @@ export interface Finding {
 type Folders = Pick<Paths, 'configDir' | 'dbDir'>;
 
 /** Reads everything and changes nothing. What cannot be read is a finding too. No finding holds a secret. */
-export async function checkConfig(paths: Folders): Promise<readonly Finding[]> {
-  const parts = [checkConfigFile, checkIdentity, checkNodes, checkDiscoveries, checkIfaces];
+export async function checkConfig(
+  paths: Folders,
+  places: readonly string[] = OPEN_ISCSI_ROOTS,
+): Promise<readonly Finding[]> {
+  const parts = [
+    checkConfigFile,
+    checkIdentity,
+    checkNodes,
+    checkDiscoveries,
+    checkIfaces,
+    () => checkPlaces(paths, places),
+  ];
   const findings: Finding[] = [];
   for (const part of parts) {
     try {
@@ -55,6 +67,22 @@ async function checkConfigFile({ configDir }: Folders): Promise<Finding[]> {
     ...credentials(values, 'node.session.auth.', path),
     ...credentials(values, 'discovery.sendtargets.auth.', path),
   ];
+}
+
+/** open-iscsi has moved its records once: what lies in the other place is in nobody's use. */
+async function checkPlaces({ dbDir }: Folders, places: readonly string[]): Promise<Finding[]> {
+  const others = places.includes(dbDir) ? places.filter((place) => place !== dbDir) : [];
+  const findings: Finding[] = [];
+  for (const place of others) {
+    const [here, there] = await Promise.all([realpath(dbDir), realpath(place)].map((path) => path.catch(() => '')));
+    if (here === there) continue;
+    const found = (await Promise.all(['nodes', 'send_targets'].map((kind) => namesIn(join(place, kind))))).flat();
+    if (found.length === 0) continue;
+    findings.push(
+      warning(place, `there are records here too, but those in ${dbDir} are used`, `--db-dir ${place} uses these`),
+    );
+  }
+  return findings;
 }
 
 async function checkIdentity(paths: Folders): Promise<Finding[]> {

@@ -6,7 +6,7 @@ import type { Paths } from '../paths.js';
 export type DatabasePaths = Pick<Paths, 'configDir' | 'dbDir'>;
 
 /** Where open-iscsi's own tools keep records, and the lock that they take. */
-const OPEN_ISCSI_ROOTS = ['/etc/iscsi', '/var/lib/iscsi'];
+export const OPEN_ISCSI_ROOTS: readonly string[] = ['/etc/iscsi', '/var/lib/iscsi'];
 const OPEN_ISCSI_LOCK = '/run/lock/iscsi';
 
 /** Runs `work` as the only one that changes the database, see `withDatabaseLock`. */
