@@ -39,9 +39,10 @@ export function completionTable(
     ),
   );
   const paths = [...named.keys()];
-  const places = [...named].map(([path, command]) =>
-    commandPlace(path, command, nextWords(path, paths), columns, paths),
-  );
+  const places = [...named].flatMap(([path, command]) => {
+    const place = commandPlace(path, command, nextWords(path, paths), columns);
+    return path === 'schema' ? schemaPlaces(place, paths) : [place];
+  });
   const groups = new Set(paths.filter((path) => path.includes(' ')).map((path) => path.split(' ')[0] ?? ''));
   for (const path of groups) if (!paths.includes(path)) places.push(group(path, nextWords(path, paths)));
   const top = group('', [...new Set([...paths.map((path) => path.split(' ')[0] ?? ''), 'iscsiadm', 'help'])].sort());
@@ -57,12 +58,18 @@ function group(path: string, next: readonly string[]): Place {
   return { path, next, flags, args: [], rest: 'nothing' };
 }
 
+/** `schema` is followed by the words of a command. */
+function schemaPlaces(schema: Place, paths: readonly string[]): Place[] {
+  const first = [...new Set(paths.map((path) => path.split(' ')[0] ?? ''))].sort();
+  const below = first.map((word) => ({ ...schema, path: `${schema.path} ${word}`, next: nextWords(word, paths) }));
+  return [{ ...schema, next: first }, ...below];
+}
+
 function commandPlace(
   path: string,
   { id, flags, args, strict }: Manifested,
   next: readonly string[],
   columns: Readonly<Record<string, readonly string[]>>,
-  paths: readonly string[],
 ): Place {
   const completed = Object.entries(flags)
     .filter(([, { hidden }]) => hidden !== true)
@@ -71,7 +78,7 @@ function commandPlace(
       value: flag.type === 'option' ? flagKind(name, flag, columns[id] ?? []) : null,
     }));
   const kinds = Object.entries(args).map(([name, arg]) => argKind(id, name, arg.options ?? []));
-  const open = strict === false ? openArguments(id, paths) : { args: [], rest: 'nothing' as const };
+  const open = strict === false ? openArguments(id) : { args: [], rest: 'nothing' as const };
   const help = { names: ['--help'], value: null };
   return { path, next, flags: [...completed, help], args: kinds.length > 0 ? kinds : open.args, rest: open.rest };
 }
@@ -121,7 +128,7 @@ function argKind(id: string, name: string, options: readonly string[]): Kind {
 }
 
 /** Commands that take any number of words say of which kind only in their usage. */
-function openArguments(id: string, paths: readonly string[]): { readonly args: readonly Kind[]; readonly rest: Kind } {
+function openArguments(id: string): { readonly args: readonly Kind[]; readonly rest: Kind } {
   const [topic = '', verb] = id.split(':');
   if (verb === 'set' || verb === 'new') {
     const first = ({ node: 'targets', iface: 'ifaces', discovery: 'portals' } as const)[topic];
@@ -129,10 +136,6 @@ function openArguments(id: string, paths: readonly string[]): { readonly args: r
       args: first === undefined ? [] : [{ live: first }],
       rest: { live: topic === 'iface' ? 'iface-keys' : 'keys' },
     };
-  }
-  if (id === 'schema') {
-    const words = (n: number) => [...new Set(paths.flatMap((path) => path.split(' ')[n] ?? []))].sort();
-    return { args: [{ words: words(0) }, { words: words(1) }], rest: 'nothing' };
   }
   if (id === 'disk:partition') return { args: [{ live: 'devices' }], rest: 'nothing' };
   return { args: [], rest: id === 'serve' ? 'file' : 'nothing' };
