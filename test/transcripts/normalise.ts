@@ -8,6 +8,7 @@ const OF_THE_MACHINE: readonly (readonly [RegExp, string])[] = [
   [/^(\s*)scsi\d+ (Channel)/gm, '$1scsiHOST $2'],
   [/^(tcp:) \[\d+\] (\S*,\[)/gm, '$1 [HOST] $2'],
   [/(Attached scsi disk) \S+\t/g, '$1 DISK\t'],
+  [/\/dev\/(?:nbd|sd)\w+/g, '/dev/DISK'],
   [/^(\t[a-z0-9_]+:) \d+$/gm, '$1 COUNT'],
   [/^(iscsiadm: Max file limits) \d+ \d+$/gm, '$1 LIMITS'],
 ];
