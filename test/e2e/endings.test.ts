@@ -65,6 +65,8 @@ describe('endings', () => {
         'no worker without a folder, no folder without a worker',
       );
       await box.run('node', 'logout', '--all');
+      // A worker that gave up by itself has removed its folder before it ends.
+      await until(() => workers().length === 0, 'its process ends too');
       nothingLeft();
     }
     const [name] = readdirSync(join(box.folder, 'db/nodes', TARGET));
