@@ -25,7 +25,7 @@ import { pruneRecords } from '../../src/services/records/prune.js';
 import { readConfig, recordDiscovery, selectIface } from '../../src/services/records/records.js';
 import { inNamespace, realIscsiadm, whyNoIscsiadm } from '../helpers/real-iscsiadm.js';
 
-const ROUNDS = Number(process.env.LUNCTL_TEST_RECORD_ROUNDS ?? '12');
+const ROUNDS = Number(process.env.LUNCTL_TEST_RECORD_ROUNDS ?? '60');
 const signal = new AbortController().signal;
 const nobody = { inUse: () => false };
 const portal = { address: '10.0.0.1', port: 3260 };
