@@ -1,5 +1,6 @@
 // Changes of a record's values: which keys may be set, what values they take, and how open-iscsi 2.1.8 would store them.
 import { AppError } from '../util/errors.js';
+import { printable } from '../util/printable.js';
 import { VALUE_LARGEST } from './format.js';
 import { IFACE_KEYS, keysOf, NODE_KEYS, SECRET_KEYS, SENDTARGETS_KEYS } from './keys.js';
 
@@ -214,5 +215,5 @@ function similar(scope: Scope, key: string): string | undefined {
 }
 
 function shownKey(text: string): string {
-  return text.replaceAll(/\p{C}/gu, '').slice(0, 64);
+  return printable(text, 64);
 }

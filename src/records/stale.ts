@@ -1,7 +1,7 @@
 // What in the database is of no use any more: records that cannot be read or that their discovery no longer names, links
-// to nothing, folders and temporary files that something killed has left. Only looked at here; see services/records/prune.
-import { lstat, readFile } from 'node:fs/promises';
-import { basename, join, relative } from 'node:path';
+// to nothing, and empty folders. Only looked at here; see services/records/prune. Temporary files of killed writers go with the lock.
+import { lstat } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { AppError } from '../util/errors.js';
 import { readSendTargets } from './discovery-store.js';
 import { isMissing, namesIn } from './files.js';
@@ -18,7 +18,7 @@ import {
 import { discoveryOrigin, readNode } from './node-store.js';
 
 export interface Stale {
-  readonly kind: 'unreadable' | 'orphan' | 'link' | 'folder' | 'temporary';
+  readonly kind: 'unreadable' | 'orphan' | 'link' | 'folder';
   /** Relative to the database. */
   readonly path: string;
   /** Why nothing needs it. */
@@ -85,7 +85,7 @@ async function orphanReason(
   return link === undefined ? `found through ${name}, which no longer names it` : null;
 }
 
-/** Links whose record is gone, and what killed processes have left. `gone`: records that count as gone, by `linkName`. */
+/** Links whose record is gone, and folders with nothing in them. `gone`: records that count as gone, by `linkName`. */
 export async function staleLeftovers(root: string, gone: ReadonlySet<string> = new Set()): Promise<Stale[]> {
   const stale: Stale[] = [];
   for (const folder of await linkFolders(root)) {
@@ -93,11 +93,6 @@ export async function staleLeftovers(root: string, gone: ReadonlySet<string> = n
       const ref = parseLinkName(name);
       if (ref === undefined || (!gone.has(name) && (await exists(nodePath(root, ref))))) continue;
       stale.push({ kind: 'link', path: join(folder, name), reason: 'its record is gone', ref: null });
-    }
-  }
-  for (const name of await namesIn(root)) {
-    if (await isAbandoned(join(root, name))) {
-      stale.push({ kind: 'temporary', path: name, reason: 'left by a process that has died', ref: null });
     }
   }
   return [...stale, ...(await emptyFolders(root))];
@@ -133,10 +128,4 @@ async function exists(path: string): Promise<boolean> {
   } catch (error) {
     return !isMissing(error);
   }
-}
-
-/** A temporary file `.lunctl-PID-…` whose process does not run. */
-async function isAbandoned(path: string): Promise<boolean> {
-  const pid = /^\.lunctl-(\d{1,10})-[0-9a-f-]+$/.exec(basename(path))?.[1];
-  return pid !== undefined && (await readFile(`/proc/${pid}/stat`).catch(() => undefined)) === undefined;
 }

@@ -53,8 +53,6 @@ describe('node prune', () => {
     );
     symlinkSync(join(root, 'nodes/gone'), join(links, linkOf('gone')));
     mkdirSync(join(root, `nodes/${name('empty')}/10.0.0.1,3260,1`), { recursive: true });
-    put('.lunctl-4194999-0011223344aa', 'half a record');
-    put(`.lunctl-${process.pid}-0011223344aa`, 'at work');
     const before = execFileSync('find', [root], { encoding: 'utf8' });
     const planned = await prune(true);
     assert.equal(execFileSync('find', [root], { encoding: 'utf8' }), before);
@@ -66,7 +64,6 @@ describe('node prune', () => {
         'link send_targets/10.0.0.1,3260/c,10.0.0.1,3260,1,default',
         'link send_targets/10.0.0.1,3260/gone,10.0.0.1,3260,1,default',
         'orphan nodes/a/10.0.0.1,3260,1/default',
-        'temporary .lunctl-4194999-0011223344aa',
         'unreadable nodes/b/10.0.0.1,3260,1/default',
         'unreadable nodes/c/10.0.0.1,3260,1/default',
         'unreadable nodes/e/10.0.0.9,3260,1/default',
@@ -79,7 +76,6 @@ describe('node prune', () => {
       ['d', 'flat', 'hand'],
     );
     assert.deepEqual(readdirSync(links), [linkOf('d'), 'st_config']);
-    assert.ok(existsSync(join(root, `.lunctl-${process.pid}-0011223344aa`)));
     assert.deepEqual(await prune(false), { removed: [], kept: [] });
   });
   it('takes the records of a portal that is no longer asked, except those in use', async () => {

@@ -65,8 +65,8 @@ export const nodePrune = document('node-prune', 'What was taken out of the recor
   removed: list(
     v.strictObject({
       kind: choice(
-        ['unreadable', 'orphan', 'link', 'folder', 'temporary'],
-        'A record that cannot be read, one that no portal names, a link to nothing, an empty folder, a temporary file.',
+        ['unreadable', 'orphan', 'link', 'folder'],
+        'A record that cannot be read, one that no portal names, a link to nothing, an empty folder.',
       ),
       path,
       reason,

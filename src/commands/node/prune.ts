@@ -8,7 +8,7 @@ import { dryRunFlag } from '../../cli/settings.js';
 export default class NodePrune extends BaseCommand {
   static override summary = 'Remove records that are of no use any more';
   static override description =
-    'These are records that their portal named once but not at its last discovery, or whose portal is no longer asked; records that cannot be read; links to records that are gone; and empty folders and temporary files. Records made by hand stay, and so do those that a session uses. No portal is asked.';
+    'These are records that their portal named once but not at its last discovery, or whose portal is no longer asked; records that cannot be read; links to records that are gone; and empty folders. Records made by hand stay, and so do those that a session uses. No portal is asked.';
   static override examples = ['<%= config.bin %> <%= command.id %> --dry-run', '<%= config.bin %> <%= command.id %>'];
   static override flags = dryRunFlag;
 
