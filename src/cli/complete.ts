@@ -1,6 +1,6 @@
 // `lunctl __complete KIND`: what exists now, one word a line, for the scripts of `lunctl completion`. It reads state and
 // record files, changes nothing, and is silent about what it cannot read: a shell asks it while somebody types.
-import { formatPortal } from '../iscsi/portal.js';
+import { formatAddress } from '../iscsi/portal.js';
 import { resolvePaths } from '../services/paths.js';
 import type { SessionInfo } from '../services/session/info.js';
 
@@ -20,7 +20,7 @@ const KINDS = {
   ],
   portals: async (paths: Paths) => {
     const ways = [...(await nodes(paths)), ...(await sessions(paths)).map(({ portal }) => portal)];
-    return ways.map(({ address, port }) => formatPortal({ address, port, tpgt: null }));
+    return ways.map(({ address, port }) => formatAddress({ address, port }));
   },
   sids: async (paths: Paths) => (await sessions(paths)).map(({ sid }) => String(sid)),
   devices,

@@ -48,9 +48,13 @@ export function parsePortal(text: string): PortalWithGroup {
   });
 }
 
-/** `host:port` or `[v6]:port`, with `,tpgt` if there is one. */
+/** `host:port` or `[v6]:port`: where to connect, whatever its group. */
+export function formatAddress({ address, port }: Portal): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** The same with `,tpgt` if there is one. */
 export function formatPortal(portal: Portal & { readonly tpgt?: number | null }): string {
-  const host = portal.address.includes(':') ? `[${portal.address}]` : portal.address;
   const group = portal.tpgt === undefined || portal.tpgt === null ? '' : `,${portal.tpgt}`;
-  return `${host}:${portal.port}${group}`;
+  return `${formatAddress(portal)}${group}`;
 }

@@ -1,7 +1,8 @@
 // What to do next about a login that has failed: one line for each cause, with a command that can be pasted.
 import { LoginFailed, type LoginFault } from '../initiator/login-refusal.js';
+import { formatAddress } from '../iscsi/portal.js';
 import { AppError } from '../util/errors.js';
-import { type Endpoint, formatPortal } from './session/attempts.js';
+import type { Endpoint } from './session/attempts.js';
 
 export interface FailedAt {
   /** Null for a discovery session. */
@@ -28,7 +29,7 @@ interface Place {
 }
 
 function placed({ targetName, portal, initiatorName }: FailedAt): Place {
-  const at = formatPortal(portal);
+  const at = formatAddress(portal);
   const discovery = targetName === null;
   return {
     ...{ portal: at, initiatorName, discovery },

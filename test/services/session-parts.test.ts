@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { type Attempt, attemptLogin, formatPortal } from '../../src/services/session/attempts.js';
+import { formatAddress } from '../../src/iscsi/portal.js';
+import { type Attempt, attemptLogin } from '../../src/services/session/attempts.js';
 import { nbdUri } from '../../src/services/session/exports.js';
 import type { Credentials } from '../../src/services/session/info.js';
 import { isidFor, isidRandomPart, type NexusKey } from '../../src/services/session/isid.js';
@@ -25,7 +26,7 @@ describe('login attempts', () => {
   const play = async (script: Attempt<string>[], credentials: Credentials | null) => {
     const given: string[] = [];
     const result = await attemptLogin(here, credentials, async (portal, offered) => {
-      given.push(`${formatPortal(portal)} ${offered?.algorithms.join() ?? '-'}`);
+      given.push(`${formatAddress(portal)} ${offered?.algorithms.join() ?? '-'}`);
       const next = script.shift();
       if (next === undefined) throw new Error('one attempt too many');
       return next;

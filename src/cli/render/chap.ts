@@ -1,4 +1,5 @@
 // CHAP credentials as the commands show them: who and how strong, the secret itself only where it was asked for.
+import { formatAddress } from '../../iscsi/portal.js';
 import {
   algorithmNames,
   type Holder,
@@ -7,7 +8,6 @@ import {
   type StoredCredentials,
 } from '../../services/records/credentials.js';
 import { STRONG_SECRET } from '../../services/secret-rules.js';
-import { formatPortal } from '../../services/session/attempts.js';
 import type { Accepted } from '../../services/try-login.js';
 import { AppError } from '../../util/errors.js';
 import { printable } from '../../util/printable.js';
@@ -82,7 +82,7 @@ export const CHAP: Listing<ChapRow> = [
   {
     head: 'PORTAL',
     about: 'where the target is reached, or the portal that is asked',
-    text: ({ portal }) => formatPortal(portal),
+    text: ({ portal }) => formatAddress(portal),
   },
   { head: 'TARGET', about: 'name of the target', text: ({ targetName }) => orDash(targetName) },
   { head: 'METHOD', about: 'CHAP or None', text: ({ method }) => method },

@@ -1,12 +1,12 @@
 // Tables of the record database: nodes, portals that have been asked, and what a portal has answered.
-import { formatPortal } from '../../iscsi/portal.js';
+import { formatAddress } from '../../iscsi/portal.js';
 import type { IfaceRecord, NodeRecord, NodeRef, PortalRef } from '../../services/records/records.js';
 import type { Listing } from './listing.js';
 import { orDash } from './text.js';
 
 /** `node list`: one line for each record. */
 export const NODES: Listing<NodeRecord> = [
-  { head: 'PORTAL', about: 'where the target is reached', text: ({ ref }) => formatPortal({ ...ref, tpgt: null }) },
+  { head: 'PORTAL', about: 'where the target is reached', text: ({ ref }) => formatAddress(ref) },
   { head: 'TPGT', about: 'target portal group tag', align: 'right', text: ({ ref }) => tagText(ref.tpgt) },
   { head: 'TARGET', about: 'name of the target', text: ({ ref }) => ref.targetName },
   { head: 'IFACE', about: 'interface record', text: ({ ref }) => ref.iface },
@@ -34,7 +34,7 @@ interface AskedPortal {
 
 /** `discovery list`: one line for each portal that has been asked. */
 export const DISCOVERIES: Listing<AskedPortal> = [
-  { head: 'PORTAL', about: 'the portal', text: ({ portal }) => formatPortal({ ...portal, tpgt: null }) },
+  { head: 'PORTAL', about: 'the portal', text: ({ portal }) => formatAddress(portal) },
   { head: 'TYPE', about: 'how it was asked', text: ({ type }) => type },
   { head: 'NODES', about: 'records of what it named', align: 'right', text: ({ nodes }) => String(nodes.length) },
   {
@@ -54,7 +54,7 @@ export interface FoundTarget {
 
 /** `discovery sendtargets`: one line for each way to a target. */
 export const FOUND: Listing<FoundTarget> = [
-  { head: 'PORTAL', about: 'where the target is reached', text: (target) => formatPortal({ ...target, tpgt: null }) },
+  { head: 'PORTAL', about: 'where the target is reached', text: (target) => formatAddress(target) },
   { head: 'TPGT', about: 'target portal group tag', align: 'right', text: ({ tpgt }) => String(tpgt) },
   { head: 'TARGET', about: 'name of the target', text: ({ targetName }) => targetName },
 ];

@@ -7,10 +7,10 @@ import { askYesNo } from '../../cli/prompt.js';
 import { acceptedText, holderJson, trialJson } from '../../cli/render/chap.js';
 import type { chapSetup } from '../../cli/schemas/chap.js';
 import type { Result } from '../../cli/schemas/parts.js';
+import { formatAddress } from '../../iscsi/portal.js';
 import type { Holders } from '../../services/records/credentials.js';
 import type { TriedHolder } from '../../services/records/try-credentials.js';
 import type { CredentialPair } from '../../services/secret-rules.js';
-import { formatPortal } from '../../services/session/attempts.js';
 import { AppError, type ErrorCode } from '../../util/errors.js';
 
 type SetupJson = Result<typeof chapSetup>;
@@ -62,7 +62,7 @@ With --discovery the credentials are those that a portal wants before it lists i
     const records = found.holders.map((holder) => ({ ...holderJson(holder), path: holderPath(this.paths, holder) }));
     for (const { path } of records) this.render(`Saved to ${path} (mode 0600)`);
     if (isNode(first)) this.next(`lunctl login ${first.ref.targetName}`);
-    else this.next(`lunctl discovery sendtargets -p ${formatPortal(first.portal)}`);
+    else this.next(`lunctl discovery sendtargets -p ${formatAddress(first.portal)}`);
     return { records, user: pair.user, mutualUser: pair.mutual?.user ?? null, trials };
   }
 

@@ -7,7 +7,7 @@ import { portalFlag } from '../../cli/flags.js';
 import { bootJson, mountedText, stepText, unchangedText } from '../../cli/render/disk.js';
 import type { diskProvision } from '../../cli/schemas/disk.js';
 import type { Result } from '../../cli/schemas/parts.js';
-import { formatPortal } from '../../iscsi/portal.js';
+import { formatAddress } from '../../iscsi/portal.js';
 import type { DiskTarget } from '../../services/disk/name.js';
 import type { ProvisionResult, ProvisionStep } from '../../services/disk/provision.js';
 import { PROVISION_TYPES } from '../../services/disk/provision-plan.js';
@@ -128,7 +128,7 @@ export default class DiskProvision extends DiskCommand {
 
   /** Another user has another run folder: a session cannot be handed over, but everything on the disk stays done. */
   async #mountAdvice({ session }: DiskTarget, words: string): Promise<string> {
-    const portal = formatPortal({ ...session.portal, tpgt: null });
+    const portal = formatAddress(session.portal);
     if (!isRoot()) return `lunctl logout ${session.targetName}; then, as root: ${words} --portal ${portal}`;
     const { planAttach } = await import('../../services/attach/attach.js');
     const hasNbd = await planAttach('nbd').then(

@@ -8,7 +8,7 @@ import { loginDoneLine, loginStartLine, pathName } from '../../cli/render/iscsia
 import { wayJson } from '../../cli/render/json.js';
 import type { nodeLogin } from '../../cli/schemas/node.js';
 import type { Result } from '../../cli/schemas/parts.js';
-import { formatPortal } from '../../iscsi/portal.js';
+import { formatAddress } from '../../iscsi/portal.js';
 import type { ForegroundSession } from '../../services/login.js';
 import type { LoginPlan, PlannedLogin } from '../../services/records/plan.js';
 import type { NodeRecord } from '../../services/records/records.js';
@@ -255,7 +255,7 @@ function loginError(record: NodeRecord, sessions: number, error: unknown): unkno
   // The service names target and portal too: once is enough.
   const { targetName, iface } = record.ref;
   const reason = error.message
-    .replace(`cannot log in to ${targetName} at ${formatPortal({ ...record.ref, tpgt: null })}: `, '')
+    .replace(`cannot log in to ${targetName} at ${formatAddress(record.ref)}: `, '')
     .replace(`login to ${targetName} `, '')
     .replace(/^failed: /, '');
   const message = isExisting(error)

@@ -1,6 +1,6 @@
 // What makes a mount come back at boot: a line of fstab, and a node record by which lunctl-login.service logs in.
 import { shellWord } from '../../disk/shell.js';
-import { formatPortal } from '../../iscsi/portal.js';
+import { formatAddress } from '../../iscsi/portal.js';
 import { AppError } from '../../util/errors.js';
 import type { Paths } from '../paths.js';
 import { nodeCredentials } from '../records/auth.js';
@@ -64,7 +64,7 @@ async function warnings(
     ? []
     : ['nothing logs in at boot: lunctl config unit login prints the unit for it, lunctl-login.service'];
   if (records.length === 0) {
-    const at = formatPortal({ ...portal, tpgt: null });
+    const at = formatAddress(portal);
     return [
       ...unit,
       `${targetName} has no record, so that nothing logs in to it at boot: lunctl discovery sendtargets -p ${at} makes one`,

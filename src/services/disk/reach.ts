@@ -1,5 +1,5 @@
 // From the name of a LUN to its disk: a session, made from a record or found behind a portal, and a device.
-import { DEFAULT_PORT, formatPortal } from '../../iscsi/portal.js';
+import { DEFAULT_PORT, formatAddress } from '../../iscsi/portal.js';
 import { AppError } from '../../util/errors.js';
 import { planAttach } from '../attach/attach.js';
 import { login } from '../login.js';
@@ -93,7 +93,7 @@ export async function logIn(targetName: string, options: ReachOptions): Promise<
       if (options.save && options.credentials !== null) {
         await saveCredentials(paths, [record], options.credentials, signal);
       }
-      return { sid, portal: formatPortal({ ...portal, tpgt: null }) };
+      return { sid, portal: formatAddress(portal) };
     } catch (error) {
       if (signal.aborted) throw error;
       first ??= error;
@@ -129,7 +129,7 @@ async function planFor(target: string, options: ReachOptions): Promise<LoginPlan
 async function discover(target: string, portal: NonNullable<ReachOptions['portal']>, options: ReachOptions) {
   const { paths, signal, timeoutMs, strongSecrets } = options;
   const at = { address: portal.address, port: portal.port ?? DEFAULT_PORT };
-  options.onProgress(`asking ${formatPortal({ ...at, tpgt: null })} for its targets`);
+  options.onProgress(`asking ${formatAddress(at)} for its targets`);
   const request = {
     portal: at,
     ...{ ifaces: [], keepCredentials: false, record: true, onlyNew: target, strongSecrets, timeoutMs, signal },
@@ -145,7 +145,7 @@ async function discover(target: string, portal: NonNullable<ReachOptions['portal
   );
   for (const text of warnings) options.onWarning(text);
   if (targets.some(({ targetName }) => targetName === target)) return;
-  throw new AppError('ERR_NOT_FOUND', `${formatPortal({ ...at, tpgt: null })} names no target ${target}`, {
-    hint: `lunctl discovery sendtargets -p ${formatPortal({ ...at, tpgt: null })} lists those that it has`,
+  throw new AppError('ERR_NOT_FOUND', `${formatAddress(at)} names no target ${target}`, {
+    hint: `lunctl discovery sendtargets -p ${formatAddress(at)} lists those that it has`,
   });
 }

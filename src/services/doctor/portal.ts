@@ -1,5 +1,6 @@
 // Whether a portal can be reached, is an iSCSI target, answers a discovery, and names portals that can be reached too.
 import { LoginStatus } from '../../iscsi/login-status.js';
+import { formatAddress } from '../../iscsi/portal.js';
 import { now } from '../../transport/clock.js';
 import { connectTcp } from '../../transport/connect.js';
 import { AppError, messageOf, ProtocolError } from '../../util/errors.js';
@@ -9,7 +10,7 @@ import { discoveryFailure } from '../discovery-failure.js';
 import { findIdentity } from '../identity.js';
 import type { Paths } from '../paths.js';
 import { discoverAndRecord } from '../records/discover.js';
-import { type Endpoint, formatPortal } from '../session/attempts.js';
+import type { Endpoint } from '../session/attempts.js';
 import { type Check, type Finding, fail, failure, ok, warn } from './finding.js';
 
 const CONNECT_MS = 5000;
@@ -23,12 +24,12 @@ const NAMELESS = 'iqn.2026-11.io.lunctl:doctor';
 
 /** What is asked for is over after the first answer that is none: the rest would fail for the same reason. */
 export function portalChecks(paths: Paths, portal: Endpoint): readonly Check[] {
-  const name = formatPortal(portal);
+  const name = formatAddress(portal);
   return [{ name, run: (signal) => portalFindings(paths, portal, signal) }];
 }
 
 async function portalFindings(paths: Paths, portal: Endpoint, signal: AbortSignal): Promise<Finding[]> {
-  const name = formatPortal(portal);
+  const name = formatAddress(portal);
   try {
     const took = await connectTime(portal, CONNECT_MS, signal);
     const connected = ok('connect', `${name} answers in ${took < 10 ? took.toFixed(1) : Math.round(took)} ms`);
@@ -45,7 +46,7 @@ async function portalFindings(paths: Paths, portal: Endpoint, signal: AbortSigna
 }
 
 async function discoveryFindings(paths: Paths, portal: Endpoint, signal: AbortSignal): Promise<Finding[]> {
-  const name = formatPortal(portal);
+  const name = formatAddress(portal);
   const identity = await findIdentity(paths).catch(() => undefined);
   const initiatorName = identity?.initiatorName ?? NAMELESS;
   const question = { portal, ifaces: [], initiatorName, credentials: null, keepCredentials: false, record: false };
@@ -64,7 +65,7 @@ async function discoveryFindings(paths: Paths, portal: Endpoint, signal: AbortSi
 
 function targetsFinding(name: string, targets: readonly DiscoveredTarget[]): Finding {
   const names = new Set(targets.map(({ targetName }) => targetName)).size;
-  const ways = new Set(targets.map(({ address, port }) => formatPortal({ address, port }))).size;
+  const ways = new Set(targets.map(({ address, port }) => formatAddress({ address, port }))).size;
   return ok(
     'discovery',
     `${name} names ${count(names, 'target')} at ${count(ways, 'portal')}, without a record being made`,
@@ -99,8 +100,8 @@ async function reachFindings(
   targets: readonly DiscoveredTarget[],
   signal: AbortSignal,
 ): Promise<Finding[]> {
-  const others = new Map(targets.map(({ address, port }) => [formatPortal({ address, port }), { address, port }]));
-  others.delete(formatPortal(asked));
+  const others = new Map(targets.map(({ address, port }) => [formatAddress({ address, port }), { address, port }]));
+  others.delete(formatAddress(asked));
   const all = [...others].slice(0, MOST_PORTALS);
   const results = await Promise.all(
     sideBySide(all, AT_ONCE, async ([name, portal]) =>

@@ -1,7 +1,7 @@
 // What is set up here: the initiator's name, iscsid.conf, records, the run folder, sessions of ours and of the kernel's.
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatPortal } from '../../iscsi/portal.js';
+import { formatAddress } from '../../iscsi/portal.js';
 import { SECRET_KEYS } from '../../records/keys.js';
 import { messageOf } from '../../util/errors.js';
 import { findIdentity } from '../identity.js';
@@ -92,7 +92,7 @@ function stateFinding(
 ): Finding | null {
   if (lostSince === null) return null;
   const message = `session ${sid} to ${targetName} lost its connection at ${lostSince}: ${lastError ?? 'no reason known'}`;
-  const fix = `lunctl doctor ${formatPortal({ ...portal, tpgt: null })}, and ${join(folder, 'log')}`;
+  const fix = `lunctl doctor ${formatAddress(portal)}, and ${join(folder, 'log')}`;
   return recovery === 'expired'
     ? fail('sessions', `${message}; I/O fails`, fix)
     : warn('sessions', `${message}; I/O waits`, fix);

@@ -1,14 +1,13 @@
 // The records that CHAP credentials are kept in: those of nodes, and those of the portals that are asked for targets.
 import { join } from 'node:path';
 import { CHAP_ALGORITHMS } from '../../iscsi/chap.js';
-import { DEFAULT_PORT } from '../../iscsi/portal.js';
+import { DEFAULT_PORT, formatAddress } from '../../iscsi/portal.js';
 import { listSendTargets, readSendTargets, writeSendTargets } from '../../records/discovery-store.js';
 import { newSendTargetsValues } from '../../records/new-record.js';
 import { nodePath, sendTargetsFolder } from '../../records/node-ref.js';
 import { discoveryOrigin, readNode, writeNode } from '../../records/node-store.js';
 import { AppError } from '../../util/errors.js';
 import type { CredentialPair } from '../secret-rules.js';
-import { formatPortal } from '../session/attempts.js';
 import type { Credentials } from '../session/info.js';
 import {
   clearDiscoveryCredentials,
@@ -81,7 +80,7 @@ export async function discoveryHolders(
     throw new AppError('ERR_NOT_FOUND', 'No discovery records found', { hint: 'name the portal with -p' });
   }
   if (items.length > 1 && !choice.all) {
-    const names = items.map((record) => formatPortal(record.portal)).join(', ');
+    const names = items.map((record) => formatAddress(record.portal)).join(', ');
     throw new AppError('ERR_USAGE', `several portals could be meant: ${names}`, { hint: 'name one with -p' });
   }
   return { holders: items, config, warnings: [...config.warnings, ...warnings] };
@@ -93,7 +92,7 @@ async function byTarget(paths: DatabasePaths, choice: TargetChoice, config: Conf
   const portals = new Map<string, PortalRef>();
   for (const { values } of items) {
     const origin = discoveryOrigin(values);
-    if (origin !== undefined) portals.set(formatPortal(origin), origin);
+    if (origin !== undefined) portals.set(formatAddress(origin), origin);
   }
   if (portals.size === 0) {
     throw new AppError('ERR_NOT_FOUND', `${choice.target} was not found by a discovery`, {
@@ -163,6 +162,6 @@ async function save(root: string, holder: Holder, pair: CredentialPair | null): 
 /** A record in messages. */
 export function nameOf(holder: Holder): string {
   return isNode(holder)
-    ? `${holder.ref.targetName} at ${formatPortal(holder.ref)}`
-    : `discovery at ${formatPortal(holder.portal)}`;
+    ? `${holder.ref.targetName} at ${formatAddress(holder.ref)}`
+    : `discovery at ${formatAddress(holder.portal)}`;
 }

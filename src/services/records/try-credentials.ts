@@ -1,8 +1,8 @@
 // Tries CHAP credentials by the records that hold them, or will.
+import { formatAddress } from '../../iscsi/portal.js';
 import { AppError } from '../../util/errors.js';
 import { sideBySide } from '../../util/side-by-side.js';
 import type { CredentialPair } from '../secret-rules.js';
-import { formatPortal } from '../session/attempts.js';
 import { type Accepted, tryLogin } from '../try-login.js';
 import { credentialsOf, type Holder, isNode, nameOf } from './credentials.js';
 import { sourceOf } from './iface.js';
@@ -45,7 +45,7 @@ function asOutcome(error: unknown): AppError {
 async function tryHolder(holder: Holder, { initiatorName, pair, config, timeoutMs, signal }: TrialWishes) {
   const credentials = credentialsOf(holder, pair, config);
   if (credentials === null) {
-    const whose = isNode(holder) ? holder.ref.targetName : `--discovery -p ${formatPortal(holder.portal)}`;
+    const whose = isNode(holder) ? holder.ref.targetName : `--discovery -p ${formatAddress(holder.portal)}`;
     throw new AppError('ERR_NOT_FOUND', `no CHAP credentials are stored for ${nameOf(holder)}`, {
       hint: `lunctl chap setup ${whose}`,
     });

@@ -1,5 +1,6 @@
 // What a login may try beyond its first attempt: redirections (RFC 7143 §11.13.5, class 01h) and one MD5-only CHAP offer.
 import { ChapAlgorithm } from '../../iscsi/chap.js';
+import { formatAddress } from '../../iscsi/portal.js';
 import { AppError } from '../../util/errors.js';
 import { sameSecret } from '../secret-rules.js';
 import type { Credentials } from './info.js';
@@ -41,7 +42,7 @@ export async function attemptLogin<T>(
         if (++redirects > MOST_REDIRECTS) {
           throw new AppError(
             'ERR_CONNECT',
-            `portal ${formatPortal(portal)} redirects more than ${MOST_REDIRECTS} times`,
+            `portal ${formatAddress(portal)} redirects more than ${MOST_REDIRECTS} times`,
           );
         }
         at = outcome.to;
@@ -54,11 +55,6 @@ export async function attemptLogin<T>(
       }
     }
   }
-}
-
-/** `address:port`, IPv6 in brackets. */
-export function formatPortal({ address, port }: Endpoint): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** Null where MD5 alone has been offered already, or was never allowed. */

@@ -2,6 +2,7 @@
 import { LoginFailed } from '../../initiator/login-refusal.js';
 import type { InitiatorEnvironment } from '../../initiator/options.js';
 import { InitiatorSession, type SessionOutput } from '../../initiator/session.js';
+import { formatAddress } from '../../iscsi/portal.js';
 import { lunToText } from '../../scsi/lun.js';
 import type { Sense } from '../../scsi/sense.js';
 import { senseToText } from '../../scsi/sense-text.js';
@@ -13,7 +14,7 @@ import { runTurn } from '../../transport/turn.js';
 import type { Wire } from '../../transport/wire.js';
 import { AppError, messageOf } from '../../util/errors.js';
 import { BufferPool } from '../../util/ref-buffer.js';
-import { type Attempt, attemptLogin, type Endpoint, formatPortal } from './attempts.js';
+import { type Attempt, attemptLogin, type Endpoint } from './attempts.js';
 import { environmentOf } from './environment.js';
 import type { Credentials, LoginRequest } from './info.js';
 import type { SessionLog } from './log.js';
@@ -247,7 +248,7 @@ export class SessionDriver {
     await attemptLogin(this.#home, null, async (portal) => {
       const outcome = await this.connect(portal, bounds);
       this.#home = homeAfter(outcome, portal, this.#home);
-      if (outcome.kind === 'redirect') this.#say('info', `redirected to ${formatPortal(outcome.to)}`);
+      if (outcome.kind === 'redirect') this.#say('info', `redirected to ${formatAddress(outcome.to)}`);
       return outcome;
     });
   }
