@@ -105,6 +105,11 @@ export function wantsChap(options: LoginOptions, answer: string): LoginFailed {
   return new LoginFailed(fault, code, `${loginSubject(options)} ${reason} (AuthMethod=${printable(answer, 80)})`);
 }
 
+/** To a question only: the target has nothing against a login without credentials. */
+export function notRefused(options: LoginOptions): LoginFailed {
+  return new LoginFailed(null, 'ERR_CONNECT', `${loginSubject(options)} is not refused`);
+}
+
 /** Credentials are configured, and the target would go on without any. */
 export function onlyNoneOffered(options: LoginOptions): LoginFailed {
   return new LoginFailed(

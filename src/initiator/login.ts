@@ -7,7 +7,14 @@ import type { LoginResponse } from '../iscsi/wire/login-response.js';
 import { findKey, LOGIN_TEXT, TextAssembler, type TextPair } from '../iscsi/wire/text.js';
 import { type AppError, ProtocolError } from '../util/errors.js';
 import { printable } from '../util/printable.js';
-import { noCommonMethod, onlyNoneOffered, refusedByStatus, targetUnproven, wantsChap } from './login-refusal.js';
+import {
+  noCommonMethod,
+  notRefused,
+  onlyNoneOffered,
+  refusedByStatus,
+  targetUnproven,
+  wantsChap,
+} from './login-refusal.js';
 import { DEFAULT_WISHES, type LoginOptions, type Redirect } from './options.js';
 
 /** What the connection does next. */
@@ -67,7 +74,7 @@ export class LoginExchange {
       discovery: options.targetName === null,
       wishes: { ...DEFAULT_WISHES, ...options.negotiate },
     });
-    this.#phase = 'method';
+    this.#phase = options.question ? 'operational' : 'method';
   }
 
   /**
@@ -79,6 +86,7 @@ export class LoginExchange {
     if (this.#options.initiatorAlias !== undefined) pairs.push(['InitiatorAlias', this.#options.initiatorAlias]);
     if (this.#options.targetName === null) pairs.push(['SessionType', 'Discovery']);
     else pairs.push(['SessionType', 'Normal'], ['TargetName', this.#options.targetName]);
+    if (this.#options.question) return { ...this.#operational(pairs), transit: false, nsg: LoginStage.Operational };
     if (this.#chap === null) return this.#security(true, [...pairs, ['AuthMethod', 'None']]);
     return this.#security(false, [...pairs, ['AuthMethod', 'CHAP']]);
   }
@@ -87,6 +95,7 @@ export class LoginExchange {
   receive(pdu: LoginResponse, data: Buffer): LoginStep {
     if (++this.#rounds > MOST_ROUNDS) throw new ProtocolError('RFC 7143 §6.3', 'the login never comes to an end');
     if (pdu.statusClass > 1) return this.#refused((pdu.statusClass << 8) | pdu.statusDetail);
+    if (this.#options.question) return this.#fail(notRefused(this.#options));
     if (pdu.continues && pdu.transit) throw new ProtocolError('RFC 7143 §11.13.2', 'Login Response with both T and C');
     const pairs = this.#text.push(data, pdu.continues);
     if (pdu.statusClass === 1) return this.#redirected(pdu.statusDetail, pairs ?? []);
@@ -212,7 +221,7 @@ export class LoginExchange {
     const nsg = transit ? LoginStage.Operational : LoginStage.Security;
     return { kind: 'send', transit, csg: LoginStage.Security, nsg, pairs };
   }
-  #operational(pairs: TextPair[]): LoginStep {
+  #operational(pairs: TextPair[]): Extract<LoginStep, { kind: 'send' }> {
     return { kind: 'send', transit: true, csg: LoginStage.Operational, nsg: LoginStage.FullFeature, pairs };
   }
 }

@@ -75,6 +75,11 @@ export interface LoginOptions {
   readonly credentials: Credentials | null;
   /** Differences from DEFAULT_WISHES. */
   readonly negotiate?: NegotiationWishes;
+  /**
+   * Only asks why a login without credentials is refused: one request in the operational stage, as most initiators begin, which
+   * does not leave it, so that no session comes of it. It ends with `login-failed` whatever the answer.
+   */
+  readonly question?: boolean;
 }
 
 /** What surrounds a core: memory, the clock and the timers. */

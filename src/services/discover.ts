@@ -4,6 +4,7 @@ import { DEFAULT_TIMERS } from '../initiator/options.js';
 import { DiscoverySession, type TargetPortal } from '../initiator/sendtargets.js';
 import { makeIsid, randomIsidPart } from '../iscsi/isid.js';
 import type { NegotiationWishes } from '../iscsi/negotiation.js';
+import { formatAddress } from '../iscsi/portal.js';
 import { now } from '../transport/clock.js';
 import { connectTcp } from '../transport/connect.js';
 import type { Source } from '../transport/source.js';
@@ -12,8 +13,9 @@ import type { Wire } from '../transport/wire.js';
 import { AppError } from '../util/errors.js';
 import { BufferPool } from '../util/ref-buffer.js';
 import { loginHint } from './login-hints.js';
-import { type Attempt, attemptLogin, type Endpoint, formatPortal } from './session/attempts.js';
+import { type Attempt, attemptLogin, type Endpoint } from './session/attempts.js';
 import type { Credentials } from './session/info.js';
+import { whyClosed } from './try-login.js';
 
 /** The targets are known by then: nobody should wait long for a portal's goodbye. */
 const LOGOUT_MS = 2000;
@@ -81,11 +83,14 @@ async function attempt(
   const to = { host: portal.address, port: portal.port };
   const wire = await connectTcp(to, { timeoutMs: Math.min(timeoutMs, connectMs), signal, source });
   try {
-    return await bounded(exchange(request, wire, credentials), {
+    const outcome = await bounded(exchange(request, wire, credentials), {
       timeoutMs: end - now(),
       signal,
       onTimeout: () => new LoginFailed('silent', 'ERR_TIMEOUT', `no answer within ${Math.round(timeoutMs / 1000)} s`),
     });
+    if (outcome.kind !== 'failed' || credentials !== null) return outcome;
+    const login = { ...request, targetName: null, portal, timeoutMs: Math.max(1, end - now()) };
+    return { ...outcome, error: await whyClosed(outcome.error, login) };
   } finally {
     wire.destroy();
   }
@@ -152,5 +157,5 @@ function discoveryError({ portal, initiatorName }: DiscoverRequest, error: unkno
   const options = { cause: error, retriable, fault, ...(hint === undefined ? {} : { hint }) };
   const code = error.code === 'ERR_CONNECT' ? 'ERR_TIMEOUT' : error.code;
   const reason = error.message.replace(/^discovery (failed: )?/, '');
-  return new AppError(code, `discovery at ${formatPortal(portal)} failed: ${reason}`, options);
+  return new AppError(code, `discovery at ${formatAddress(portal)} failed: ${reason}`, options);
 }

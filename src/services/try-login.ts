@@ -1,9 +1,10 @@
-// Logs in and out again, to learn whether a target takes credentials: no LUN is looked at, nothing is kept (RFC 7143 §6, §12.1).
+// Logs in and out again, to learn whether a target takes credentials, or only asks why it does not let us in: no LUN is looked at, nothing is kept (RFC 7143 §6, §12.1).
 import { InitiatorConnection } from '../initiator/connection.js';
-import { LoginFailed } from '../initiator/login-refusal.js';
-import { DEFAULT_TIMERS } from '../initiator/options.js';
+import { LoginFailed, RefusedLogin } from '../initiator/login-refusal.js';
+import { DEFAULT_TIMERS, type LoginOptions } from '../initiator/options.js';
 import { makeIsid, randomIsidPart } from '../iscsi/isid.js';
 import type { NegotiationWishes } from '../iscsi/negotiation.js';
+import { formatAddress } from '../iscsi/portal.js';
 import { now } from '../transport/clock.js';
 import { connectTcp } from '../transport/connect.js';
 import type { Source } from '../transport/source.js';
@@ -12,23 +13,27 @@ import type { Wire } from '../transport/wire.js';
 import { AppError } from '../util/errors.js';
 import { BufferPool } from '../util/ref-buffer.js';
 import { loginHint } from './login-hints.js';
-import { type Attempt, attemptLogin, type Endpoint, formatPortal } from './session/attempts.js';
+import { type Attempt, attemptLogin, type Endpoint } from './session/attempts.js';
 import type { Credentials } from './session/info.js';
 
 /** A target that does not answer the logout keeps nobody waiting longer. Milliseconds. */
 const LOGOUT_MS = 2000;
 
-export interface Trial {
+export interface Trial extends Login {
+  readonly credentials: Credentials;
+  readonly negotiate: NegotiationWishes;
+}
+
+/** Where and as whom. */
+export interface Login {
   /** Null logs in to a discovery session. */
   readonly targetName: string | null;
   readonly portal: Endpoint;
   readonly source?: Source | undefined;
   readonly initiatorName: string;
-  readonly credentials: Credentials;
-  readonly negotiate: NegotiationWishes;
   /** Bound of the whole trial, redirections and the retry with MD5 included. Milliseconds. */
   readonly timeoutMs: number;
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What an accepted login has shown. */
@@ -47,30 +52,42 @@ export async function tryLogin(trial: Trial): Promise<Accepted> {
   const end = now() + trial.timeoutMs;
   try {
     return await attemptLogin(trial.portal, trial.credentials, (at, credentials) =>
-      attempt(trial, at, credentials ?? trial.credentials, Math.max(1, end - now())),
+      attempt({ ...trial, portal: at, credentials, timeoutMs: Math.max(1, end - now()) }),
     );
   } catch (error) {
     if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED') throw error;
     const hint = loginHint(error, trial);
-    throw new AppError(error.code, `${formatPortal(trial.portal)}: ${error.message}`, {
+    throw new AppError(error.code, `${formatAddress(trial.portal)}: ${error.message}`, {
       cause: error,
       ...(hint === undefined ? {} : { hint }),
     });
   }
 }
 
-async function attempt(
-  trial: Trial,
-  at: Endpoint,
-  credentials: Credentials,
-  timeoutMs: number,
-): Promise<Attempt<Accepted>> {
-  const { signal, source } = trial;
+/**
+ * What a login without credentials has failed for. LIO, where it wants CHAP, closes the connection without a word on
+ * AuthMethod=None, and has a status for a login that skips the security stage: so that is asked. Another failure, or a target
+ * that has no more to say, is `error` itself. RFC 7143 §6.3.
+ */
+export async function whyClosed(error: AppError, login: Login): Promise<AppError> {
+  if (!(error instanceof LoginFailed) || error.fault !== 'closed') return error;
+  try {
+    const answer = await attempt({ ...login, credentials: null, negotiate: {}, question: true });
+    return answer.kind === 'failed' && answer.error instanceof RefusedLogin ? answer.error : error;
+  } catch {
+    return error;
+  }
+}
+
+type Dialogue = Login & Pick<LoginOptions, 'credentials' | 'question'> & { readonly negotiate: NegotiationWishes };
+
+async function attempt(dialogue: Dialogue): Promise<Attempt<Accepted>> {
+  const { portal, timeoutMs, signal, source } = dialogue;
   const end = now() + timeoutMs;
-  const wire = await connectTcp({ host: at.address, port: at.port }, { timeoutMs, signal, source });
+  const wire = await connectTcp({ host: portal.address, port: portal.port }, { timeoutMs, signal, source });
   try {
     const silence = `no answer to the login within ${Math.round(timeoutMs / 1000)} s`;
-    return await bounded(exchange(trial, wire, credentials), {
+    return await bounded(exchange(dialogue, wire), {
       timeoutMs: Math.max(1, end - now()),
       signal,
       onTimeout: () => new LoginFailed('silent', 'ERR_CONNECT', silence),
@@ -81,13 +98,12 @@ async function attempt(
 }
 
 /** The dialogue over one connection. Settles after the logout, so that the target has no half of a session left. */
-function exchange(trial: Trial, wire: Wire, credentials: Credentials): Promise<Attempt<Accepted>> {
+function exchange(dialogue: Dialogue, wire: Wire): Promise<Attempt<Accepted>> {
   return new Promise((resolve, reject) => {
     let outcome: Attempt<Accepted> | null = null;
-    const { initiatorName, targetName, negotiate } = trial;
     const isid = makeIsid(randomIsidPart(), 0);
     const connection = new InitiatorConnection(
-      { initiatorName, targetName, isid, credentials, negotiate },
+      { ...dialogue, isid },
       {
         pool: new BufferPool(),
         now,
@@ -104,7 +120,7 @@ function exchange(trial: Trial, wire: Wire, credentials: Credentials): Promise<A
       for (let output = connection.poll(); output !== undefined; output = connection.poll()) {
         switch (output.kind) {
           case 'logged-in': {
-            const provedAs = credentials.mutual?.user ?? null;
+            const provedAs = dialogue.credentials?.mutual?.user ?? null;
             outcome = { kind: 'done', value: { algorithm: output.chapAlgorithm ?? 0, provedAs } };
             connection.logout();
             break;

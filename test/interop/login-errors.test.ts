@@ -276,6 +276,23 @@ describe('login errors: portals that are none', () => {
   it('one that closes at once', async () => both(await talks((socket) => void socket.end()), 'closed at once'));
   it('one that resets', async () =>
     both(await talks((socket) => void socket.once('data', () => socket.resetAndDestroy())), 'closed at once'));
+  it('one that closes on AuthMethod=None, and refuses a login without a security stage, as LIO does where it wants CHAP', async () => {
+    const stages: number[] = [];
+    const port = await talks((socket) =>
+      socket.on('data', (request) => {
+        const stage = ((request[1] as number) >> 2) & 3;
+        stages.push(stage, (request[1] as number) >> 7);
+        if (stage === 0) return socket.end();
+        const response = Buffer.alloc(48);
+        response.writeUInt8(0x23, 0);
+        request.copy(response, 16, 16, 20);
+        response.writeUInt16BE(0x0201, 36);
+        return socket.end(response);
+      }),
+    );
+    await both(port, 'wants CHAP');
+    assert.deepEqual(stages, [0, 1, 1, 0, 0, 1, 1, 0], 'the question leaves no stage');
+  });
   it('one that says nothing', async () => both(await talks(() => {}), 'silent', '--timeout', '2'));
   it('nobody at all', async () => {
     const port = await talks(() => {});

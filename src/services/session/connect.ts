@@ -1,8 +1,10 @@
 // From a portal to a logged-in session: connect, log in, follow redirections. RFC 7143 §6.
+import { formatAddress } from '../../iscsi/portal.js';
 import { now } from '../../transport/clock.js';
 import { AppError } from '../../util/errors.js';
 import { loginHint } from '../login-hints.js';
-import { attemptLogin, type Endpoint, formatPortal } from './attempts.js';
+import { whyClosed } from '../try-login.js';
+import { attemptLogin, type Endpoint } from './attempts.js';
 import { homeAfter, SessionDriver } from './driver.js';
 import type { LoginRequest } from './info.js';
 import type { SessionLog } from './log.js';
@@ -46,8 +48,9 @@ export async function openSession({ login, isid, log, signal }: ConnectRequest):
       home = homeAfter(outcome, portal, home);
       if (outcome.kind === 'done') return { kind: 'done', value: driver };
       await driver.close();
-      if (outcome.kind === 'redirect') log.info(`redirected to ${formatPortal(outcome.to)}`);
-      return outcome;
+      if (outcome.kind === 'redirect') log.info(`redirected to ${formatAddress(outcome.to)}`);
+      if (outcome.kind !== 'failed' || credentials !== null) return outcome;
+      return { ...outcome, error: await whyClosed(outcome.error, { ...login, portal, timeoutMs: left(), signal }) };
     });
   } catch (error) {
     throw loginError(login, error);
@@ -62,7 +65,7 @@ function loginError(login: LoginRequest, error: unknown): unknown {
   const options = { cause: error, retriable, fault, ...(hint === undefined ? {} : { hint }) };
   return new AppError(
     error.code,
-    `cannot log in to ${targetName} at ${formatPortal(portal)}: ${error.message}`,
+    `cannot log in to ${targetName} at ${formatAddress(portal)}: ${error.message}`,
     options,
   );
 }
