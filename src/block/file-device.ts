@@ -12,6 +12,8 @@ import { type BackingFile, openBackingFile } from './open-backing-file.js';
 
 export interface FileDeviceOptions {
   readonly readOnly?: boolean;
+  /** A block device is opened exclusively though it is only read. Default: only where it is written. */
+  readonly exclusive?: boolean;
   /** Logical block size of a regular file: 512 (default) or 4096. A block device states its own. */
   readonly blockSize?: 512 | 4096;
   /** Every write is on stable storage before it is acknowledged; `writeCache` is then false. Default false. */
@@ -27,6 +29,8 @@ export interface FileDevice extends BlockDevice {
   readonly path: string;
   /** The open file, for locks; valid until `close`. */
   readonly fd: number;
+  /** Behind it is a block device, not a regular file. */
+  readonly onBlockDevice: boolean;
   /** Looks whether the file has grown; returns the size in bytes now in force. A disk never shrinks. */
   refreshSize(): Promise<number>;
 }
@@ -36,7 +40,7 @@ export interface FileDevice extends BlockDevice {
  * Rejects with AppError: ERR_NOT_FOUND, ERR_ACCESS, ERR_BUSY (mounted or held), ERR_USAGE (neither file nor block device).
  */
 export async function openFileDevice(path: string, options: FileDeviceOptions = {}): Promise<FileDevice> {
-  const file = await openBackingFile(path, options.readOnly ?? false, options.blockSize ?? 512);
+  const file = await openBackingFile(path, options);
   return new OpenFileDevice(path, file, options, options.punchMethod ?? (await punchMethod()));
 }
 
@@ -54,9 +58,9 @@ class OpenFileDevice implements FileDevice, TaskHost {
   readonly canTrim: boolean;
   readonly canWriteZeroes = true;
   readonly inMemory: boolean;
+  readonly onBlockDevice: boolean;
   readonly pool: BufferPool;
   readonly #handle: FileHandle;
-  readonly #isBlockDevice: boolean;
   readonly #puncher: HolePuncher;
   readonly #smallestHole: number;
   readonly #free: FileTask[] = [];
@@ -83,7 +87,7 @@ class OpenFileDevice implements FileDevice, TaskHost {
     this.inMemory = file.inMemory;
     this.pool = options.pool ?? new BufferPool();
     this.#handle = file.handle;
-    this.#isBlockDevice = file.isBlockDevice;
+    this.onBlockDevice = file.isBlockDevice;
     this.#puncher = new HolePuncher(file.handle.fd, punch);
     this.#smallestHole = smallest;
     this.#sizeBytes = file.sizeBytes;
@@ -93,7 +97,7 @@ class OpenFileDevice implements FileDevice, TaskHost {
   }
   async refreshSize(): Promise<number> {
     const stats = await this.#handle.stat();
-    const size = this.#isBlockDevice ? (await blockGeometry(stats.rdev)).sizeBytes : stats.size;
+    const size = this.onBlockDevice ? (await blockGeometry(stats.rdev)).sizeBytes : stats.size;
     this.#sizeBytes = Math.max(this.#sizeBytes, size - (size % this.blockSize));
     return this.#sizeBytes;
   }

@@ -16,16 +16,28 @@ export interface BackingFile extends BlockGeometry {
   readonly inMemory: boolean;
 }
 
+export interface OpenHow {
+  readonly readOnly?: boolean;
+  /** Logical block size of a regular file, bytes. */
+  readonly blockSize?: number;
+  /** A block device is opened exclusively even to be read. */
+  readonly exclusive?: boolean;
+}
+
 /**
- * `blockSize` counts for regular files. A block device to be written is opened exclusively: the kernel refuses it while it
- * is mounted or held. Rejects with AppError ERR_NOT_FOUND, ERR_ACCESS, ERR_BUSY, ERR_USAGE or ERR_UNKNOWN.
+ * A block device that the kernel calls read-only is opened for reading. One to be written is opened exclusively: the kernel
+ * refuses it while it is mounted or held. Rejects with AppError ERR_NOT_FOUND, ERR_ACCESS, ERR_BUSY, ERR_USAGE or ERR_UNKNOWN.
  */
-export async function openBackingFile(path: string, readOnly: boolean, blockSize: number): Promise<BackingFile> {
+export async function openBackingFile(path: string, how: OpenHow): Promise<BackingFile> {
+  const { blockSize = 512 } = how;
   let handle: FileHandle | null = null;
   try {
     // Looked at first: opening a pipe would wait for its other end.
-    refuseOthers(path, await stat(path));
-    const exclusive = !readOnly && (await stat(path)).isBlockDevice() ? constants.O_EXCL : 0;
+    const before = await stat(path);
+    refuseOthers(path, before);
+    const isBlockDevice = before.isBlockDevice();
+    const readOnly = (how.readOnly ?? false) || (isBlockDevice && (await blockGeometry(before.rdev)).readOnly);
+    const exclusive = isBlockDevice && (!readOnly || how.exclusive === true) ? constants.O_EXCL : 0;
     handle = await open(path, (readOnly ? constants.O_RDONLY : constants.O_RDWR) | exclusive);
     const now = await handle.stat();
     refuseOthers(path, now);

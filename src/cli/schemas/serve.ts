@@ -21,7 +21,10 @@ import {
 
 const disk = v.strictObject({
   lun,
-  kind: choice(['fileio', 'block', 'ramdisk'], 'What is behind it: a file, a block device or memory.'),
+  kind: choice(
+    ['fileio', 'block', 'ramdisk', 'pscsi', 'user'],
+    'What is behind it: a file, a block device, memory, a SCSI device, or a user-space server such as NBD.',
+  ),
   name: text('Name of the backing store.'),
   path: textOrNull('The file or device; null for memory.'),
   sizeBytes: bytes('Its size.'),

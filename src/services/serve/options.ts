@@ -1,4 +1,5 @@
 // What `startServe` takes and gives back.
+import type { StorageObject } from '../../saveconfig/model.js';
 import type { TargetEvent } from '../../target/events.js';
 
 /** A disk to be offered. LUNs are numbered in the order given. */
@@ -34,7 +35,7 @@ export interface ServeOptions {
 
 export interface ServedDisk {
   readonly lun: number;
-  readonly kind: ServeDisk['kind'];
+  readonly kind: StorageObject['plugin'];
   readonly name: string;
   readonly path: string | null;
   readonly sizeBytes: number;

@@ -14,7 +14,8 @@ import type { Wire } from '../../transport/wire.js';
 import { AppError } from '../../util/errors.js';
 import { BufferPool } from '../../util/ref-buffer.js';
 import { Admission, type Pending } from './admission.js';
-import { type Backstore, openBackstore } from './backstores.js';
+import type { Backstore } from './backstores/backstore.js';
+import { openServeDisk } from './backstores/serve-disk.js';
 import type { ServedDisk, ServeOptions, Server } from './options.js';
 
 /** Milliseconds of the 15 s that a shutdown may take: for initiators to log out, then for what they had started. */
@@ -33,7 +34,7 @@ export async function startServe(options: ServeOptions): Promise<Server> {
   try {
     for (const disk of options.disks) {
       options.signal?.throwIfAborted();
-      backstores.push(await openBackstore(disk, { targetName: options.targetName, readOnly: options.readOnly, pool }));
+      backstores.push(await openServeDisk(disk, { targetName: options.targetName, readOnly: options.readOnly, pool }));
     }
     for (const { address, port } of options.portals) {
       options.signal?.throwIfAborted();
@@ -82,8 +83,8 @@ class RunningServer implements Server {
     return this.#options.targetName;
   }
   get disks(): ServedDisk[] {
-    return this.#backstores.map(({ disk, name, path, device, created }, lun) => {
-      return { lun, kind: disk.kind, name, path, sizeBytes: device.sizeBytes, created };
+    return this.#backstores.map(({ object, name, path, device, created }, lun) => {
+      return { lun, kind: object.plugin, name, path, sizeBytes: device.sizeBytes, created };
     });
   }
 
