@@ -36,7 +36,7 @@ export function readTextFileNow(path: string, { followLinks = false } = {}): str
 }
 
 /** Replaces `path` below `root`: whoever reads sees the old text or the new one, also after a crash. Mode 0600. */
-export async function writeTextFile(root: string, path: string, text: string): Promise<void> {
+export async function writeTextFile(root: string, path: string, text: string | Uint8Array): Promise<void> {
   const temporary = temporaryName(root);
   try {
     await makeFolder(dirname(path));

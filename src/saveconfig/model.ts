@@ -31,6 +31,7 @@ export interface FileioObject extends StorageObjectBase {
   /** Bytes; of a block device behind fileio its own size counts. */
   readonly size: number;
   readonly write_back: boolean;
+  readonly aio?: boolean;
 }
 export interface RamdiskObject extends StorageObjectBase {
   readonly plugin: 'ramdisk';
@@ -79,6 +80,7 @@ export interface MappedLun {
   readonly index: number;
   readonly tpg_lun: number;
   readonly write_protect: boolean;
+  readonly alias?: string;
   readonly [key: string]: unknown;
 }
 export interface NodeAcl extends ChapCredentials {
@@ -110,10 +112,10 @@ export interface Target {
 /** Of the iSCSI fabric: the credentials of discovery sessions. */
 export interface FabricModule {
   readonly name: string;
-  readonly userid?: string;
-  readonly password?: string;
-  readonly mutual_userid?: string;
-  readonly mutual_password?: string;
+  readonly discovery_userid?: string;
+  readonly discovery_password?: string;
+  readonly discovery_mutual_userid?: string;
+  readonly discovery_mutual_password?: string;
   readonly discovery_enable_auth?: boolean;
   readonly [key: string]: unknown;
 }
