@@ -111,11 +111,13 @@ export class Negotiator {
   /**
    * The keys to open with, each once. Initiator: all that matter for the type of session. Target: before it agrees to
    * leave the operational stage, those that the initiator did not name and whose default is not ours; usually none.
+   * With `only`, none but these.
    */
-  offer(): TextPair[] {
+  offer(only?: ReadonlySet<string>): TextPair[] {
     const pairs: TextPair[] = [];
     for (const key of KEYS) {
       if (key.param === undefined || key.kind === 'declare' || this.#seen.has(key.name)) continue;
+      if (only?.has(key.name) === false) continue;
       if ((this.#discovery && !key.discovery) || !this.#mustOffer(key)) continue;
       this.#seen.add(key.name);
       this.#pending.add(key.name);

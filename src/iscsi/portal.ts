@@ -27,6 +27,17 @@ function isIPv6(text: string): boolean {
   return /^[0-9A-Fa-f:.]{2,45}$/.test(address) && address.includes(':') && URL.canParse(`http://[${address}]/`);
 }
 
+/** The one text of an address: IPv6 in lower case with its longest row of zeros left out, IPv4-mapped as IPv4, zones kept. */
+export function canonicalAddress(address: string): string {
+  if (!isIPv6(address)) return address;
+  const [bare = '', zone] = address.split('%', 2);
+  const text = new URL(`http://[${bare}]/`).hostname.slice(1, -1);
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(text);
+  if (mapped === null) return zone === undefined ? text : `${text}%${zone}`;
+  const [high, low] = [mapped[1], mapped[2]].map((part) => Number.parseInt(part ?? '', 16));
+  return [(high ?? 0) >> 8, (high ?? 0) & 0xff, (low ?? 0) >> 8, (low ?? 0) & 0xff].join('.');
+}
+
 /** The parts of a portal, port 3260 by default, or null when `text` is none. */
 export function readPortal(text: string): PortalWithGroup | null {
   // An IPv6 address alone can be told from host and port by its second colon.

@@ -1,6 +1,5 @@
 // One TCP connection of a target (RFC 7143 §8.1: the target's connection states), from accept to close. Sans-IO.
 
-import { AsyncEvent, emitAsyncMessage } from '../iscsi/wire/async-message.js';
 import { Opcode, opcodeName, opcodeOf } from '../iscsi/wire/bhs.js';
 import { PduFramer, type PduReceiver } from '../iscsi/wire/framer.js';
 import { PduWriter } from '../iscsi/wire/pdu-writer.js';
@@ -21,10 +20,9 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
   readonly #options: TargetConnectionOptions;
   readonly #framer: PduFramer;
   readonly #writer: PduWriter;
-  readonly #loginDeadline: number;
+  readonly #acceptedAt: number;
   #login: TargetLogin | null;
   #full: FullFeature | null = null;
-  #logoutRequested = false;
   /** A refusal that has to wait: how to send it, and when. */
   #refusal: { readonly answer: () => void; readonly due: number } | null = null;
   #closed = false;
@@ -34,7 +32,7 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
     this.#options = options;
     this.#framer = new PduFramer(this, { maxDataSegment: LIMITS.loginDataSegment, maxAhs: 1020, pool: context.pool });
     this.#writer = new PduWriter(sink);
-    this.#loginDeadline = host.now() + LIMITS.loginTimeoutMs;
+    this.#acceptedAt = host.now();
     this.#login = new TargetLogin({
       context,
       addresses,
@@ -49,7 +47,7 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
 
   get state(): ConnectionState {
     if (this.#closed) return 'CLEANUP_WAIT';
-    if (this.#full !== null) return this.#logoutRequested ? 'LOGOUT_REQUESTED' : 'LOGGED_IN';
+    if (this.#full !== null) return this.#full.session.leavingDue === undefined ? 'LOGGED_IN' : 'LOGOUT_REQUESTED';
     return this.#login?.begun ? 'IN_LOGIN' : 'XPT_UP';
   }
   /** The session, once logged in. */
@@ -59,7 +57,7 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
 
   onBytes(chunk: Buffer, owner: RefBuffer): void {
     if (this.#closed) return;
-    this.#full?.keepalive.heard(this.#options.host.now());
+    this.#full?.heard(this.#options.host.now());
     this.#framer.onBytes(chunk, owner);
   }
   readTarget(): Buffer | null {
@@ -67,7 +65,7 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
   }
   onTargetFilled(length: number): void {
     if (this.#closed) return;
-    this.#full?.keepalive.heard(this.#options.host.now());
+    this.#full?.heard(this.#options.host.now());
     this.#framer.onTargetFilled(length);
   }
   /** A peer that asks for more than it reads must wait. */
@@ -93,55 +91,38 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
     this.#full?.onDataDigestError(b, at);
   }
 
+  get #loginDeadline(): number {
+    return this.#acceptedAt + (this.#login?.timeoutMs ?? LIMITS.loginTimeoutMs);
+  }
+
   get deadline(): number | undefined {
     if (this.#closed) return undefined;
-    return this.#full === null ? (this.#refusal?.due ?? this.#loginDeadline) : this.#full.keepalive.deadline;
+    return this.#full === null ? (this.#refusal?.due ?? this.#loginDeadline) : this.#full.deadline;
   }
   handleTimeout(now: number): void {
     if (this.#closed) return;
-    const full = this.#full;
-    if (full === null) {
-      if (this.#refusal !== null) {
-        if (now >= this.#refusal.due) this.#sendRefusal(this.#refusal.answer);
-      } else if (now >= this.#loginDeadline) this.#fault('no login within 10 s');
-      return;
+    if (this.#full !== null) this.#full.handleTimeout(now);
+    else if (this.#refusal !== null) {
+      if (now >= this.#refusal.due) this.#sendRefusal(this.#refusal.answer);
+    } else if (now >= this.#loginDeadline) {
+      this.#fault(`no login within ${(this.#loginDeadline - this.#acceptedAt) / 1000} s`);
     }
-    const due = full.keepalive.check(now);
-    if (due === 'ping') full.ping();
-    else if (due === 'lost') full.session.end('no answer to a ping');
   }
 
-  /** The socket is gone. Tasks stop; what they had started ends by itself. */
-  onClosed(reason: string): void {
+  /** The socket is gone. Tasks stop; what they had started ends by itself. `broken`: by a fault of the initiator. */
+  onClosed(reason: string, broken = false): void {
     this.#login?.close();
     if (!this.#closed && this.#full === null && this.#login?.begun) {
       this.#options.host.event({ kind: 'fault', reason: `closed during login: ${reason}` });
     }
     this.#closed = true;
-    this.#full?.session.end(reason);
+    this.#full?.session.end(reason, broken ? 'protocol' : 'lost');
   }
 
   /** Asks the initiator to log out (§11.9.1); a connection that has not logged in is closed. */
-  requestLogout(): void {
-    const session = this.#full?.session;
-    if (session === undefined) {
-      this.#close();
-      return;
-    }
-    if (session.over || this.#logoutRequested) return;
-    this.#logoutRequested = true;
-    const pdu = {
-      lun: Buffer.alloc(8),
-      statSn: session.statSn.take(),
-      expCmdSn: session.window.expCmdSn,
-      maxCmdSn: session.maxCmdSn(),
-      event: AsyncEvent.RequestLogout,
-      vendorCode: 0,
-      parameter1: 0,
-      parameter2: 0,
-      parameter3: LIMITS.logoutSeconds,
-    };
-    this.#writer.send((s, to) => emitAsyncMessage(pdu, s, to), null);
+  requestLogout(reason: string): void {
+    if (this.#full === null) this.#close();
+    else this.#full.session.requestLogout(reason);
   }
 
   /** Drops a connection that has not logged in, to make room. */
@@ -189,7 +170,7 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
     const nexus = new Nexus(result.initiatorName, result.isid, result.targetName ?? `discovery ${tsih}`, result.tag);
     const old = sessions.findNexus(nexus.key);
     if (result.targetName === null) {
-      sessions.surplusDiscovery()?.terminate('made room for a newer discovery', () => {});
+      sessions.surplusDiscovery()?.terminate('made room for a newer discovery', 'target', () => {});
     } else if (!sessions.hasRoom(result.initiatorName, old)) {
       accept(null);
       return;
@@ -198,7 +179,7 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
       this.#begin(result, nexus, tsih, false, accept);
       return;
     }
-    old.terminate('replaced by a new login of the same initiator port', () => {
+    old.terminate('replaced by a new login of the same initiator port', 'reinstated', () => {
       if (this.#closed) return;
       // Two logins may have waited for the same old session: the later one replaces the earlier one in turn.
       if (sessions.findNexus(nexus.key) !== undefined) return this.#complete(result, accept);
@@ -209,7 +190,7 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
   #begin(result: LoginResult, nexus: Nexus, tsih: number, reinstated: boolean, accept: (tsih: number) => void): void {
     const { context, sink, host, addresses } = this.#options;
     accept(tsih);
-    const { params, initiatorName, targetName, luns, cid, cmdSn, statSn, authenticated } = result;
+    const { params, initiatorName, targetName, tag, luns, commandWindow, cid, cmdSn, statSn, authenticated } = result;
     const header = params.headerDigest === 'CRC32C';
     const data = params.dataDigest === 'CRC32C';
     this.#framer.setDigests(header, data);
@@ -226,7 +207,9 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
       initiatorName,
       targetName,
       nexus,
+      tag,
       luns,
+      commandWindow,
       cid,
       cmdSn,
       statSn,

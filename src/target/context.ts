@@ -20,10 +20,25 @@ export class TargetContext {
     this.pool = pool;
   }
 
+  /**
+   * A new configuration under sessions that go on: each gets the logical units that are now its own; one that would not be let
+   * in any more is asked to log out, and dropped where it does not. What was negotiated stays as it is.
+   */
+  reconfigure(node: TargetNode): void {
+    this.node = node;
+    for (const session of this.sessions.sessions()) {
+      if (session.targetName === null) continue;
+      const group = node.groupByTag(session.targetName, session.tag);
+      const grant = group?.config.enabled ? group.grantFor(session.initiatorName) : null;
+      if (grant) session.regrant(grant.luns);
+      else session.requestLogout('the target is not for this initiator any more');
+    }
+  }
+
   /** Ends every session of one target: its cold reset (RFC 7143 §11.5.1). */
   endSessionsOf(targetName: string | null): void {
     for (const session of this.sessions.sessions()) {
-      if (session.targetName === targetName) session.terminate('target cold reset', () => {});
+      if (session.targetName === targetName) session.terminate('target cold reset', 'target', () => {});
     }
   }
 }

@@ -1,5 +1,11 @@
 // What a target connection tells and asks of the program around it.
 
+/**
+ * How a session has ended: by the initiator's logout; because the connection was lost or its initiator fell silent; in favour
+ * of a new session of the same initiator port; because the initiator broke the protocol; or by the target's own decision.
+ */
+export type EndCause = 'logout' | 'lost' | 'reinstated' | 'protocol' | 'target';
+
 /** For the log: one per login, refusal and end. Peer strings in it have passed the name grammar or are shown as hex. */
 export type TargetEvent =
   | {
@@ -25,6 +31,7 @@ export type TargetEvent =
       readonly initiatorName: string;
       readonly targetName: string | null;
       readonly session: number;
+      readonly cause: EndCause;
       readonly reason: string;
     }
   | { readonly kind: 'fault'; readonly reason: string };

@@ -41,7 +41,7 @@ interface Held {
 
 export class FullFeature {
   readonly session: TargetSession;
-  readonly keepalive: Keepalive;
+  readonly #keepalive: Keepalive;
   readonly #text: TextExchange;
   readonly #tasks: TaskManager;
   readonly #held = new Map<number, Held>();
@@ -50,9 +50,24 @@ export class FullFeature {
 
   constructor(session: TargetSession, addresses: ConnectionAddresses, now: number) {
     this.session = session;
-    this.keepalive = new Keepalive(LIMITS.pingAfterMs, LIMITS.pingTimeoutMs, now);
+    this.#keepalive = new Keepalive(LIMITS.pingAfterMs, LIMITS.pingTimeoutMs, now);
     this.#text = new TextExchange(session, addresses);
     this.#tasks = new TaskManager(session);
+  }
+
+  /** Bytes have come: the initiator lives. */
+  heard(now: number): void {
+    this.#keepalive.heard(now);
+  }
+  get deadline(): number {
+    return Math.min(this.#keepalive.deadline, this.session.leavingDue ?? Number.POSITIVE_INFINITY);
+  }
+  handleTimeout(now: number): void {
+    this.session.expire(now);
+    if (this.session.over) return;
+    const due = this.#keepalive.check(now);
+    if (due === 'ping') this.#ping();
+    else if (due === 'lost') this.session.end('no answer to a ping', 'lost');
   }
 
   onPdu(b: Buffer, at: number, ahs: Buffer, data: Buffer, owner: RefBuffer | null): void {
@@ -92,7 +107,7 @@ export class FullFeature {
     if (this.session.over) return;
     this.#reject(RejectReason.DataDigestError, b, at);
     if (opcodeOf(b, at) === Opcode.DataOut) this.session.tasks.get(ittOf(b, at))?.dataOut(b, at, null, null);
-    else if (!isImmediate(b, at)) this.session.end(`${opcodeName(opcodeOf(b, at))} with a wrong data digest`);
+    else if (!isImmediate(b, at)) this.session.end(`${opcodeName(opcodeOf(b, at))} with a wrong data digest`, 'lost');
   }
 
   /** Puts commands in order. An immediate one is taken at once, whatever is missing before it (§4.2.2.1). */
@@ -199,7 +214,7 @@ export class FullFeature {
   }
 
   /** Asks a quiet initiator whether it lives. */
-  ping(): void {
+  #ping(): void {
     this.#pingTag = this.session.nextTtt();
     this.session.sendNopIn(NO_TAG, this.#pingTag, Buffer.alloc(8), null);
   }
@@ -226,7 +241,7 @@ export class FullFeature {
     abortAll([...session.tasks.values()], () => {
       if (session.over) return;
       answer(LogoutResponseCode.Closed);
-      session.end('logout');
+      session.end('logout', 'logout');
     });
   }
 

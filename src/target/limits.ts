@@ -4,6 +4,8 @@ import type { OperationalParams } from '../iscsi/negotiation.js';
 export const LIMITS = {
   /** From accept to full feature phase, whatever the peer sends meanwhile, in milliseconds. */
   loginTimeoutMs: 10_000,
+  /** What an administrator may make of it for one portal group. */
+  loginTimeoutRangeMs: [1000, 30_000],
   /** Login requests on one connection: the longest honest login takes 6. */
   loginExchanges: 32,
   /** Data segment before full feature phase: RFC 7143 §13.12's default. */
@@ -20,6 +22,8 @@ export const LIMITS = {
   pingTimeoutMs: 30_000,
   /** Commands between ExpCmdSN and MaxCmdSN. */
   window: 128,
+  /** What an administrator may make of it for one portal group or initiator. */
+  largestWindow: 512,
   /** Immediate commands that may wait beside the window (RFC 7143 §4.2.2.1: at least one). */
   immediateTasks: 16,
   /** Write data held for all sessions: beyond it the window stays closed and commands end with TASK SET FULL. */

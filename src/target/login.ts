@@ -1,19 +1,23 @@
 // The login phase of a target (RFC 7143 §6.3, §11.12, §11.13): stages, names, CHAP, operational keys, session identity.
 import { ChapTarget } from '../iscsi/chap.js';
+import { ANSWERS, keyNamed } from '../iscsi/keys.js';
 import { LoginStatus } from '../iscsi/login-status.js';
 import { isIscsiName } from '../iscsi/names.js';
 import { Negotiator, type OperationalParams } from '../iscsi/negotiation.js';
+import { formatAddress } from '../iscsi/portal.js';
 import { StatusSequence } from '../iscsi/windows.js';
 import { type LoginRequest, LoginStage, parseLoginRequest } from '../iscsi/wire/login-request.js';
 import { emitLoginResponse } from '../iscsi/wire/login-response.js';
 import type { PduWriter } from '../iscsi/wire/pdu-writer.js';
 import { emitText, findKey, TextAssembler, type TextPair } from '../iscsi/wire/text.js';
 import { ProtocolError } from '../util/errors.js';
-import type { AuthConfig } from './config.js';
+import type { AuthConfig, RedirectConfig } from './config.js';
 import type { TargetContext } from './context.js';
 import type { ConnectionAddresses } from './events.js';
-import { DECLARED, LIMITS } from './limits.js';
-import type { MappedLun } from './target-node.js';
+import { wishesOf } from './group-parameters.js';
+import { LIMITS } from './limits.js';
+import { initiatorPortName } from './nexus.js';
+import type { MappedLun, PortalGroup } from './target-node.js';
 
 /** What a login has come to. */
 export interface LoginResult {
@@ -26,6 +30,8 @@ export interface LoginResult {
   readonly targetName: string | null;
   readonly tag: number;
   readonly luns: ReadonlyMap<number, MappedLun>;
+  /** How many commands it may have under way. */
+  readonly commandWindow: number;
   readonly authenticated: boolean;
   readonly statSn: StatusSequence;
 }
@@ -52,23 +58,30 @@ export interface LoginRefusal {
   readonly answer: () => void;
 }
 
-/** Ends a login: a status of §11.13.5 for the initiator, a reason for the log. */
+/** Ends a login: a status of §11.13.5 and maybe keys for the initiator, a reason for the log. */
 class Refusal extends Error {
   readonly status: number;
-  constructor(status: number, reason: string) {
+  readonly pairs: readonly TextPair[];
+  constructor(status: number, reason: string, pairs: readonly TextPair[] = []) {
     super(reason);
     this.status = status;
+    this.pairs = pairs;
   }
 }
 
 interface Identity {
   readonly initiatorName: string;
   readonly targetName: string | null;
-  readonly tag: number;
+  /** Null for a discovery session. */
+  readonly group: PortalGroup | null;
   readonly luns: ReadonlyMap<number, MappedLun>;
+  readonly commandWindow: number;
   readonly auth: AuthConfig;
   readonly authenticationRequired: boolean;
 }
+
+/** Said once, by the first request: the rest of the login stands on it (§6.3). */
+const FIRST_ONLY = ['InitiatorName', 'SessionType', 'TargetName'] as const;
 
 export class TargetLogin {
   readonly #options: LoginOptions;
@@ -96,6 +109,11 @@ export class TargetLogin {
     return this.#exchanges > 0;
   }
 
+  /** From accept to full feature phase, in milliseconds. It is the portal group's once that is known. */
+  get timeoutMs(): number {
+    return this.#identity?.group?.loginTimeoutMs ?? LIMITS.loginTimeoutMs;
+  }
+
   /** One Login Request. @throws ProtocolError for what no response can answer. */
   onRequest(b: Buffer, at: number, data: Buffer): void {
     if (this.#over) throw new ProtocolError('RFC 7143 §6.3', 'a Login Request after the end of the login');
@@ -110,7 +128,7 @@ export class TargetLogin {
       else this.#proceed(request, pairs);
     } catch (error) {
       if (error instanceof Refusal) {
-        this.#refuse(request, error.status, error.message);
+        this.#refuse(request, error.status, error.message, error.pairs);
         return;
       }
       // Keys that break the rules of §6 and §13 are an error of the initiator, and it is told so.
@@ -142,7 +160,6 @@ export class TargetLogin {
       const { cid, itt, cmdSn } = request;
       this.#first = { isid: Buffer.from(request.isid), cid, itt, cmdSn };
       this.#stage = csg;
-      if (request.tsih !== 0) this.#refuseJoining(request.tsih);
       return;
     }
     if (csg !== this.#stage) throw new Refusal(LoginStatus.InitiatorError, 'a stage that was not agreed on');
@@ -151,9 +168,14 @@ export class TargetLogin {
     }
   }
 
-  /** A connection for an existing session: at MaxConnections=1 and ErrorRecoveryLevel=0 there is no such thing. */
-  #refuseJoining(tsih: number): void {
-    if (this.#options.context.sessions.find(tsih) === undefined) {
+  /**
+   * A connection for an existing session (§6.3.1): at MaxConnections=1 and ErrorRecoveryLevel=0 there is no such thing. A
+   * session of another initiator port or target is none of its business.
+   */
+  #refuseJoining(tsih: number, isid: Buffer, initiatorName: string, targetName: string | null): void {
+    const session = this.#options.context.sessions.find(tsih);
+    const port = initiatorPortName(initiatorName, isid);
+    if (targetName === null || session?.targetName !== targetName || session.initiatorPort !== port) {
       throw new Refusal(LoginStatus.SessionDoesNotExist, `session ${tsih} does not exist`);
     }
     throw new Refusal(LoginStatus.TooManyConnections, `session ${tsih} has its connection`);
@@ -161,16 +183,30 @@ export class TargetLogin {
 
   #proceed(request: LoginRequest, pairs: readonly TextPair[]): void {
     const out: TextPair[] = [];
+    checkTwice(pairs);
     if (this.#identity === null) {
       this.#identity = this.#identify(pairs);
-      if (this.#identity.targetName !== null) {
-        const { alias } = this.#options.context.node;
+      const { group, initiatorName, targetName } = this.#identity;
+      if (request.tsih !== 0) this.#refuseJoining(request.tsih, request.isid, initiatorName, targetName);
+      if (group !== null) {
+        const { alias = this.#options.context.node.alias, tag } = group.config;
         if (alias !== null) out.push(['TargetAlias', alias]);
-        out.push(['TargetPortalGroupTag', String(this.#identity.tag)]);
+        out.push(['TargetPortalGroupTag', String(tag)]);
       }
-    }
+    } else this.#checkSame(this.#identity, pairs);
     if (request.csg === LoginStage.Security) this.#security(this.#identity, request, pairs, out);
     else this.#operational(this.#identity, request, pairs, out);
+  }
+
+  /** Who it is and what it wants cannot change on the way, with other rights than those that were checked. */
+  #checkSame({ initiatorName, targetName }: Identity, pairs: readonly TextPair[]): void {
+    const said = [initiatorName, targetName === null ? 'Discovery' : 'Normal', targetName];
+    for (const [index, key] of FIRST_ONLY.entries()) {
+      const value = findKey(pairs, key);
+      if (value !== undefined && value !== said[index]) {
+        throw new Refusal(LoginStatus.InitiatorError, `${key} changed during the login`);
+      }
+    }
   }
 
   /** The first keys: who wants what (§6.3, §13.4 ff.). */
@@ -189,21 +225,24 @@ export class TargetLogin {
     const { address, port } = this.#options.addresses.local;
     const group = this.#options.context.node.portalGroup(targetName, address, port);
     if (group === null) throw new Refusal(LoginStatus.NotFound, `no target ${targetName} here`);
+    if (!group.config.enabled) throw new Refusal(LoginStatus.ServiceUnavailable, `${targetName} is not enabled here`);
     const grant = group.grantFor(initiatorName);
     if (grant === null) throw new Refusal(LoginStatus.AuthorizationFailure, 'not in the ACL');
-    const { authenticationRequired, tag } = group.config;
-    return { initiatorName, targetName, tag, luns: grant.luns, auth: grant.auth, authenticationRequired };
+    if (group.config.redirect) throw redirection(group.config.redirect);
+    return { initiatorName, targetName, group, ...grant };
   }
 
   #identifyDiscovery(initiatorName: string): Identity {
     const auth = this.#options.context.node.discoveryAuth ?? { account: null, mutual: null };
-    return { initiatorName, targetName: null, tag: 0, luns: new Map(), auth, authenticationRequired: false };
+    const grant = { luns: new Map(), commandWindow: LIMITS.window, auth };
+    return { initiatorName, targetName: null, group: null, ...grant, authenticationRequired: auth.account !== null };
   }
 
   // ---- Security stage, §6.3.2 and §12.1 ---------------------------------------------------------------------------
 
   #security(identity: Identity, request: LoginRequest, pairs: readonly TextPair[], out: TextPair[]): void {
     const methods = findKey(pairs, 'AuthMethod');
+    out.push(...answersOutOfPlace(pairs));
     if (this.#chap !== null) this.#answerChap(this.#chap, pairs, out);
     else if (methods !== undefined && !this.#secured) this.#chooseMethod(identity, methods.split(','), out);
     else if (request.transit) this.#withoutProof(identity);
@@ -217,38 +256,39 @@ export class TargetLogin {
     if (transit) this.#stage = LoginStage.Operational;
   }
 
+  /** §12.1: the first method of the initiator's list that will do. */
   #chooseMethod(identity: Identity, methods: readonly string[], out: TextPair[]): void {
-    const { account } = identity.auth;
-    const chapOnly = !methods.includes('None');
-    if (account === null && !chapOnly) {
+    const { auth, authenticationRequired } = identity;
+    const provable = auth.account !== null || authenticationRequired;
+    const method = methods.find((name) => (name === 'None' ? !authenticationRequired : name === 'CHAP' && provable));
+    if (method === 'None') {
       this.#withoutProof(identity);
       out.push(['AuthMethod', 'None']);
       return;
     }
     if (!methods.includes('CHAP')) {
-      throw new Refusal(
-        LoginStatus.AuthenticationFailure,
-        account === null ? 'no common AuthMethod' : 'CHAP not offered',
-      );
+      throw new Refusal(LoginStatus.AuthenticationFailure, provable ? 'CHAP not offered' : 'no common AuthMethod');
     }
-    // Without an account here no answer can be right, but an initiator that insists on CHAP is told so only after the
-    // same work as any other.
-    const auth = account ? identity.auth : this.#options.context.node.authOf(identity.initiatorName);
-    const [known, mutual] = [auth?.account ?? null, auth?.mutual ?? null];
+    this.#beginChap(identity);
+    out.push(['AuthMethod', 'CHAP']);
+  }
+
+  /** Where no account is configured no answer is right; an initiator that insists on CHAP learns so after the same work as any other. */
+  #beginChap({ initiatorName, auth, authenticationRequired }: Identity): void {
+    const { node, challenges } = this.#options.context;
+    const used = auth.account !== null || authenticationRequired ? auth : node.authOf(initiatorName);
+    const [known, mutual] = [used?.account ?? null, used?.mutual ?? null];
     this.#chap = new ChapTarget({
-      challenges: this.#options.context.challenges,
+      challenges,
       find: (user) => {
         if (known === null || user !== known.user) return undefined;
         return mutual === null ? { secret: known.secret } : { secret: known.secret, mutual };
       },
     });
-    out.push(['AuthMethod', 'CHAP']);
   }
 
-  #withoutProof(identity: Identity): void {
-    if (identity.auth.account !== null || identity.authenticationRequired) {
-      throw new Refusal(LoginStatus.AuthenticationFailure, 'no proof of identity offered');
-    }
+  #withoutProof({ authenticationRequired }: Identity): void {
+    if (authenticationRequired) throw new Refusal(LoginStatus.AuthenticationFailure, 'no proof of identity offered');
     this.#secured = true;
   }
 
@@ -273,7 +313,12 @@ export class TargetLogin {
       this.#respond(request, out, false);
       return;
     }
-    // Nothing is offered from this side: every default is one that this target can live with.
+    // Every default is one that this target can live with; what its administrator has set is offered all the same.
+    const offers = identity.group === null ? [] : negotiator.offer(identity.group.insistedKeys);
+    if (offers.length > 0) {
+      this.#respond(request, [...out, ...offers], false);
+      return;
+    }
     this.#finish(identity, request, negotiator, out);
   }
 
@@ -281,7 +326,7 @@ export class TargetLogin {
     this.#negotiator ??= new Negotiator({
       role: 'target',
       discovery: identity.targetName === null,
-      wishes: { ...DECLARED, headerDigest: ['None', 'CRC32C'], dataDigest: ['None', 'CRC32C'] },
+      wishes: identity.group?.wishes ?? wishesOf(),
     });
     return this.#negotiator;
   }
@@ -294,7 +339,7 @@ export class TargetLogin {
     // The request is a view of receive memory, and the answer may come later: keep what it needs.
     const kept = { ...request, isid: first.isid };
     this.close();
-    const { initiatorName, targetName, tag, luns } = identity;
+    const { initiatorName, targetName, luns, commandWindow } = identity;
     const result: LoginResult = {
       params: negotiator.result(),
       initiatorName,
@@ -302,19 +347,25 @@ export class TargetLogin {
       cid: first.cid,
       cmdSn: first.cmdSn,
       targetName,
-      tag,
+      tag: identity.group?.config.tag ?? 0,
       luns,
+      commandWindow,
       authenticated: this.#authenticated,
       statSn: this.#statSn,
     };
     this.#options.complete(result, (tsih) => {
       if (tsih === null) this.#refuse(kept, LoginStatus.OutOfResources, 'too many sessions');
-      else this.#respond(kept, out, true, tsih);
+      else this.#respond(kept, out, true, { tsih, window: commandWindow });
     });
   }
 
-  #respond(request: LoginRequest, pairs: readonly TextPair[], transit: boolean, tsih = 0): void {
-    const last = transit && request.nsg === LoginStage.FullFeature;
+  /** `session` in the last answer only. */
+  #respond(
+    request: LoginRequest,
+    pairs: readonly TextPair[],
+    transit: boolean,
+    session: { readonly tsih: number; readonly window: number } | null = null,
+  ): void {
     const pdu = {
       transit,
       continues: false,
@@ -323,11 +374,11 @@ export class TargetLogin {
       versionMax: 0,
       versionActive: 0,
       isid: request.isid,
-      tsih: last ? tsih : request.tsih,
+      tsih: session?.tsih ?? request.tsih,
       itt: request.itt,
       statSn: this.#statSn.take(),
       expCmdSn: request.cmdSn,
-      maxCmdSn: last ? (request.cmdSn + LIMITS.window - 1) >>> 0 : request.cmdSn,
+      maxCmdSn: session === null ? request.cmdSn : (request.cmdSn + session.window - 1) >>> 0,
       statusClass: 0,
       statusDetail: 0,
     };
@@ -335,7 +386,7 @@ export class TargetLogin {
     this.#options.writer.send((s, to) => emitLoginResponse(pdu, s, to), data);
   }
 
-  #refuse(request: LoginRequest, status: number, reason: string): void {
+  #refuse(request: LoginRequest, status: number, reason: string, pairs: readonly TextPair[] = []): void {
     this.close();
     const pdu = {
       transit: false,
@@ -354,12 +405,41 @@ export class TargetLogin {
       statusClass: status >> 8,
       statusDetail: status & 0xff,
     };
+    const data = pairs.length === 0 ? null : emitText(pairs);
     this.#options.refused({
       status,
       reason,
       initiatorName: this.#claimedName,
       targetName: this.#claimedTarget,
-      answer: () => this.#options.writer.send((s, to) => emitLoginResponse(pdu, s, to), null),
+      answer: () => this.#options.writer.send((s, to) => emitLoginResponse(pdu, s, to), data),
     });
   }
+}
+
+/** §6.3: no key twice in one text. */
+function checkTwice(pairs: readonly TextPair[]): void {
+  const seen = new Set<string>();
+  for (const [key] of pairs) {
+    if (seen.has(key)) throw new Refusal(LoginStatus.InitiatorError, `${key} is said twice`);
+    seen.add(key);
+  }
+}
+
+/** Answers to keys that the security stage has no use for: unknown ones (§6.2), and those of the stage after it. */
+function answersOutOfPlace(pairs: readonly TextPair[]): TextPair[] {
+  const answers: TextPair[] = [];
+  for (const [name, value] of pairs) {
+    const key = keyNamed(name);
+    if (ANSWERS.has(value) || key?.kind === 'other' || key?.kind === 'declare') continue;
+    answers.push([name, key === undefined ? 'NotUnderstood' : 'Reject']);
+  }
+  return answers;
+}
+
+/** §11.13.5: where the initiator is to log in instead. */
+function redirection(to: RedirectConfig): Refusal {
+  const { TargetMovedPermanently, TargetMovedTemporarily } = LoginStatus;
+  const address = formatAddress(to);
+  const status = to.permanent ? TargetMovedPermanently : TargetMovedTemporarily;
+  return new Refusal(status, `sent on to ${address}`, [['TargetAddress', address]]);
 }

@@ -18,7 +18,7 @@ export class Nexus {
   constructor(initiatorName: string, isid: Buffer, targetName: string, tag: number) {
     this.initiatorName = initiatorName;
     this.isid = Buffer.from(isid);
-    this.initiatorPort = `${initiatorName},i,0x${isid.toString('hex')}`;
+    this.initiatorPort = initiatorPortName(initiatorName, isid);
     this.targetPort = `${targetName},t,0x${tag.toString(16).padStart(4, '0')}`;
   }
 
@@ -52,4 +52,9 @@ export class Nexus {
   forget(): void {
     this.#conditions.clear();
   }
+}
+
+/** RFC 7143 §4.4.3: the name of an initiator port. */
+export function initiatorPortName(initiatorName: string, isid: Buffer): string {
+  return `${initiatorName},i,0x${isid.toString('hex')}`;
 }

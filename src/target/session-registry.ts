@@ -1,16 +1,26 @@
 // The sessions of a target node: TSIH numbers, reinstatement, and how many one initiator may hold (RFC 7143 §4.4.3.1, §6.3.5).
+import type { EndCause } from './events.js';
 import { LIMITS } from './limits.js';
+import type { MappedLun } from './target-node.js';
 
 /** What the registry needs to know of a session. */
 export interface RegisteredSession {
   readonly tsih: number;
   readonly initiatorName: string;
+  /** The name of its initiator port (§4.4.3). */
+  readonly initiatorPort: string;
   /** Null for a discovery session. */
   readonly targetName: string | null;
   /** Initiator port, target name and portal group tag: who comes again with it takes the session's place. */
   readonly nexusKey: string;
+  /** TargetPortalGroupTag; 0 for a discovery session. */
+  readonly tag: number;
+  /** Other logical units from now on. */
+  regrant(luns: ReadonlyMap<number, MappedLun>): void;
+  /** Asks the initiator to log out; one that does not in time is dropped. */
+  requestLogout(reason: string): void;
   /** Ends the session. `ended` is called once its tasks have stopped and the writes they had started have returned. */
-  terminate(reason: string, ended: () => void): void;
+  terminate(reason: string, cause: EndCause, ended: () => void): void;
 }
 
 export class SessionRegistry {

@@ -1,12 +1,14 @@
 // A session with its one connection in full feature phase: numbers, tasks, and the limits on what they hold (RFC 7143 §4.4.3).
 import type { OperationalParams } from '../iscsi/negotiation.js';
 import { ReceiveWindow, type StatusSequence } from '../iscsi/windows.js';
+import { AsyncEvent, emitAsyncMessage } from '../iscsi/wire/async-message.js';
 import { NO_TAG } from '../iscsi/wire/bhs.js';
 import { emitNopIn } from '../iscsi/wire/nop-in.js';
 import type { PduWriter } from '../iscsi/wire/pdu-writer.js';
+import { Senses } from '../scsi/check-condition.js';
 import { HIGH_WATER, type TransmitSink } from '../util/stream.js';
 import type { TargetContext } from './context.js';
-import type { ConnectionHost } from './events.js';
+import type { ConnectionHost, EndCause } from './events.js';
 import { IscsiTask, type TaskSession } from './iscsi-task.js';
 import { LIMITS } from './limits.js';
 import type { LogicalUnit } from './logical-unit.js';
@@ -14,6 +16,7 @@ import type { Nexus } from './nexus.js';
 import type { Resumable } from './scsi-task.js';
 import type { RegisteredSession } from './session-registry.js';
 import type { MappedLun } from './target-node.js';
+import { abortAll } from './task-set.js';
 import type { Solicitor } from './transfer-session.js';
 
 /** Read data being fetched from devices for one connection, in bytes: two pieces of the largest kind. */
@@ -33,7 +36,10 @@ export interface SessionOptions {
   /** Null for a discovery session. */
   readonly targetName: string | null;
   readonly nexus: Nexus;
+  /** TargetPortalGroupTag; 0 for a discovery session. */
+  readonly tag: number;
   readonly luns: ReadonlyMap<number, MappedLun>;
+  readonly commandWindow: number;
   readonly cid: number;
   readonly cmdSn: number;
   readonly statSn: StatusSequence;
@@ -49,7 +55,7 @@ export class TargetSession implements RegisteredSession, TaskSession {
   readonly initiatorName: string;
   readonly targetName: string | null;
   readonly nexus: Nexus;
-  readonly luns: ReadonlyMap<number, MappedLun>;
+  readonly tag: number;
   readonly cid: number;
   readonly statSn: StatusSequence;
   readonly window: ReceiveWindow;
@@ -58,6 +64,8 @@ export class TargetSession implements RegisteredSession, TaskSession {
   /** Bytes that R2Ts under way have asked for. */
   solicited = 0;
   immediateTasks = 0;
+  #luns: ReadonlyMap<number, MappedLun>;
+  readonly #commandWindow: number;
   #nextTtt = 0;
   #fetching = 0;
   readonly #fetchers: Resumable[] = [];
@@ -66,7 +74,9 @@ export class TargetSession implements RegisteredSession, TaskSession {
   /** Whether units and registry have been told. */
   #left = false;
   /** Set when the session is over: its reason. Nothing is sent any more. */
-  #ended: string | null = null;
+  #ended: { readonly reason: string; readonly cause: EndCause } | null = null;
+  /** By when the initiator must have logged out, and why it was asked to. */
+  #leaving: { readonly due: number; readonly reason: string } | null = null;
   readonly #whenEnded: (() => void)[] = [];
   readonly #close: () => void;
   readonly #kept: IscsiTask[] = [];
@@ -84,14 +94,19 @@ export class TargetSession implements RegisteredSession, TaskSession {
     this.initiatorName = options.initiatorName;
     this.targetName = options.targetName;
     this.nexus = options.nexus;
-    this.luns = options.luns;
+    this.tag = options.tag;
+    this.#luns = options.luns;
+    this.#commandWindow = options.commandWindow;
     this.cid = options.cid;
     this.statSn = options.statSn;
-    this.window = new ReceiveWindow(options.cmdSn, LIMITS.window);
+    this.window = new ReceiveWindow(options.cmdSn, options.commandWindow);
     // The last Login Response has promised the whole window.
     this.maxCmdSn();
-    for (const { unit } of this.luns.values()) this.#units.add(unit);
-    for (const unit of this.#units) unit.join(this.nexus);
+    this.#joinUnits();
+  }
+
+  get initiatorPort(): string {
+    return this.nexus.initiatorPort;
   }
 
   get nexusKey(): string {
@@ -104,12 +119,54 @@ export class TargetSession implements RegisteredSession, TaskSession {
   get units(): ReadonlySet<LogicalUnit> {
     return this.#units;
   }
+  get luns(): ReadonlyMap<number, MappedLun> {
+    return this.#luns;
+  }
+  /** By when the initiator must have logged out, if it was asked to. */
+  get leavingDue(): number | undefined {
+    return this.#leaving?.due;
+  }
+
+  /**
+   * Another set of logical units from now on. Commands for those that are gone stop; the initiator is told by UNIT ATTENTION
+   * 3Fh/0Eh on each one that stays (SPC-4 §6.33: REPORTED LUNS DATA HAS CHANGED), if the numbers are not the same as before.
+   */
+  regrant(luns: ReadonlyMap<number, MappedLun>): void {
+    if (this.over) return;
+    const before = this.#luns;
+    this.#luns = luns;
+    const same = before.size === luns.size && [...luns].every(([lun, { unit }]) => before.get(lun)?.unit === unit);
+    if (same) return;
+    const stay = new Set([...luns.values()].map(({ unit }) => unit));
+    for (const unit of this.#units) {
+      if (stay.has(unit)) this.nexus.attention(unit, Senses.ReportedLunsChanged);
+      else this.#leaveUnit(unit);
+    }
+    this.#joinUnits();
+  }
+
+  #joinUnits(): void {
+    for (const { unit } of this.#luns.values()) {
+      if (this.#units.has(unit)) continue;
+      this.#units.add(unit);
+      unit.join(this.nexus);
+    }
+  }
+
+  #leaveUnit(unit: LogicalUnit): void {
+    this.#units.delete(unit);
+    const tasks = [...this.tasks.values()].filter((task) => task.unit === unit);
+    abortAll(tasks, () => {
+      // It may have come back meanwhile.
+      if (!this.#units.has(unit)) unit.leave(this.nexus);
+    });
+  }
 
   /** MaxCmdSN for the next PDU. It stands still while too much write data is held. */
   maxCmdSn(): number {
     if (this.context.memory.exhausted !== this.#windowClosed) {
       this.#windowClosed = !this.#windowClosed;
-      this.window.setSize(this.#windowClosed ? 0 : LIMITS.window);
+      this.window.setSize(this.#windowClosed ? 0 : this.#commandWindow);
       if (this.#windowClosed) this.context.memory.wait(this.#wake);
     }
     return this.window.maxCmdSn;
@@ -131,7 +188,7 @@ export class TargetSession implements RegisteredSession, TaskSession {
     if (this.tasks.get(task.itt) === task) this.tasks.delete(task.itt);
     this.#starved.delete(task);
     if (task.immediate) this.immediateTasks--;
-    if (this.#kept.length < LIMITS.window) this.#kept.push(task);
+    if (this.#kept.length < this.#commandWindow) this.#kept.push(task);
     if (this.#ended !== null && this.tasks.size === 0) this.#finishEnd();
   }
 
@@ -197,19 +254,34 @@ export class TargetSession implements RegisteredSession, TaskSession {
     this.writer.send((b, at) => emitNopIn({ lun, itt, ttt, ...numbers }, b, at), data);
   }
 
-  terminate(reason: string, ended: () => void): void {
+  /** Asks the initiator to log out (§11.9.1); one that has not within the time given is dropped. */
+  requestLogout(reason: string): void {
+    if (this.over || this.#leaving !== null) return;
+    this.#leaving = { due: this.host.now() + LIMITS.logoutSeconds * 1000, reason };
+    const numbers = { expCmdSn: this.window.expCmdSn, maxCmdSn: this.maxCmdSn() };
+    const parameters = { vendorCode: 0, parameter1: 0, parameter2: 0, parameter3: LIMITS.logoutSeconds };
+    const pdu = { lun: NO_LUN, statSn: this.statSn.take(), event: AsyncEvent.RequestLogout, ...numbers, ...parameters };
+    this.writer.send((b, at) => emitAsyncMessage(pdu, b, at), null);
+    this.host.changed();
+  }
+  /** The time to log out is over. */
+  expire(now: number): void {
+    if (this.#leaving !== null && now >= this.#leaving.due) this.end(this.#leaving.reason, 'target');
+  }
+
+  terminate(reason: string, cause: EndCause, ended: () => void): void {
     if (this.#left) {
       ended();
       return;
     }
     this.#whenEnded.push(ended);
-    this.end(reason);
+    this.end(reason, cause);
   }
 
   /** Stops every task, closes the connection and leaves the registry once all that was started has returned. */
-  end(reason: string): void {
+  end(reason: string, cause: EndCause): void {
     if (this.#ended !== null) return;
-    this.#ended = reason;
+    this.#ended = { reason, cause };
     this.context.memory.forget(this.#wake);
     this.#close();
     const tasks = [...this.tasks.values()];
@@ -218,14 +290,14 @@ export class TargetSession implements RegisteredSession, TaskSession {
   }
 
   #finishEnd(): void {
-    const reason = this.#ended ?? '';
+    const { reason, cause } = this.#ended ?? { reason: '', cause: 'target' };
     const waiting = this.#whenEnded.splice(0);
     if (!this.#left) {
       this.#left = true;
       for (const unit of this.#units) unit.leave(this.nexus);
       this.context.sessions.remove(this);
       const { initiatorName, targetName, tsih } = this;
-      this.host.event({ kind: 'end', initiatorName, targetName, session: tsih, reason });
+      this.host.event({ kind: 'end', initiatorName, targetName, session: tsih, cause, reason });
     }
     for (const ended of waiting) ended();
   }

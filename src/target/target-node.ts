@@ -1,4 +1,6 @@
 // The immutable look-ups behind a TargetConfig: who may log into what, through where (RFC 7143 §4.4, §9.2.2; LIO's rules).
+import type { NegotiationWishes } from '../iscsi/negotiation.js';
+import { canonicalAddress, formatAddress } from '../iscsi/portal.js';
 import { AppError } from '../util/errors.js';
 import type {
   AclConfig,
@@ -8,6 +10,8 @@ import type {
   TargetConfig,
   TargetEntryConfig,
 } from './config.js';
+import { keysToInsistOn, wishesOf } from './group-parameters.js';
+import { LIMITS } from './limits.js';
 import type { LogicalUnit } from './logical-unit.js';
 
 /** A logical unit as one initiator sees it. */
@@ -20,6 +24,10 @@ export interface MappedLun {
 /** What an initiator that may log in gets. */
 export interface Grant {
   readonly auth: AuthConfig;
+  /** Refuses a login that proves nothing. */
+  readonly authenticationRequired: boolean;
+  /** How many commands it may have under way. */
+  readonly commandWindow: number;
   readonly luns: ReadonlyMap<number, MappedLun>;
 }
 
@@ -29,23 +37,32 @@ export interface TargetListing {
   readonly addresses: readonly { readonly portal: PortalConfig; readonly tag: number }[];
 }
 
-const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::', '']);
+const EVERY_IPV4 = '0.0.0.0';
+const WILDCARDS: ReadonlySet<string> = new Set([EVERY_IPV4, '::', '']);
 
-/** Whether a portal address stands for every address of the host. */
-export function isWildcard(address: string): boolean {
-  return WILDCARDS.has(address);
-}
+/** How well a portal of a group fits a connection: not at all, as one of every address, or by its own address. */
+const Fit = { None: 0, Any: 1, AnyOfFamily: 2, Exact: 3 } as const;
 
 /** One portal group of one target, with its access rules. */
 export class PortalGroup {
   readonly targetName: string;
   readonly config: PortalGroupConfig;
+  /** What it negotiates, and the keys of it that must not be left out. */
+  readonly wishes: NegotiationWishes;
+  readonly insistedKeys: ReadonlySet<string>;
+  readonly loginTimeoutMs: number;
+  readonly #portals: readonly PortalConfig[];
   readonly #grants = new Map<string, Grant>();
   readonly #demo: Grant | null;
 
   constructor(targetName: string, config: PortalGroupConfig) {
     this.targetName = targetName;
     this.config = config;
+    this.wishes = wishesOf(config.parameters);
+    this.insistedKeys = keysToInsistOn(config.parameters);
+    this.loginTimeoutMs = config.loginTimeoutMs ?? LIMITS.loginTimeoutMs;
+    this.#portals = config.portals.map(({ address, port }) => ({ address: canonicalAddress(address), port }));
+    checkRange(targetName, 'login timeout in ms', this.loginTimeoutMs, LIMITS.loginTimeoutRangeMs);
     if (!(config.tag >= 1 && config.tag <= 65_535)) throw invalid(`portal group tag ${config.tag} is not in 1 … 65535`);
     const units = new Map<number, LogicalUnit>();
     for (const { lun, unit } of config.luns) {
@@ -55,15 +72,32 @@ export class PortalGroup {
     }
     checkAuth(targetName, config.auth);
     for (const acl of config.acls) this.#addAcl(acl, units);
-    this.#demo =
-      config.demoMode === 'off' ? null : { auth: config.auth, luns: allLuns(units, config.demoMode === 'read-only') };
+    const demoLuns = allLuns(units, config.demoMode === 'read-only');
+    this.#demo = config.demoMode === 'off' ? null : this.#grant(config.auth, null, null, demoLuns);
   }
 
   #addAcl(acl: AclConfig, units: ReadonlyMap<number, LogicalUnit>): void {
     if (this.#grants.has(acl.initiatorName)) throw invalid(`${acl.initiatorName} has two ACLs in ${this.targetName}`);
     const auth = acl.auth ?? this.config.auth;
     checkAuth(this.targetName, auth);
-    this.#grants.set(acl.initiatorName, { auth, luns: mapLuns(acl, units) });
+    const { authenticationRequired = null, commandWindow = null } = acl;
+    this.#grants.set(acl.initiatorName, this.#grant(auth, authenticationRequired, commandWindow, mapLuns(acl, units)));
+  }
+
+  #grant(
+    auth: AuthConfig,
+    authenticationRequired: boolean | null,
+    window: number | null,
+    luns: ReadonlyMap<number, MappedLun>,
+  ): Grant {
+    const commandWindow = window ?? this.config.commandWindow ?? LIMITS.window;
+    checkRange(this.targetName, 'command window', commandWindow, [1, LIMITS.largestWindow]);
+    return {
+      auth,
+      authenticationRequired: authenticationRequired ?? this.config.authenticationRequired,
+      commandWindow,
+      luns,
+    };
   }
 
   /** What `initiatorName` gets here, or null where it may not log in. */
@@ -71,10 +105,42 @@ export class PortalGroup {
     return this.#grants.get(initiatorName) ?? this.#demo;
   }
 
-  /** Whether a connection that came in at this local address belongs to the group. */
-  listensOn(address: string, port: number): boolean {
-    return this.config.portals.some((p) => p.port === port && (isWildcard(p.address) || p.address === address));
+  /** Whether SendTargets shows the group to `initiatorName` (RFC 7143 §4.3): only what it may log into, unless configured. */
+  isShownTo(initiatorName: string): boolean {
+    const { enabled, discoveryWhenDisabled = false, demoModeDiscovery = false } = this.config;
+    if (!enabled && !discoveryWhenDisabled) return false;
+    return demoModeDiscovery || this.grantFor(initiatorName) !== null;
   }
+
+  /** How well a connection that came in at this local address belongs to the group. */
+  fit(address: string, port: number): number {
+    const local = canonicalAddress(address);
+    const fits = this.#portals.filter((portal) => portal.port === port).map((portal) => fitOf(portal.address, local));
+    return Math.max(Fit.None, ...fits);
+  }
+
+  /** Where to reach it, as an initiator that came in at `local` can: a portal on every address is named by that one. */
+  addressesFor(local: string): { portal: PortalConfig; tag: number }[] {
+    const seen = new Set<string>();
+    const addresses: { portal: PortalConfig; tag: number }[] = [];
+    for (const { address, port } of this.#portals) {
+      const here = WILDCARDS.has(address) ? canonicalAddress(local) : address;
+      // One that is open on every IPv4 address does not answer at the IPv6 address by which this initiator came.
+      if ((address === EVERY_IPV4 && here.includes(':')) || seen.has(`${here} ${port}`)) continue;
+      seen.add(`${here} ${port}`);
+      addresses.push({ portal: { address: here, port }, tag: this.config.tag });
+    }
+    return addresses;
+  }
+}
+
+function fitOf(portal: string, local: string): number {
+  if (portal === local) return Fit.Exact;
+  if (!WILDCARDS.has(portal)) return Fit.None;
+  if (portal === '') return Fit.Any;
+  const sameFamily = portal.includes(':') === local.includes(':');
+  if (portal === EVERY_IPV4 && !sameFamily) return Fit.None;
+  return sameFamily ? Fit.AnyOfFamily : Fit.Any;
 }
 
 /** Everything that is offered. A change of configuration is a new node. */
@@ -96,20 +162,32 @@ export class TargetNode {
     if (new Set(portalGroups.map((g) => g.tag)).size !== portalGroups.length) {
       throw invalid(`two portal groups of ${name} have one tag`);
     }
-    this.#targets.set(
-      name,
-      portalGroups.map((group) => new PortalGroup(name, group)),
-    );
+    const groups = portalGroups.map((group) => new PortalGroup(name, group));
+    checkPortals(name, groups);
+    this.#targets.set(name, groups);
   }
 
   has(targetName: string): boolean {
     return this.#targets.has(targetName);
   }
 
-  /** The portal group that a connection to `targetName` at this local address reaches, or null. */
+  /** The portal group that a connection to `targetName` at this local address reaches, enabled or not, or null. */
   portalGroup(targetName: string, address: string, port: number): PortalGroup | null {
-    const groups = this.#targets.get(targetName) ?? [];
-    return groups.find((g) => g.config.enabled && g.listensOn(address, port)) ?? null;
+    let best: PortalGroup | null = null;
+    let [bestFit, bestEnabled]: [number, boolean] = [Fit.None, false];
+    for (const group of this.#targets.get(targetName) ?? []) {
+      const fit = group.fit(address, port);
+      const { enabled } = group.config;
+      // An address of its own decides; among equals one that is enabled.
+      if (fit < bestFit || fit === Fit.None || (fit === bestFit && (bestEnabled || !enabled))) continue;
+      [best, bestFit, bestEnabled] = [group, fit, enabled];
+    }
+    return best;
+  }
+
+  /** The portal group of that tag, or null. */
+  groupByTag(targetName: string, tag: number): PortalGroup | null {
+    return this.#targets.get(targetName)?.find((group) => group.config.tag === tag) ?? null;
   }
 
   /** How `initiatorName` logs in to some target here, for discovery by initiators that insist on CHAP; null if nowhere by CHAP. */
@@ -124,33 +202,37 @@ export class TargetNode {
   }
 
   /**
-   * What a discovery session of `initiatorName` may see (RFC 7143 §4.3, SendTargets): only what it may log into.
-   * A portal on every address is named by the one at which the initiator came in.
+   * What a discovery session of `initiatorName`, that came in at `localAddress`, sees (RFC 7143 §4.3, SendTargets).
    */
   listFor(initiatorName: string, localAddress: string, only: string | null): TargetListing[] {
     const listings: TargetListing[] = [];
     for (const [name, groups] of this.#targets) {
       if (only !== null && only !== name) continue;
-      const open = groups.filter((g) => g.config.enabled && g.grantFor(initiatorName) !== null);
-      if (open.length === 0) continue;
-      const addresses = open.flatMap((g) => addressesOf(g, localAddress));
-      listings.push({ name, addresses });
+      const shown = groups.filter((group) => group.isShownTo(initiatorName));
+      if (shown.length === 0) continue;
+      listings.push({ name, addresses: shown.flatMap((group) => group.addressesFor(localAddress)) });
     }
     return listings;
   }
 }
 
-function addressesOf(group: PortalGroup, localAddress: string): { portal: PortalConfig; tag: number }[] {
+/** One portal of a target leads to one of its groups. */
+function checkPortals(targetName: string, groups: readonly PortalGroup[]): void {
   const seen = new Set<string>();
-  const addresses: { portal: PortalConfig; tag: number }[] = [];
-  for (const portal of group.config.portals) {
-    const address = isWildcard(portal.address) ? localAddress : portal.address;
-    const key = `${address} ${portal.port}`;
-    if (seen.has(key)) continue;
-    seen.add(key);
-    addresses.push({ portal: { address, port: portal.port }, tag: group.config.tag });
+  for (const { config } of groups) {
+    const own = new Set(
+      config.portals.map(({ address, port }) => formatAddress({ address: canonicalAddress(address), port })),
+    );
+    for (const portal of own) {
+      if (seen.has(portal)) throw invalid(`portal ${portal} is in two portal groups of ${targetName}`);
+      seen.add(portal);
+    }
   }
-  return addresses;
+}
+
+function checkRange(owner: string, what: string, value: number, [least, most]: readonly [number, number]): void {
+  if (!(value >= least && value <= most))
+    throw invalid(`${owner}: the ${what} must be ${least} … ${most}, not ${value}`);
 }
 
 function allLuns(units: ReadonlyMap<number, LogicalUnit>, readOnly: boolean): Map<number, MappedLun> {

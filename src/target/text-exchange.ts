@@ -1,4 +1,6 @@
 // Text Requests in full feature phase: SendTargets (RFC 7143 §4.3, §6.4, Appendix C).
+
+import { formatPortal } from '../iscsi/portal.js';
 import { NO_TAG } from '../iscsi/wire/bhs.js';
 import { emitText, splitText, TextAssembler, type TextPair } from '../iscsi/wire/text.js';
 import { parseTextRequest, type TextRequest } from '../iscsi/wire/text-request.js';
@@ -87,8 +89,7 @@ export class TextExchange {
 function listingPairs(listing: TargetListing): TextPair[] {
   const pairs: TextPair[] = [['TargetName', listing.name]];
   for (const { portal, tag } of listing.addresses) {
-    const host = portal.address.includes(':') ? `[${portal.address}]` : portal.address;
-    pairs.push(['TargetAddress', `${host}:${portal.port},${tag}`]);
+    pairs.push(['TargetAddress', formatPortal({ ...portal, tpgt: tag })]);
   }
   return pairs;
 }

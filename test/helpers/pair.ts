@@ -119,7 +119,7 @@ export class TargetRig {
               acls: [{ initiatorName: INITIATOR, auth: null, mappedLuns }],
               auth,
               demoMode: 'off',
-              authenticationRequired: false,
+              authenticationRequired: options.account !== undefined,
             },
           ],
         },

@@ -53,7 +53,7 @@ export function makeNode(options: NodeOptions = {}): Node {
     acls: options.acls ?? [{ initiatorName: INITIATOR, auth: null, mappedLuns: null }],
     auth: NO_AUTH,
     demoMode: 'off',
-    authenticationRequired: false,
+    authenticationRequired: (options.group?.auth?.account ?? null) !== null,
     ...options.group,
   };
   const config = {

@@ -47,7 +47,8 @@ function detail(event: TargetEvent): string {
       return `${event.reason} (${loginStatusHex(event.status)})${hint}`;
     }
     case 'end':
-      return event.targetName === null ? 'discovery over' : `session ${event.session}: ${event.reason}`;
+      if (event.targetName === null) return 'discovery over';
+      return `session ${event.session}${event.cause === 'lost' ? ' lost' : ''}: ${event.reason}`;
     case 'fault':
       return event.reason;
   }

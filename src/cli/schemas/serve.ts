@@ -57,7 +57,19 @@ const event = v.variant('kind', [
     status: count('Status-Class and Status-Detail of RFC 7143 §11.13.5 as one number: 513 is 0201h.'),
     reason,
   }),
-  v.strictObject({ kind: v.literal('end'), initiatorName, targetName: name, session, reason }),
+  v.strictObject({
+    kind: v.literal('end'),
+    initiatorName,
+    targetName: name,
+    session,
+    cause: v.pipe(
+      v.picklist(['logout', 'lost', 'reinstated', 'protocol', 'target']),
+      v.description(
+        'Logout of the initiator, connection lost, replaced by a new session of the same initiator port, fault of the initiator, or decision of the target.',
+      ),
+    ),
+    reason,
+  }),
   v.strictObject({ kind: v.literal('fault'), reason }),
 ]) satisfies Describes<TargetEvent>;
 

@@ -11,7 +11,7 @@ import { now } from '../../transport/clock.js';
 import { type Listener, listenTcp } from '../../transport/listen.js';
 import { delay } from '../../transport/timers.js';
 import type { Wire } from '../../transport/wire.js';
-import { AppError } from '../../util/errors.js';
+import { AppError, ProtocolError } from '../../util/errors.js';
 import { BufferPool } from '../../util/ref-buffer.js';
 import { Admission, type Pending } from './admission.js';
 import type { Backstore } from './backstores/backstore.js';
@@ -21,6 +21,7 @@ import type { ServedDisk, ServeOptions, Server } from './options.js';
 /** Milliseconds of the 15 s that a shutdown may take: for initiators to log out, then for what they had started. */
 const LOGOUT_WAIT_MS = LIMITS.logoutSeconds * 1000;
 const TASKS_WAIT_MS = 5000;
+const SHUTDOWN = 'the target is shutting down';
 
 /**
  * Starts a target with one portal group and the given disks as LUN 0, 1 ….
@@ -139,7 +140,7 @@ class RunningServer implements Server {
       onClose: (error) => {
         this.#admission.leave(pending);
         this.#connections.delete(connection);
-        connection.onClosed(error?.message ?? 'closed by the initiator');
+        connection.onClosed(error?.message ?? 'closed by the initiator', error instanceof ProtocolError);
       },
     });
   }
@@ -158,12 +159,12 @@ class RunningServer implements Server {
   async #close(): Promise<void> {
     for (const listener of this.#listeners) listener.stop();
     const wires = [...this.#connections.values()];
-    for (const connection of [...this.#connections.keys()]) connection.requestLogout();
+    for (const connection of [...this.#connections.keys()]) connection.requestLogout(SHUTDOWN);
     for (const wire of wires) wire.wake();
     await within(LOGOUT_WAIT_MS, Promise.all(wires.map((wire) => wire.gone())));
     const sessions = this.#context.sessions.sessions();
     const ended = sessions.map(
-      (session) => new Promise<void>((resolve) => session.terminate('the target is shutting down', resolve)),
+      (session) => new Promise<void>((resolve) => session.terminate(SHUTDOWN, 'target', resolve)),
     );
     await within(TASKS_WAIT_MS, Promise.all(ended));
     for (const listener of this.#listeners) await listener.close();

@@ -40,8 +40,12 @@ test('a login, a refusal with its reason, an end', () => {
     `09:14:02  refuse  ${INITIATOR}  192.168.219.102:51544  not in the ACL (0x0202); allow it with --allow`,
   );
   assert.equal(
-    eventLine({ kind: 'end', ...names, session: 1, reason: 'logout' }, REMOTE, AT),
+    eventLine({ kind: 'end', ...names, session: 1, cause: 'logout', reason: 'logout' }, REMOTE, AT),
     `09:14:02  end     ${INITIATOR}  192.168.219.102:51544  session 1: logout`,
+  );
+  assert.equal(
+    eventLine({ kind: 'end', ...names, session: 1, cause: 'lost', reason: 'no answer to a ping' }, REMOTE, AT),
+    `09:14:02  end     ${INITIATOR}  192.168.219.102:51544  session 1 lost: no answer to a ping`,
   );
 });
 
