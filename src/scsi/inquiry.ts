@@ -17,7 +17,7 @@ export interface Inquiry {
   readonly version: number;
   readonly normAca: boolean;
   readonly hiSup: boolean;
-  /** TPGS: 0 no asymmetric access, 1 implicit, 2 explicit, 3 both. */
+  /** One of Tpgs. */
   readonly tpgs: number;
   readonly thirdPartyCopy: boolean;
   readonly protect: boolean;
@@ -32,6 +32,9 @@ export interface Inquiry {
   /** VERSION DESCRIPTORS, up to 8, without the zeros; e.g. 0960h iSCSI, 0460h SPC-4, 04C0h SBC-3. */
   readonly versionDescriptors: readonly number[];
 }
+
+/** TPGS, SPC-4 table 143: whether target port groups are reported, and whether an initiator may set their states. */
+export const Tpgs = { None: 0, Implicit: 1, Explicit: 2, Both: 3 } as const;
 
 const FIELDS_END = 36;
 const DESCRIPTORS_AT = 58;

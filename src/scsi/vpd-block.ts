@@ -29,6 +29,8 @@ export interface BlockLimits {
   readonly unmapAlignment: number | null;
   /** OUT_OF_RANGE (u64.ts) above 2^53 − 1, as good as no limit. */
   readonly maxWriteSame: number;
+  /** MAXIMUM ATOMIC TRANSFER LENGTH; 0: no WRITE ATOMIC. Alignment and granularity are 0: one block. */
+  readonly maxAtomic: number;
 }
 
 export function parseBlockLimits(data: Buffer): BlockLimits {
@@ -46,6 +48,7 @@ export function parseBlockLimits(data: Buffer): BlockLimits {
     optimalUnmapGranularity: b.readUInt32BE(24),
     unmapAlignment: alignment >= 0x8000_0000 ? alignment - 0x8000_0000 : null,
     maxWriteSame: readU64(b, 32),
+    maxAtomic: b.readUInt32BE(40),
   };
 }
 
@@ -63,6 +66,7 @@ export function buildBlockLimits(limits: BlockLimits): Buffer {
   b.writeUInt32BE(limits.optimalUnmapGranularity, 24);
   if (limits.unmapAlignment !== null) b.writeUInt32BE(0x8000_0000 + limits.unmapAlignment, 28);
   writeU64(b, 32, limits.maxWriteSame);
+  b.writeUInt32BE(limits.maxAtomic, 40);
   return buildVpd(VpdPage.BlockLimits, b);
 }
 

@@ -126,10 +126,11 @@ export async function orWrite(unit: Unit, task: ScsiTask, cdb: BlockCdb): Done {
 /** WRITE SAME, SBC-3 §5.45 ff.: one block for the whole range; zeros are left to the device, with UNMAP as holes. */
 export async function writeSame(unit: Unit, task: ScsiTask, cdb: BlockCdb): Done {
   const { blockSize } = unit.device;
-  const offset = unit.checkRange(task.cdb, cdb.lba, cdb.blocks);
+  const offset = unit.checkRange(task.cdb, cdb.lba, cdb.blocks, unit.features.maxWriteSameBlocks);
   // WSNZ is set: a count of 0 does not mean "to the end". ANCHOR is not offered. NDOB goes with UNMAP or alone.
   if (cdb.blocks === 0) throw invalidFieldInCdb('SBC-3 §5.45', cdb.opcode >> 5 === 4 ? 10 : 7);
-  if (cdb.anchor || (cdb.unmap && !unit.device.canTrim)) throw invalidFieldInCdb('SBC-3 §5.45', 1, cdb.anchor ? 4 : 3);
+  if (cdb.anchor || (cdb.unmap && !unit.features.writeSameUnmap))
+    throw invalidFieldInCdb('SBC-3 §5.45', 1, cdb.anchor ? 4 : 3);
   unit.checkWritable(task);
   if (!cdb.noDataOut && task.dataOutLength !== blockSize) throw invalidFieldInCdb('SBC-3 §5.45', 0);
   const pattern = cdb.noDataOut ? Buffer.alloc(blockSize) : await gather(task, blockSize);
@@ -165,17 +166,16 @@ export function preFetch(unit: Unit, _task: ScsiTask, cdb: BlockCdb): number {
 /** UNMAP, SBC-3 §5.28: every range is checked before the first is given back. They read as zeros afterwards (LBPRZ). */
 export async function unmap(unit: Unit, task: ScsiTask, cdb: UnmapCdb): Done {
   if (cdb.anchor) throw invalidFieldInCdb('SBC-3 §5.28', 1, 0);
-  if (!unit.device.canTrim) throw new CheckCondition('SBC-3 §5.28', Senses.InvalidOpcode);
   unit.checkWritable(task);
   const list = await gather(task, cdb.parameterListLength);
   if (list.length < cdb.parameterListLength) throw parameterListLengthError('SBC-3 §5.28');
-  const ranges = parseUnmapList(list, LIMITS.unmapDescriptors);
+  const ranges = parseUnmapList(list, unit.features.maxUnmapDescriptors);
   let blocks = 0;
   for (const range of ranges) {
     if (range.lba + range.blocks > unit.blocks) throw new CheckCondition('SBC-3 §5.28', Senses.LbaOutOfRange);
     blocks += range.blocks;
   }
-  if (blocks > LIMITS.unmapBlocks) throw invalidFieldInParameterList('SBC-3 §5.28', 16);
+  if (blocks > unit.features.maxUnmapBlocks) throw invalidFieldInParameterList('SBC-3 §5.28', 16);
   const { blockSize } = unit.device;
   await exclusively(unit, task, async () => {
     for (const range of ranges) {

@@ -2,9 +2,11 @@
 import type { Cdb } from '../scsi/cdb-parse.js';
 import { CheckCondition, Senses } from '../scsi/check-condition.js';
 import { ScsiStatus } from '../scsi/status.js';
+import { reportTargetPortGroups } from './alua-commands.js';
 import * as block from './block-commands.js';
 import * as identity from './identity-commands.js';
 import * as mode from './mode-commands.js';
+import { offersOpcode } from './offered.js';
 import * as reserve from './reserve-commands.js';
 import type { ScsiTask } from './scsi-task.js';
 import type { Unit } from './unit.js';
@@ -46,7 +48,7 @@ const COMMANDS: { readonly [K in Kind]: Command<K> } = {
   'report-luns': identity.reportLuns,
   'report-opcodes': identity.reportOpcodes,
   'report-tmfs': identity.reportTmfs,
-  'report-target-port-groups': unsupported,
+  'report-target-port-groups': reportTargetPortGroups,
   'mode-sense': mode.modeSense,
   'mode-select': mode.modeSelect,
   'start-stop': mode.startStop,
@@ -60,6 +62,7 @@ const COMMANDS: { readonly [K in Kind]: Command<K> } = {
 
 /** Runs one command to its end. What it throws before the first await is thrown here. */
 export function runCommand<K extends Kind>(unit: Unit, task: ScsiTask, cdb: CdbOf<K>): void {
+  if (!offersOpcode(unit.features, task.cdb[0] ?? 0)) unsupported();
   const command: Command<K> = COMMANDS[cdb.kind as K];
   const result = command(unit, task, cdb);
   if (!(result instanceof Promise)) {

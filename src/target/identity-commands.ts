@@ -2,7 +2,6 @@
 import { buildReadCapacity10, buildReadCapacity16 } from '../scsi/capacity.js';
 import type { PrimaryCdb } from '../scsi/cdb-parse.js';
 import { invalidFieldInCdb, Senses } from '../scsi/check-condition.js';
-import { COMMAND_USAGE, type CommandUsage } from '../scsi/command-usage.js';
 import {
   Association,
   buildDesignators,
@@ -13,50 +12,59 @@ import {
   t10Designator,
   targetPortGroupDesignator,
 } from '../scsi/designator.js';
-import { buildInquiry, DeviceType, type Inquiry, Qualifier } from '../scsi/inquiry.js';
+import { buildInquiry, DeviceType, type Inquiry, Qualifier, Tpgs } from '../scsi/inquiry.js';
 import { buildReportLuns } from '../scsi/lun.js';
-import { MaintenanceIn, ScsiOp } from '../scsi/opcodes.js';
 import { buildAllOpcodes, buildOneOpcode, buildSupportedTmfs } from '../scsi/report-opcodes.js';
 import { buildDescriptorSense, buildFixedSense } from '../scsi/sense.js';
 import { buildExtendedInquiry, buildSupportedPages, buildUnitSerial, VpdPage } from '../scsi/vpd.js';
 import { buildBlockCharacteristics, buildBlockLimits, buildProvisioning, ProvisioningType } from '../scsi/vpd-block.js';
 import { reply } from './block-commands.js';
 import { LIMITS } from './limits.js';
+import { offeredCommands } from './offered.js';
 import type { ScsiTask } from './scsi-task.js';
 import type { Unit } from './unit.js';
 
 type CdbOf<K extends PrimaryCdb['kind']> = Extract<PrimaryCdb, { kind: K }>;
 
-export const VENDOR = 'LUNCTL';
-const REVISION = '1';
 /** SAM-5, SPC-4, SBC-3, iSCSI (SPC-4 table 142). */
 const VERSION_DESCRIPTORS = [0x00a0, 0x0460, 0x04c0, 0x0960] as const;
 
-/** What INQUIRY says of any disk here; `product` is cut to 16 bytes. */
-export function inquiryData(product: string, qualifier: number = Qualifier.Connected): Inquiry {
-  const connected = qualifier === Qualifier.Connected;
+/** What INQUIRY says where there is no unit (SPC-4 §6.6.2). */
+export const NO_UNIT_INQUIRY: Inquiry = {
+  qualifier: Qualifier.NotPossible,
+  deviceType: DeviceType.Unknown,
+  removable: false,
+  version: 6,
+  normAca: false,
+  hiSup: true,
+  tpgs: 0,
+  thirdPartyCopy: false,
+  protect: false,
+  multiPort: false,
+  commandQueuing: true,
+  vendor: 'LUNCTL',
+  product: '',
+  revision: '1',
+  versionDescriptors: [],
+};
+
+function inquiryData({ features }: Unit): Inquiry {
   return {
-    qualifier,
-    deviceType: connected ? DeviceType.Block : DeviceType.Unknown,
-    removable: false,
-    version: 6,
-    normAca: false,
-    hiSup: true,
-    tpgs: 0,
+    ...NO_UNIT_INQUIRY,
+    qualifier: Qualifier.Connected,
+    deviceType: DeviceType.Block,
+    tpgs: Tpgs.Implicit,
     thirdPartyCopy: false,
-    protect: false,
-    multiPort: false,
-    commandQueuing: true,
-    vendor: VENDOR,
-    product,
-    revision: REVISION,
-    versionDescriptors: connected ? VERSION_DESCRIPTORS : [],
+    vendor: features.vendor,
+    product: features.product,
+    revision: features.revision,
+    versionDescriptors: VERSION_DESCRIPTORS,
   };
 }
 
 export function inquiry(unit: Unit, task: ScsiTask, cdb: CdbOf<'inquiry'>): undefined {
   if (cdb.page === null) {
-    reply(task, buildInquiry(inquiryData(unit.name)), cdb.allocationLength);
+    reply(task, buildInquiry(inquiryData(unit)), cdb.allocationLength);
     return;
   }
   const build = PAGES.get(cdb.page);
@@ -71,19 +79,16 @@ const PAGES: ReadonlyMap<number, PageBuilder> = new Map<number, PageBuilder>([
   [VpdPage.DeviceIdentification, deviceIdentification],
   [VpdPage.ExtendedInquiry, extendedInquiry],
   [VpdPage.BlockLimits, blockLimits],
-  // 1: not rotating. What is behind a file nobody knows, but no initiator should order requests for a disk arm.
-  [VpdPage.BlockDeviceCharacteristics, () => buildBlockCharacteristics({ rotationRate: 1, formFactor: 0 })],
+  [VpdPage.BlockDeviceCharacteristics, characteristics],
   [VpdPage.LogicalBlockProvisioning, provisioning],
 ]);
 
 function deviceIdentification(unit: Unit, task: ScsiTask): Buffer {
-  const { targetPort } = task.nexus;
-  const targetName = targetPort.slice(0, targetPort.indexOf(',t,'));
-  const tag = Number.parseInt(targetPort.slice(targetPort.indexOf(',t,0x') + 5), 16);
+  const { targetPort, targetName, tag } = task.nexus;
   return buildDesignators([
-    t10Designator(VENDOR, `${unit.name}:${unit.serial}`.slice(0, 200)),
+    t10Designator(unit.features.vendor, `${unit.name}:${unit.serial}`.slice(0, 200)),
     naaDesignator(naaFromSerial(unit.serial)),
-    relativePortDesignator(1),
+    relativePortDesignator(tag),
     targetPortGroupDesignator(tag),
     nameStringDesignator(targetPort, Association.TargetPort),
     nameStringDesignator(targetName, Association.TargetDevice),
@@ -102,33 +107,45 @@ function extendedInquiry(unit: Unit): Buffer {
 }
 
 function blockLimits(unit: Unit): Buffer {
-  const { blockSize, optimalIoSize, physicalBlockSize, canTrim } = unit.device;
-  const granularity = Math.max(1, physicalBlockSize, 4096) / blockSize;
+  const { blockSize, physicalBlockSize } = unit.device;
+  const { features } = unit;
   return buildBlockLimits({
     writeSameNonZero: true,
-    maxCompareAndWrite: LIMITS.compareAndWrite,
+    maxCompareAndWrite: features.compareAndWrite ? LIMITS.compareAndWrite : 0,
     optimalTransferGranularity: Math.max(1, physicalBlockSize / blockSize),
     maxTransfer: LIMITS.transfer / blockSize,
-    optimalTransfer: Math.min(optimalIoSize, LIMITS.transfer) / blockSize,
+    optimalTransfer: features.optimalTransferBlocks,
     maxPrefetch: 0,
-    maxUnmapBlocks: canTrim ? LIMITS.unmapBlocks : 0,
-    maxUnmapDescriptors: canTrim ? LIMITS.unmapDescriptors : 0,
-    optimalUnmapGranularity: canTrim ? granularity : 0,
-    unmapAlignment: canTrim ? 0 : null,
-    maxWriteSame: LIMITS.transfer / blockSize,
+    maxUnmapBlocks: features.unmap ? features.maxUnmapBlocks : 0,
+    maxUnmapDescriptors: features.unmap ? features.maxUnmapDescriptors : 0,
+    optimalUnmapGranularity: isThin(unit) ? features.unmapGranularity : 0,
+    unmapAlignment: isThin(unit) ? features.unmapAlignment : null,
+    maxWriteSame: features.maxWriteSameBlocks,
+    maxAtomic: features.atomicWrite ? LIMITS.atomicWrite / blockSize : 0,
   });
 }
 
+/** 1: not rotating. What is behind a file nobody knows, but no initiator should order requests for a disk arm. */
+function characteristics({ features }: Unit): Buffer {
+  return buildBlockCharacteristics({ rotationRate: features.nonRotating ? 1 : 0, formFactor: 0 });
+}
+
+/** Whether any command gives blocks back (LBPME). */
+function isThin({ features }: Unit): boolean {
+  return features.unmap || features.writeSameUnmap;
+}
+
 function provisioning(unit: Unit): Buffer {
-  const { canTrim } = unit.device;
+  const { unmap, writeSameUnmap } = unit.features;
+  const thin = isThin(unit);
   return buildProvisioning({
     thresholdExponent: 0,
-    unmap: canTrim,
-    writeSame16: canTrim,
-    writeSame10: canTrim,
-    readsZero: canTrim,
+    unmap,
+    writeSame16: writeSameUnmap,
+    writeSame10: writeSameUnmap,
+    readsZero: thin,
     anchor: false,
-    type: canTrim ? ProvisioningType.Thin : ProvisioningType.Resource,
+    type: thin ? ProvisioningType.Thin : ProvisioningType.Resource,
   });
 }
 
@@ -137,15 +154,14 @@ export function readCapacity10(unit: Unit, task: ScsiTask): undefined {
 }
 
 export function readCapacity16(unit: Unit, task: ScsiTask, cdb: CdbOf<'read-capacity-16'>): undefined {
-  const { blockSize, physicalBlockSize, canTrim } = unit.device;
   const data = buildReadCapacity16({
     blocks: unit.blocks,
-    blockSize,
-    physicalBlockSize,
+    blockSize: unit.device.blockSize,
+    physicalBlockSize: unit.features.physicalBlockSize,
     lowestAlignedLba: 0,
     protectionType: 0,
-    thin: canTrim,
-    unmappedReadsZero: canTrim,
+    thin: isThin(unit),
+    unmappedReadsZero: isThin(unit),
   });
   reply(task, data, cdb.allocationLength);
 }
@@ -164,21 +180,14 @@ export function requestSense(unit: Unit, task: ScsiTask, cdb: CdbOf<'request-sen
   reply(task, cdb.descriptor ? buildDescriptorSense(sense) : buildFixedSense(sense), cdb.allocationLength);
 }
 
-/** What parseCdb knows and this unit does not carry out. */
-function isOffered({ opcode, serviceAction }: CommandUsage): boolean {
-  if (opcode === ScsiOp.MaintenanceIn) return serviceAction !== MaintenanceIn.ReportTargetPortGroups;
-  if (opcode === ScsiOp.PersistentReserveOut) return serviceAction !== 7;
-  return true;
-}
-const OFFERED: readonly CommandUsage[] = COMMAND_USAGE.filter(isOffered);
-
-export function reportOpcodes(_unit: Unit, task: ScsiTask, cdb: CdbOf<'report-opcodes'>): undefined {
+export function reportOpcodes(unit: Unit, task: ScsiTask, cdb: CdbOf<'report-opcodes'>): undefined {
   const { query } = cdb;
+  const offered = offeredCommands(unit.features);
   if (query.kind === 'all') {
-    reply(task, buildAllOpcodes(OFFERED, cdb.timeouts), cdb.allocationLength);
+    reply(task, buildAllOpcodes(offered, cdb.timeouts), cdb.allocationLength);
     return;
   }
-  const same = OFFERED.filter((command) => command.opcode === query.opcode);
+  const same = offered.filter((command) => command.opcode === query.opcode);
   const hasActions = same.some((command) => command.serviceAction !== null);
   const wanted = query.kind === 'opcode' ? null : query.serviceAction;
   // SPC-4 §6.35.1: asked the wrong way round, unless option 3 leaves it open.

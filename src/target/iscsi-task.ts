@@ -21,6 +21,8 @@ export interface TaskSession extends TransferSession {
   /** The task is over: its tag is free, and so is its object. */
   taskEnded(task: IscsiTask): void;
   resumeFetchers(): void;
+  /** See ScsiTask.portalGroupTags. */
+  portalGroupTags(unit: LogicalUnit): readonly number[];
 }
 
 export class IscsiTask implements ScsiTask {
@@ -67,6 +69,9 @@ export class IscsiTask implements ScsiTask {
   }
   get luns(): ReadonlyMap<number, MappedLun> {
     return this.#session.luns;
+  }
+  portalGroupTags(): readonly number[] {
+    return this.#session.portalGroupTags(this.mapped.unit);
   }
 
   get failed(): boolean {

@@ -36,6 +36,8 @@ export const LIMITS = {
   transfer: 2 ** 23,
   /** COMPARE AND WRITE, in blocks. */
   compareAndWrite: 128,
+  /** WRITE ATOMIC(16), in bytes: one piece, so that no device sees it in two. */
+  atomicWrite: 2 ** 20,
   /** UNMAP: blocks of all its descriptors together, and their number. WRITE SAME may be as long as a transfer. */
   unmapBlocks: 2 ** 20,
   unmapDescriptors: 64,

@@ -19,6 +19,7 @@ import { accessOf, Reservations } from './reservations.js';
 import type { ScsiTask } from './scsi-task.js';
 import { abortAll, TaskSet } from './task-set.js';
 import type { Unit } from './unit.js';
+import { type ResolvedFeatures, resolveFeatures, type UnitFeatures } from './unit-features.js';
 import { WriteGate } from './write-gate.js';
 import { writeBlocks } from './write-transfer.js';
 
@@ -29,6 +30,8 @@ export interface LogicalUnitOptions {
   readonly serial: string;
   readonly device: BlockDevice;
   readonly pool?: BufferPool;
+  /** What is offered of it, and as what; by default all that the device can do. */
+  readonly features?: UnitFeatures;
 }
 
 export class LogicalUnit implements Unit {
@@ -36,6 +39,7 @@ export class LogicalUnit implements Unit {
   readonly serial: string;
   readonly device: BlockDevice;
   readonly pool: BufferPool;
+  readonly features: ResolvedFeatures;
   readonly gate = new WriteGate();
   readonly mode: ModeState;
   readonly reservations: Reservations;
@@ -50,7 +54,8 @@ export class LogicalUnit implements Unit {
     this.serial = options.serial;
     this.device = options.device;
     this.pool = options.pool ?? new BufferPool();
-    this.mode = new ModeState(options.device.writeCache);
+    this.features = resolveFeatures(options.features ?? {}, options.device, options.name);
+    this.mode = new ModeState(this.features.writeCache);
     this.reservations = new Reservations(this);
     this.#sizeBytes = options.device.sizeBytes;
   }
@@ -242,7 +247,7 @@ export class LogicalUnit implements Unit {
   }
 
   checkWritable(task: ScsiTask): void {
-    if (task.mapped.readOnly || this.device.readOnly || this.mode.writeProtected) {
+    if (task.mapped.readOnly || this.features.readOnly || this.mode.writeProtected) {
       throw new CheckCondition('SBC-3 §4.14', Senses.WriteProtected);
     }
   }

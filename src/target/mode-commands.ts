@@ -67,7 +67,7 @@ export function modeSense(unit: Unit, task: ScsiTask, cdb: CdbOf<'mode-sense'>):
   const { blocks } = unit;
   const data = buildModeSense({
     size: cdb.size,
-    writeProtected: task.mapped.readOnly || unit.device.readOnly || unit.mode.writeProtected,
+    writeProtected: task.mapped.readOnly || unit.features.readOnly || unit.mode.writeProtected,
     dpoFua: true,
     blockDescriptor: cdb.noBlockDescriptor ? null : { blocks, blockSize: unit.device.blockSize },
     longLba: cdb.longLba,

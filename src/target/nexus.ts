@@ -10,6 +10,9 @@ export class Nexus {
   /** The target's iSCSI name, ",t,0x" and the portal group tag in hex. */
   readonly targetPort: string;
   readonly initiatorName: string;
+  readonly targetName: string;
+  /** The portal group tag, which is also the relative identifier of the target port. */
+  readonly tag: number;
   /** The 6 bytes of the ISID. */
   readonly isid: Buffer;
   /** By logical unit, which is only told apart from others here. */
@@ -17,6 +20,8 @@ export class Nexus {
 
   constructor(initiatorName: string, isid: Buffer, targetName: string, tag: number) {
     this.initiatorName = initiatorName;
+    this.targetName = targetName;
+    this.tag = tag;
     this.isid = Buffer.from(isid);
     this.initiatorPort = initiatorPortName(initiatorName, isid);
     this.targetPort = `${targetName},t,0x${tag.toString(16).padStart(4, '0')}`;

@@ -1,11 +1,11 @@
 // Commands to a number that no logical unit has (SPC-4 §6.6.2 PERIPHERAL QUALIFIER 011b, SAM-5 §5.11).
 import { parseCdb } from '../scsi/cdb-parse.js';
 import { CheckCondition, Senses } from '../scsi/check-condition.js';
-import { buildInquiry, Qualifier } from '../scsi/inquiry.js';
+import { buildInquiry } from '../scsi/inquiry.js';
 import { buildFixedSense } from '../scsi/sense.js';
 import { ScsiStatus } from '../scsi/status.js';
 import { reply } from './block-commands.js';
-import { inquiryData, reportLuns } from './identity-commands.js';
+import { NO_UNIT_INQUIRY, reportLuns } from './identity-commands.js';
 import type { ScsiTask } from './scsi-task.js';
 
 /** Only INQUIRY, REPORT LUNS and REQUEST SENSE have an answer there; every command ends before this returns. */
@@ -23,7 +23,7 @@ function answer(task: ScsiTask): void {
   const cdb = parseCdb(task.cdb);
   switch (cdb.kind) {
     case 'inquiry':
-      reply(task, buildInquiry(inquiryData('', Qualifier.NotPossible)), cdb.allocationLength);
+      reply(task, buildInquiry(NO_UNIT_INQUIRY), cdb.allocationLength);
       return;
     case 'report-luns':
       reportLuns(null, task, cdb);

@@ -58,6 +58,7 @@ interface Registered {
   key: bigint;
   readonly name: string;
   readonly isid: string;
+  readonly port: number;
 }
 
 const NAMES: ReadonlySet<number> = new Set(Object.values(Type));
@@ -113,11 +114,11 @@ export class Reservations {
     return [...this.#registered.values()].map((entry) => entry.key);
   }
   registrations(): Registration[] {
-    return [...this.#registered].map(([id, { key, name, isid }]) => ({
+    return [...this.#registered].map(([id, { key, name, isid, port }]) => ({
       key,
       allTargetPorts: false,
       holds: this.#holds(id) ? (this.#held?.type ?? null) : null,
-      relativePort: 1,
+      relativePort: port,
       transportId: { name, isid },
     }));
   }
@@ -174,7 +175,8 @@ export class Reservations {
       if (this.#registered.size >= MOST_REGISTRATIONS) {
         throw new CheckCondition('SPC-4 §5.12.7', Senses.InsufficientRegistrationResources);
       }
-      this.#registered.set(id, { key: newKey, name: nexus.initiatorName, isid: nexus.isid.toString('hex') });
+      const { initiatorName: name, tag: port } = nexus;
+      this.#registered.set(id, { key: newKey, name, isid: nexus.isid.toString('hex'), port });
     } else if (newKey === 0n) this.#unregister(id, nexus);
     else entry.key = newKey;
     this.#generation = (this.#generation + 1) >>> 0;

@@ -30,6 +30,8 @@ export interface ScsiTask {
   /** Every LUN of the initiator by its number, for REPORT LUNS. */
   readonly luns: ReadonlyMap<number, unknown>;
   readonly attribute: number;
+  /** The tags of the target's portal groups through which the unit can be reached, ascending; that of the nexus is one. */
+  portalGroupTags(): readonly number[];
   /** Bytes that the initiator offers (W bit) and expects (R bit): its Expected Data Transfer Length, or 0. */
   readonly dataOutLength: number;
   readonly dataInLength: number;

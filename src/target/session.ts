@@ -178,6 +178,12 @@ export class TargetSession implements RegisteredSession, TaskSession {
     return this.#nextTtt;
   }
 
+  portalGroupTags(unit: LogicalUnit): readonly number[] {
+    const tags = new Set(this.context.node.tagsWith(this.targetName ?? '', unit));
+    // The configuration may have changed since this session was granted its units.
+    return [...tags.add(this.nexus.tag)].sort((a, b) => a - b);
+  }
+
   /** An unused task, from the last ones if there are some. */
   newTask(): IscsiTask {
     return this.#kept.pop() ?? new IscsiTask(this);

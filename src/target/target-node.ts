@@ -190,6 +190,12 @@ export class TargetNode {
     return this.#targets.get(targetName)?.find((group) => group.config.tag === tag) ?? null;
   }
 
+  /** The tags of the enabled portal groups of a target that have `unit`. */
+  tagsWith(targetName: string, unit: LogicalUnit): number[] {
+    const groups = (this.#targets.get(targetName) ?? []).filter(({ config }) => config.enabled);
+    return groups.filter(({ config }) => config.luns.some((lun) => lun.unit === unit)).map(({ config }) => config.tag);
+  }
+
   /** How `initiatorName` logs in to some target here, for discovery by initiators that insist on CHAP; null if nowhere by CHAP. */
   authOf(initiatorName: string): AuthConfig | null {
     for (const groups of this.#targets.values()) {

@@ -6,6 +6,7 @@ import type { ModeState } from './mode-state.js';
 import type { Nexus } from './nexus.js';
 import type { Reservations } from './reservations.js';
 import type { ScsiTask } from './scsi-task.js';
+import type { ResolvedFeatures } from './unit-features.js';
 import type { WriteGate } from './write-gate.js';
 
 export interface Unit {
@@ -13,6 +14,7 @@ export interface Unit {
   readonly serial: string;
   readonly device: BlockDevice;
   readonly pool: BufferPool;
+  readonly features: ResolvedFeatures;
   readonly gate: WriteGate;
   readonly mode: ModeState;
   readonly reservations: Reservations;

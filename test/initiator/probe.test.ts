@@ -55,6 +55,7 @@ const LIMITS = {
   optimalUnmapGranularity: 8,
   unmapAlignment: null,
   maxWriteSame: 8192,
+  maxAtomic: 0,
 };
 const PAGES: Record<number, Buffer> = {
   0: buildSupportedPages([0x00, 0x80, 0x83, 0x86, 0xb0, 0xb2]),

@@ -27,6 +27,7 @@ const NONE: BlockLimits = {
   optimalUnmapGranularity: 0,
   unmapAlignment: null,
   maxWriteSame: 0,
+  maxAtomic: 0,
 };
 
 test('recorded page B0h: the short one of LIO and the long ones of tgt and istgt', () => {
@@ -61,10 +62,11 @@ test('page B0h, every field in its place', () => {
     optimalUnmapGranularity: 9,
     unmapAlignment: 10,
     maxWriteSame: 2 ** 40,
+    maxAtomic: 0x0102_0304,
   };
   const text =
-    '00b0003c 01 02 0003 00000004 00000005 00000006 00000007 00000008 00000009 8000000a 0000010000000000' +
-    '00'.repeat(20);
+    '00b0003c 01 02 0003 00000004 00000005 00000006 00000007 00000008 00000009 8000000a 0000010000000000 01020304' +
+    '00'.repeat(16);
   assert.equal(buildBlockLimits(limits).toString('hex'), hex(text).toString('hex'));
   assert.deepEqual(parseBlockLimits(hex(text)), limits);
 });
@@ -148,6 +150,7 @@ test('any limits round trip', () => {
       optimalUnmapGranularity: u32,
       unmapAlignment: fc.option(fc.nat({ max: 0x7fff_ffff })),
       maxWriteSame: fc.maxSafeNat(),
+      maxAtomic: fc.nat(0xffff_ffff),
     },
     { noNullPrototype: true },
   );
