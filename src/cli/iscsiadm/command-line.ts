@@ -2,12 +2,11 @@
 
 import { isOperation } from './operations.js';
 import { type GivenOption, isMode, isProblem, MODES, type Mode, Options, type Step, scanOptions } from './options.js';
+import { Reported } from './reported.js';
 import { readSid } from './sid.js';
 import type { Talk } from './talk.js';
 import { OPEN_ISCSI_VERSION, TRY_HELP, USAGE } from './usage.js';
 
-const FAILURE = 1;
-const USAGE_ERROR = 7;
 const LARGEST_HOST = 2 ** 32 - 1;
 const LARGEST_INDEX = 2n ** 64n - 1n;
 const IFACE_NAME_LARGEST = 64;
@@ -40,7 +39,7 @@ export function readCommandLine(argv: readonly string[], talk: Talk): CommandLin
   if (stop) return stopDaemon(talk);
   if (mode !== undefined && isMode(mode)) return { mode, options };
   talk.bare(TRY_HELP);
-  talk.fail(USAGE_ERROR);
+  talk.fail(Reported.Invalid);
   return undefined;
 }
 
@@ -52,7 +51,7 @@ function takeStep(letter: string, value: string, steps: readonly Step[], talk: T
   else if (letter === 'I') return checkIfaceLength(value, talk);
   else {
     const wrong = WRONG[letter]?.(value);
-    if (wrong !== undefined) refuse(talk, wrong, letter === 'r' ? FAILURE : USAGE_ERROR);
+    if (wrong !== undefined) refuse(talk, wrong, letter === 'r' ? Reported.Failure : Reported.Invalid);
     return wrong === undefined;
   }
   return false;
@@ -101,7 +100,7 @@ function checkMode(mode: string, steps: readonly Step[], talk: Talk): boolean {
 function checkIfaceLength(name: string, talk: Talk): boolean {
   if (name !== '' && Buffer.byteLength(name) <= IFACE_NAME_LARGEST) return true;
   talk.out(`Invalid iface name ${name}. Must be from 1 to ${IFACE_NAME_LARGEST} characters.\n`);
-  talk.fail(USAGE_ERROR);
+  talk.fail(Reported.Invalid);
   return false;
 }
 
@@ -112,7 +111,7 @@ function stopDaemon(talk: Talk): undefined {
   talk.complain('Could not stop iscsid. Trying sending iscsid SIGTERM or SIGKILL signals manually');
 }
 
-function refuse(talk: Talk, line: string, code: number = USAGE_ERROR): undefined {
+function refuse(talk: Talk, line: string, code: number = Reported.Invalid): undefined {
   talk.complain(line);
   talk.fail(code);
 }

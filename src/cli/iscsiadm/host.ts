@@ -50,7 +50,7 @@ async function hardware({ options, talk }: Call, submode: 'chap' | 'flashnode' |
   }
   talk.complain(`Could not read proc_name for host${host} rc 5.`);
   talk.complain(`Could not match hostno ${submode === 'chap' ? host | 0 : host} to transport.`);
-  talk.fail(Reported.DriverNotFound);
+  talk.fail(Reported.NoDriver);
 }
 
 const OF_CHAP: ReadonlySet<string> = new Set(['show', 'new', 'update', 'delete']);

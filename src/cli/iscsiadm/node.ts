@@ -3,9 +3,7 @@ import { resolvePaths } from '../../services/paths.js';
 import type { Call } from './call.js';
 import { operationOf } from './operations.js';
 import { type Pattern, patternOf } from './pattern.js';
-
-const NO_MEMORY = 3;
-const INVALID = 7;
+import { Reported } from './reported.js';
 
 export async function runNode(call: Call): Promise<void> {
   const { options, talk } = call;
@@ -30,11 +28,11 @@ export async function nodeOperation(call: Call, pattern: Pattern): Promise<void>
   if (options.has('s')) return (await import('./sessions.js')).runStats(call, pattern);
   if (login && logout) {
     talk.complain('Invalid parameters. Both login and logout passed in');
-    return talk.fail(INVALID);
+    return talk.fail(Reported.Invalid);
   }
   if ((login || logout) && operation !== 'none') {
     talk.complain('Invalid parameters. Login/logout and op passed in');
-    return talk.fail(INVALID);
+    return talk.fail(Reported.Invalid);
   }
   if (login) return (await import('./login.js')).runLogin(call, pattern);
   if (logout) return (await import('./logout.js')).runLogout(call, pattern);
@@ -44,7 +42,7 @@ export async function nodeOperation(call: Call, pattern: Pattern): Promise<void>
   if (operation === 'show') return showNodes(call, pattern);
   if (operation === 'none') return isWhole(pattern) ? listNodes(call) : showNodes(call, pattern);
   talk.complain('operation is not supported.');
-  talk.fail(INVALID);
+  talk.fail(Reported.Invalid);
 }
 
 function isWhole({ targetName, address, iface }: Pattern): boolean {
@@ -61,7 +59,7 @@ async function ifaceIsMissing({ talk }: Call, name: string | undefined): Promise
     return false;
   } catch {
     talk.complain(`Could not read iface info for ${name}.`);
-    talk.fail(NO_MEMORY);
+    talk.fail(Reported.NoMemory);
     return true;
   }
 }

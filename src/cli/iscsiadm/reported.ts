@@ -7,12 +7,12 @@ import type { Talk } from './talk.js';
 export const Reported = {
   Failure: 1,
   SessionNotFound: 2,
+  NoMemory: 3,
   TransportFailure: 4,
   Database: 6,
   Invalid: 7,
   PduTimeout: 11,
   NoDriver: 12,
-  DriverNotFound: 12,
   SessionExists: 15,
   FatalLogin: 19,
   NoObjects: 21,

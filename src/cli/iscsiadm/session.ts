@@ -4,11 +4,9 @@ import { type QuickSession, quickSessions } from '../../services/session/quick-l
 import { sessionLine } from '../render/iscsiadm.js';
 import type { Call } from './call.js';
 import { operationOf } from './operations.js';
+import { Reported } from './reported.js';
 import { readSid } from './sid.js';
 
-const INVALID = 7;
-const NO_OBJECTS = 21;
-const SYSFS_LOOKUP = 22;
 const LEVELS = [1, 2, 3] as const;
 type Level = (typeof LEVELS)[number];
 
@@ -18,13 +16,13 @@ export async function runSession(call: Call): Promise<void> {
   if (which !== undefined) return oneSession(call, which);
   if (operationOf(options) === 'new') {
     talk.complain("session mode: Operation 'new' only allowed with specific session IDs");
-    return talk.fail(INVALID);
+    return talk.fail(Reported.Invalid);
   }
   if (isWork(call)) return (await import('./node.js')).nodeOperation(call, { tpgt: -1 });
   const sessions = await quickSessions(resolvePaths());
   if (sessions.length === 0) {
     talk.complain('No active sessions.');
-    return talk.fail(NO_OBJECTS);
+    return talk.fail(Reported.NoObjects);
   }
   await show(call, sessions);
 }
@@ -42,7 +40,7 @@ async function show(call: Call, sessions: readonly QuickSession[]): Promise<void
   }
   if (!isLevel(level)) {
     talk.complain(`Invalid info level ${level}. Try 0 - 3.`);
-    return talk.fail(INVALID);
+    return talk.fail(Reported.Invalid);
   }
   const { showBlocks } = await import('./session-show.js');
   await showBlocks(call, sessions, level);
@@ -61,7 +59,7 @@ async function oneSession(call: Call, which: string): Promise<void> {
   if (session === undefined) {
     talk.complain('could not read session targetname: 5');
     talk.complain(`Could not get session info for sid ${sid}`);
-    return talk.fail(SYSFS_LOOKUP);
+    return talk.fail(Reported.SysfsLookup);
   }
   const operation = operationOf(options);
   if (!isWork(call) && operation === 'none' && (options.number('P') ?? 0) > 0) return show(call, [session]);
