@@ -2,7 +2,7 @@
 import { AppError } from '../util/errors.js';
 import { printable } from '../util/printable.js';
 import { VALUE_LARGEST } from './format.js';
-import { IFACE_KEYS, keysOf, NODE_KEYS, SECRET_KEYS, SENDTARGETS_KEYS } from './keys.js';
+import { IFACE_KEYS, keysOf, NODE_KEYS, OWN_KEYS, SECRET_KEYS, SENDTARGETS_KEYS } from './keys.js';
 
 /** What kind of record is changed. */
 export type Scope = 'node' | 'iface' | 'discovery';
@@ -70,18 +70,6 @@ const KEYS: Readonly<Record<Scope, ReadonlySet<string>>> = {
   iface: new Set(keysOf(IFACE_KEYS)),
   discovery: new Set(keysOf(SENDTARGETS_KEYS)),
 };
-const FIXED_KEYS: ReadonlySet<string> = new Set([
-  'node.name',
-  'node.tpgt',
-  'node.discovery_address',
-  'node.discovery_port',
-  'node.discovery_type',
-  'node.conn[0].address',
-  'node.conn[0].port',
-  'discovery.type',
-  'discovery.sendtargets.address',
-  'discovery.sendtargets.port',
-]);
 
 function checkKey(scope: Scope, key: string): void {
   if (!KEYS[scope].has(key)) {
@@ -93,7 +81,7 @@ function checkKey(scope: Scope, key: string): void {
       similar(scope, key),
     );
   }
-  if (FIXED_KEYS.has(key) || (scope === 'iface' && key === 'iface.iscsi_ifacename')) {
+  if (OWN_KEYS.has(key) || (scope === 'iface' && key === 'iface.iscsi_ifacename')) {
     throw new RefusedChange('fixed-key', key, '', `${key} says which record it is and cannot be changed`);
   }
   // iscsiadm lets the transport of a single record be changed, and nothing else of its interface.

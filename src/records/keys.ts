@@ -139,6 +139,20 @@ export const SENDTARGETS_KEYS: KeyTable = [
 /** An interface record, ifaces/NAME: the same keys as inside a node record. */
 export const IFACE_KEYS: KeyTable = NODE_KEYS.filter(([key]) => key.startsWith('iface.'));
 
+/** Keys that say which record it is and where it came from: iscsid.conf has no say in them, and no change sets them. */
+export const OWN_KEYS: ReadonlySet<string> = new Set([
+  'node.name',
+  'node.tpgt',
+  'node.discovery_address',
+  'node.discovery_port',
+  'node.discovery_type',
+  'node.conn[0].address',
+  'node.conn[0].port',
+  'discovery.type',
+  'discovery.sendtargets.address',
+  'discovery.sendtargets.port',
+]);
+
 /** Shown as ******** unless asked for. */
 export const SECRET_KEYS: ReadonlySet<string> = new Set([
   'node.session.auth.password',

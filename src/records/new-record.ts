@@ -1,25 +1,11 @@
 // The values of records that are made here: the key table, then what iscsid.conf sets.
 import type { IfaceRecord } from './iface-store.js';
-import { keysOf, NEW_RECORD_CHAP_ALGS, NODE_KEYS, SENDTARGETS_KEYS } from './keys.js';
+import { keysOf, NEW_RECORD_CHAP_ALGS, NODE_KEYS, OWN_KEYS, SENDTARGETS_KEYS } from './keys.js';
 import { DEFAULT_IFACE, type NodeRef, type PortalRef } from './node-ref.js';
 import { RecordValues } from './values.js';
 
 /** What iscsid.conf sets. */
 type Settings = Pick<ReadonlyMap<string, string>, 'get'>;
-
-/** Keys that say which record it is and where it came from: iscsid.conf has no say in them. */
-const OWN_KEYS = new Set([
-  'node.name',
-  'node.tpgt',
-  'node.discovery_address',
-  'node.discovery_port',
-  'node.discovery_type',
-  'node.conn[0].address',
-  'node.conn[0].port',
-  'discovery.type',
-  'discovery.sendtargets.address',
-  'discovery.sendtargets.port',
-]);
 
 /** A node record for `ref`, found through `origin`, or made by hand when that is null. */
 export function newNodeValues(ref: NodeRef, origin: PortalRef | null, config: Settings): RecordValues {
