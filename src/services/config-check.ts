@@ -14,6 +14,7 @@ import { printable } from '../util/printable.js';
 import { findIdentity } from './identity.js';
 import type { Paths } from './paths.js';
 import { OPEN_ISCSI_ROOTS } from './records/locked.js';
+import { rangeOf } from './records/ranges.js';
 import { STRONG_SECRET } from './secret-rules.js';
 
 export interface Finding {
@@ -170,29 +171,8 @@ function badValues(setting: Change, where: string): Finding[] {
   }
 }
 
-/** Of the numbers that lunctl uses: the least and the most that it takes; others are passed over. */
-const RANGES: ReadonlyMap<string, readonly [number, number]> = new Map([
-  ['node.session.nr_sessions', [1, 32]],
-  ['node.session.cmds_max', [1, 65_535]],
-  ['node.session.queue_depth', [1, 65_535]],
-  ['node.session.iscsi.FirstBurstLength', [512, 2 ** 24 - 1]],
-  ['node.session.iscsi.MaxBurstLength', [512, 2 ** 24 - 1]],
-  ['node.session.iscsi.MaxOutstandingR2T', [1, 65_535]],
-  ['node.session.iscsi.DefaultTime2Retain', [0, 3600]],
-  ['node.conn[0].iscsi.MaxRecvDataSegmentLength', [512, 2 ** 24 - 1]],
-  ['discovery.sendtargets.iscsi.MaxRecvDataSegmentLength', [512, 2 ** 24 - 1]],
-  ['node.conn[0].timeo.login_timeout', [1, 86_400]],
-  ['node.conn[0].timeo.logout_timeout', [1, 86_400]],
-  ['node.conn[0].timeo.noop_out_interval', [0, 86_400]],
-  ['node.conn[0].timeo.noop_out_timeout', [0, 86_400]],
-  ['node.session.err_timeo.abort_timeout', [1, 86_400]],
-  ['node.session.err_timeo.lu_reset_timeout', [1, 86_400]],
-  ['node.session.err_timeo.tgt_reset_timeout', [1, 86_400]],
-  ['discovery.sendtargets.timeo.login_timeout', [1, 86_400]],
-]);
-
 function outOfRange(key: string, value: string, where: string): Finding[] {
-  const range = RANGES.get(key);
+  const range = rangeOf(key);
   if (range === undefined) return [];
   const [least, most] = range;
   if (Number(value) >= least && Number(value) <= most) return [];

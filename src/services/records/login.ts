@@ -10,6 +10,7 @@ import {
   type SessionLimits,
   type SessionTimers,
 } from '../session/info.js';
+import { LONGEST_S, numberWithin, type RangedKey, rangedNumber, SEGMENT_LENGTH } from './ranges.js';
 import { selectNodes } from './records.js';
 
 type Negotiate = LoginRequest['negotiate'];
@@ -20,38 +21,35 @@ const NODE_DEFAULTS = new Map(NODE_KEYS);
 /** Offers that differ from the initiator's own. Keys that only open-iscsi has a use for are left out. */
 export function negotiateFrom({ values }: NodeRecord): Negotiate {
   const text = (key: string) => values.text(key);
+  const number = (key: RangedKey) => rangedNumber(key, text(key));
   const session = 'node.session.iscsi.';
   const conn = 'node.conn[0].iscsi.';
-  const outstanding = integer(text(`${session}MaxOutstandingR2T`), 1, 65_535);
+  const outstanding = number(`${session}MaxOutstandingR2T`);
   return {
     ...optional('initialR2T', yesNo(text(`${session}InitialR2T`))),
     ...optional('immediateData', yesNo(text(`${session}ImmediateData`))),
-    ...optional('firstBurstLength', integer(text(`${session}FirstBurstLength`), 512, 2 ** 24 - 1)),
-    ...optional('maxBurstLength', integer(text(`${session}MaxBurstLength`), 512, 2 ** 24 - 1)),
-    ...optional('maxRecvDataSegmentLength', integer(text(`${conn}MaxRecvDataSegmentLength`), 512, 2 ** 24 - 1)),
+    ...optional('firstBurstLength', number(`${session}FirstBurstLength`)),
+    ...optional('maxBurstLength', number(`${session}MaxBurstLength`)),
+    ...optional('maxRecvDataSegmentLength', number(`${conn}MaxRecvDataSegmentLength`)),
     // 1 stands in every record that iscsiadm writes and is nobody's choice: more lets a write keep the line busy.
     ...(outstanding === undefined || outstanding === 1 ? {} : { maxOutstandingR2T: outstanding }),
-    ...optional('maxXmitDataSegmentLength', integer(text(`${conn}MaxXmitDataSegmentLength`), 512, 2 ** 24 - 1)),
-    ...optional('defaultTime2Retain', integer(text(`${session}DefaultTime2Retain`), 0, 3600)),
+    // 0 leaves it to the target: no mistake, and so in no table of ranges.
+    ...optional('maxXmitDataSegmentLength', numberWithin(text(`${conn}MaxXmitDataSegmentLength`), ...SEGMENT_LENGTH)),
+    ...optional('defaultTime2Retain', number(`${session}DefaultTime2Retain`)),
     ...optional('headerDigest', digests(text(`${conn}HeaderDigest`))),
     ...optional('dataDigest', digests(text(`${conn}DataDigest`))),
   };
 }
 
-/** More sessions of one record than this are somebody's mistake. */
-const MOST_SESSIONS = 32;
-
 /** How many sessions a record asks for. */
 export function sessionCount({ values }: NodeRecord): number {
-  return integer(values.text('node.session.nr_sessions'), 1, MOST_SESSIONS) ?? 1;
+  return rangedNumber('node.session.nr_sessions', values.text('node.session.nr_sessions')) ?? 1;
 }
 
 /** Timers in milliseconds; `loginTimeoutMs` may be overridden by the caller. */
 export function timersFrom({ values }: NodeRecord): SessionTimers {
-  const ms = (key: string, fallback: number, least = 0) => {
-    const seconds = integer(values.text(key), least, 86_400);
-    return seconds === undefined ? fallback : seconds * 1000;
-  };
+  const inMs = (seconds: number | undefined, fallback: number) => (seconds === undefined ? fallback : seconds * 1000);
+  const ms = (key: RangedKey, fallback: number) => inMs(rangedNumber(key, values.text(key)), fallback);
   const replacement = 'node.session.timeo.replacement_timeout';
   const conn = 'node.conn[0].timeo.';
   const error = 'node.session.err_timeo.';
@@ -61,19 +59,19 @@ export function timersFrom({ values }: NodeRecord): SessionTimers {
     // Below 0 I/O waits for ever.
     replacementTimeoutMs: values.text(replacement).startsWith('-')
       ? Number.MAX_SAFE_INTEGER
-      : ms(replacement, DEFAULT_TIMERS.replacementTimeoutMs),
-    loginTimeoutMs: ms(`${conn}login_timeout`, DEFAULT_TIMERS.loginTimeoutMs, 1),
-    logoutTimeoutMs: ms(`${conn}logout_timeout`, DEFAULT_TIMERS.logoutTimeoutMs, 1),
-    abortTimeoutMs: ms(`${error}abort_timeout`, DEFAULT_TIMERS.abortTimeoutMs, 1),
-    luResetTimeoutMs: ms(`${error}lu_reset_timeout`, DEFAULT_TIMERS.luResetTimeoutMs, 1),
-    tgtResetTimeoutMs: ms(`${error}tgt_reset_timeout`, DEFAULT_TIMERS.tgtResetTimeoutMs, 1),
+      : inMs(numberWithin(values.text(replacement), 0, LONGEST_S), DEFAULT_TIMERS.replacementTimeoutMs),
+    loginTimeoutMs: ms(`${conn}login_timeout`, DEFAULT_TIMERS.loginTimeoutMs),
+    logoutTimeoutMs: ms(`${conn}logout_timeout`, DEFAULT_TIMERS.logoutTimeoutMs),
+    abortTimeoutMs: ms(`${error}abort_timeout`, DEFAULT_TIMERS.abortTimeoutMs),
+    luResetTimeoutMs: ms(`${error}lu_reset_timeout`, DEFAULT_TIMERS.luResetTimeoutMs),
+    tgtResetTimeoutMs: ms(`${error}tgt_reset_timeout`, DEFAULT_TIMERS.tgtResetTimeoutMs),
   };
 }
 
 /** Commands in flight at most; what is absent is left to the target. */
 export function limitsFrom({ values }: NodeRecord): SessionLimits {
-  const most = (key: string) => {
-    const value = integer(values.text(key), 1, 65_535);
+  const most = (key: RangedKey) => {
+    const value = rangedNumber(key, values.text(key));
     // The default stands in every record and is nobody's choice: the target's window and TASK SET FULL say more.
     return value === undefined || String(value) === NODE_DEFAULTS.get(key) ? undefined : value;
   };
@@ -89,10 +87,11 @@ export function discoverySettings(
   record: Lookup | undefined,
   config: Lookup,
 ): { readonly negotiate: Negotiate; readonly timeoutMs?: number } {
-  const text = (key: string) => (record ?? config).get(`discovery.sendtargets.${key}`) ?? '';
-  const seconds = integer(text('timeo.login_timeout'), 1, 86_400);
+  const number = (key: RangedKey) => rangedNumber(key, (record ?? config).get(key) ?? '');
+  const seconds = number('discovery.sendtargets.timeo.login_timeout');
+  const length = number('discovery.sendtargets.iscsi.MaxRecvDataSegmentLength');
   return {
-    negotiate: optional('maxRecvDataSegmentLength', integer(text('iscsi.MaxRecvDataSegmentLength'), 512, 2 ** 24 - 1)),
+    negotiate: optional('maxRecvDataSegmentLength', length),
     ...(seconds === undefined ? {} : { timeoutMs: seconds * 1000 }),
   };
 }
@@ -109,7 +108,7 @@ export interface DiscoveryPatience {
 /** The same of a discovery record, or of iscsid.conf where there is none. */
 export function discoveryPatience(record: Lookup | undefined, config: Lookup): DiscoveryPatience {
   const number = (key: string, fallback: number, least: number) =>
-    integer((record ?? config).get(`discovery.sendtargets.${key}`) ?? '', least, 86_400) ?? fallback;
+    numberWithin((record ?? config).get(`discovery.sendtargets.${key}`) ?? '', least, LONGEST_S) ?? fallback;
   return {
     connectMs: number('timeo.login_timeout', 15, 1) * 1000,
     answerMs: number('timeo.active_timeout', 30, 1) * 1000,
@@ -140,7 +139,7 @@ export async function sessionTimeouts(
         ref.iface === iface,
     );
     const seconds = (key: string, fallback: number) =>
-      integer(record?.values.text(`node.session.${key}`) ?? '', 0, 86_400) ?? fallback;
+      numberWithin(record?.values.text(`node.session.${key}`) ?? '', 0, LONGEST_S) ?? fallback;
     return {
       recovery: seconds('timeo.replacement_timeout', DEFAULT_TIMERS.replacementTimeoutMs / 1000),
       targetReset: seconds('err_timeo.tgt_reset_timeout', 30),
@@ -164,10 +163,4 @@ function digests(text: string): DigestName[] | undefined {
   const names = text.split(',').map((name) => name.trim());
   const known = names.filter((name): name is DigestName => name === 'CRC32C' || name === 'None');
   return known.length === 0 ? undefined : [...new Set(known)];
-}
-
-function integer(text: string, least: number, most: number): number | undefined {
-  if (!/^\d{1,10}$/.test(text)) return undefined;
-  const value = Number(text);
-  return value < least || value > most ? undefined : value;
 }
