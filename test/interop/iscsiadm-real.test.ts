@@ -1,7 +1,6 @@
 // The same commands given to the real iscsiadm and to ours, each on a database of its own: what they print, on which stream,
 // their exit codes and the records that they leave are equal. No daemon, no network: usage errors, records and interfaces.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,18 +9,11 @@ import { describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { FORGET_OTHERS } from '../helpers/mount-namespace.js';
 import { succeed } from '../helpers/programs.js';
+import { whyNoIscsiadm } from '../helpers/real-iscsiadm.js';
 import { DISCOVERIES, IFACES, NODES, ORDER, USAGE } from './iscsiadm-commands.js';
 
-const REAL = '/usr/sbin/iscsiadm';
 const OURS = pathToFileURL(join(import.meta.dirname, '../../dist/cli/iscsiadm/main.js')).href;
 const LOOP = join(import.meta.dirname, 'iscsiadm-loop.mjs');
-
-function cannot(): string | false {
-  if (process.getuid?.() !== 0) return 'needs root, for a folder of its own at /etc/iscsi';
-  if (!existsSync(REAL)) return 'iscsiadm is missing: apt-get install open-iscsi';
-  const { status } = spawnSync('unshare', ['--net', '--mount', 'true']);
-  return status === 0 ? false : 'this machine allows no namespaces';
-}
 
 /** Without its daemon the real one does not know iscsid.conf: what it takes then, in the words of that file. */
 const COMPILED_IN = `node.session.initial_login_retry_max = 4
@@ -95,7 +87,7 @@ function unordered(answer: Answer): Answer {
   return { ...answer, stdout: answer.stdout.split('\n').sort().join('\n') };
 }
 
-describe('the real iscsiadm and ours', { skip: cannot() }, () => {
+describe('the real iscsiadm and ours', { skip: whyNoIscsiadm() }, () => {
   for (const [name, lines] of [
     ['options and modes', USAGE],
     ['node records', NODES],

@@ -3,9 +3,10 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { claimFolder, processStartTime, type SessionState, sessionFolder } from '../../src/services/session/folder.js';
+import { claimFolder, type SessionState, sessionFolder } from '../../src/services/session/folder.js';
 import { quickSessions } from '../../src/services/session/quick-list.js';
 import { serveControl } from '../../src/transport/control.js';
+import { claim } from '../helpers/session-claim.js';
 
 let runDir: string;
 beforeEach(() => {
@@ -13,21 +14,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(runDir, { recursive: true }));
 
-async function claim(changes: Partial<SessionState> = {}): Promise<SessionState> {
-  const { state } = await claimFolder(runDir, {
-    version: 1,
-    pid: process.pid,
-    startTime: processStartTime(process.pid) ?? '',
-    phase: 'ready',
-    targetName: 'iqn.2022-08.com.test:a',
-    portal: { address: '127.0.0.1', port: 3260, tpgt: 1 },
-    iface: 'default',
-    index: 0,
-    initiatorName: 'iqn.2022-08.com.test:i',
-    isid: '80aabbcc0001',
-    ...changes,
-  });
-  return state;
+async function session(changes: Partial<SessionState> = {}): Promise<SessionState> {
+  return (await claimFolder(runDir, claim({ phase: 'ready', ...changes }))).state;
 }
 
 describe('the quick list of sessions', () => {
@@ -36,15 +24,15 @@ describe('the quick list of sessions', () => {
   });
 
   it('has those that are logged in, in order, without asking them', async () => {
-    const first = await claim();
-    await claim({ phase: 'starting' });
-    const third = await claim({ targetName: 'iqn.2022-08.com.test:b' });
+    const first = await session();
+    await session({ phase: 'starting' });
+    const third = await session({ targetName: 'iqn.2022-08.com.test:b' });
     assert.deepEqual(await quickSessions({ runDir }), [first, third]);
   });
 
   it('removes what a dead worker has left, and keeps the living', async () => {
-    const dead = await claim({ startTime: '1' });
-    await claim();
+    const dead = await session({ startTime: '1' });
+    await session();
     // Nobody answers for the living one, and yet its process is there.
     assert.deepEqual(
       (await quickSessions({ runDir })).map(({ sid }) => sid),
@@ -60,8 +48,8 @@ describe('the quick list of sessions', () => {
   });
 
   it('asks the worker whose file is damaged', async () => {
-    const { sid } = await claim();
-    await claim();
+    const { sid } = await session();
+    await session();
     const folder = sessionFolder(runDir, sid);
     writeFileSync(folder.state, '{{{');
     const server = await serveControl(folder.controlSocket, { info: () => ({ sid, pid: process.pid, devices: [] }) });
@@ -73,7 +61,7 @@ describe('the quick list of sessions', () => {
   });
 
   it('does not believe a folder that others may write to', async () => {
-    await claim();
+    await session();
     chmodSync(join(runDir, 's'), 0o777);
     await assert.rejects(quickSessions({ runDir }), { code: 'ERR_ACCESS' });
   });

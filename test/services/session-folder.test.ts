@@ -11,35 +11,19 @@ import {
   processStartTime,
   readState,
   removeFolder,
-  type SessionState,
   sessionFolder,
   sessionIds,
   writeState,
 } from '../../src/services/session/folder.js';
 import { listSessions } from '../../src/services/session/registry.js';
 import { serveControl } from '../../src/transport/control.js';
+import { claim } from '../helpers/session-claim.js';
 
 let runDir: string;
 beforeEach(() => {
   runDir = mkdtempSync(join(tmpdir(), 'lunctl-folder-'));
 });
 afterEach(() => rmSync(runDir, { recursive: true }));
-
-function claim(changes: Partial<SessionState> = {}): Omit<SessionState, 'sid'> {
-  return {
-    version: 1,
-    pid: process.pid,
-    startTime: processStartTime(process.pid) ?? '',
-    phase: 'starting',
-    targetName: 'iqn.2022-08.com.test:a',
-    portal: { address: '127.0.0.1', port: 3260, tpgt: 1 },
-    iface: 'default',
-    index: 0,
-    initiatorName: 'iqn.2022-08.com.test:i',
-    isid: '80aabbcc0001',
-    ...changes,
-  };
-}
 
 describe('a session folder', () => {
   it('gets the lowest free number, also when many are made at once', async () => {
