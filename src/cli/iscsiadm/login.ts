@@ -2,7 +2,7 @@
 import { resolvePaths } from '../../services/paths.js';
 import type { NodeRecord } from '../../services/records/records.js';
 import type { LoginRequest, SessionInfo } from '../../services/session/info.js';
-import { loginDoneLine, loginStartLine, pathName } from '../render/iscsiadm.js';
+import { alreadyPresent, loginDoneLine, loginStartLine, pathName } from '../render/iscsiadm.js';
 import type { Call } from './call.js';
 import type { Pattern } from './pattern.js';
 import { matchingRecords, recordsThat } from './records.js';
@@ -128,10 +128,7 @@ async function planLogins(
     const count = countSessions(record, sessions);
     const indexes = further ? [count.further] : count.missing;
     if (indexes.length === 0) {
-      talk.complain(
-        `${record.ref.iface}: ${count.wanted} session${count.wanted === 1 ? '' : 's'} requested, ` +
-          `but ${count.present} already present.`,
-      );
+      talk.complain(`${alreadyPresent(record.ref, count.wanted, count.present)}.`);
       talk.fail(Reported.SessionExists);
       allMissing = false;
     }

@@ -115,6 +115,11 @@ export function loginDoneLine(path: Omit<PathText, 'tpgt'>): string {
   return `Login to ${pathName(path)} successful.\n`;
 }
 
+/** Why a login makes no session: the record has all that it asks for. */
+export function alreadyPresent({ iface }: Pick<PathText, 'iface'>, wanted: number, present: number): string {
+  return `${iface}: ${wanted} session${wanted === 1 ? '' : 's'} requested, but ${present} already present`;
+}
+
 /** `[sid: …, target: …, portal: ADDRESS,PORT]`, the name of a session in messages. */
 export function sessionName({ sid, targetName, address, port }: SessionName): string {
   return `[sid: ${sid}, target: ${printable(targetName)}, portal: ${address},${port}]`;

@@ -4,7 +4,7 @@ import { credentialFlags, readCredentials } from '../../cli/credentials.js';
 import { refuseAllOf } from '../../cli/flags.js';
 import { NodeCommand, nodeArgs, nodeFlags } from '../../cli/node-command.js';
 import { deviceTable } from '../../cli/render/devices.js';
-import { loginDoneLine, loginStartLine, pathName } from '../../cli/render/iscsiadm.js';
+import { alreadyPresent, loginDoneLine, loginStartLine, pathName } from '../../cli/render/iscsiadm.js';
 import { wayJson } from '../../cli/render/json.js';
 import type { nodeLogin } from '../../cli/schemas/node.js';
 import type { Result } from '../../cli/schemas/parts.js';
@@ -253,13 +253,13 @@ function isExisting(error: unknown): boolean {
 function loginError(record: NodeRecord, sessions: number, error: unknown): unknown {
   if (!(error instanceof AppError) || error.code === 'ERR_INTERRUPTED' || error.code === 'ERR_TERMINATED') return error;
   // The service names target and portal too: once is enough.
-  const { targetName, iface } = record.ref;
+  const { targetName } = record.ref;
   const reason = error.message
     .replace(`cannot log in to ${targetName} at ${formatAddress(record.ref)}: `, '')
     .replace(`login to ${targetName} `, '')
     .replace(/^failed: /, '');
   const message = isExisting(error)
-    ? `${iface}: ${sessions} session${sessions === 1 ? '' : 's'} requested, but ${sessions} already present: ${reason}`
+    ? `${alreadyPresent(record.ref, sessions, sessions)}: ${reason}`
     : `Could not login to ${pathName(record.ref)}: ${reason}`;
   const hint = error.hint === undefined ? {} : { hint: error.hint };
   return new AppError(error.code, message, { cause: error, retriable: error.retriable, ...hint });
