@@ -2,10 +2,8 @@
 import { resolvePaths } from '../../services/paths.js';
 import type { Call } from './call.js';
 import { operationOf, operationsOf } from './operations.js';
-import { readPortalWord } from './pattern.js';
+import { portalOf } from './pattern.js';
 import { Reported } from './reported.js';
-
-const PORT = 3260;
 
 type Kind = 'sendtargets' | 'isns' | 'slp' | 'fw';
 const KINDS: Readonly<Record<string, Kind>> = {
@@ -41,13 +39,6 @@ export async function runDiscovery(call: Call): Promise<void> {
 function refuse({ talk }: Call, line: string): void {
   talk.complain(line);
   talk.fail(Reported.Invalid);
-}
-
-/** The portal of -p, or undefined. */
-function portalOf({ options }: Call): { readonly address: string; readonly port: number } | undefined {
-  const word = options.text('p');
-  const portal = word === undefined ? undefined : readPortalWord(word);
-  return portal && { address: portal.address, port: portal.port ?? PORT };
 }
 
 async function sendTargets(call: Call): Promise<void> {

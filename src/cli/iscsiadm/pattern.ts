@@ -1,7 +1,7 @@
 // What -T, -p and -I say together: which records or sessions are meant, matched as iscsiadm does.
+import { DEFAULT_PORT } from '../../iscsi/portal.js';
 import type { Call } from './call.js';
 
-const DEFAULT_PORT = 3260;
 /** As open-iscsi has it for "nobody has told". */
 const NO_TAG = -1;
 
@@ -55,14 +55,21 @@ function leadingNumber(text: string): number {
   return Number.parseInt(text, 10) || 0;
 }
 
-/** What the options of mode node mean. A portal without a port is port 3260. */
-export function patternOf({ options }: Pick<Call, 'options'>): Pattern {
+/** The portal of -p, or undefined. Without a port it is port 3260. */
+export function portalOf({ options }: Pick<Call, 'options'>): (PortalWord & { readonly port: number }) | undefined {
   const word = options.text('p');
   const portal = word === undefined ? undefined : readPortalWord(word);
+  return portal && { ...portal, port: portal.port ?? DEFAULT_PORT };
+}
+
+/** What the options of mode node mean. */
+export function patternOf(call: Pick<Call, 'options'>): Pattern {
+  const { options } = call;
+  const portal = portalOf(call);
   return {
     targetName: options.text('T') || undefined,
     address: portal?.address || undefined,
-    port: portal === undefined ? undefined : (portal.port ?? DEFAULT_PORT),
+    port: portal?.port,
     tpgt: portal?.tpgt ?? NO_TAG,
     iface: options.all('I')[0],
   };
