@@ -59,6 +59,11 @@ export function parsePortal(text: string): PortalWithGroup {
   });
 }
 
+/** A link-local IPv6 address without its zone, which leads nowhere (RFC 4007 §6). */
+export function lacksZone(address: string): boolean {
+  return /^fe[89ab][0-9a-f]:[^%]*$/i.test(address);
+}
+
 /** `host:port` or `[v6]:port`: where to connect, whatever its group. */
 export function formatAddress({ address, port }: Portal): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;

@@ -1,12 +1,12 @@
 // Whether configuration and records are in order: what lunctl would pass over, refuse, or should not show to others.
-import { realpath, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Change, checkChanges, type Scope } from '../records/changes.js';
 import { CONFIG_KEYS, readConfigFile } from '../records/config-file.js';
 import { type DiscoveryRecord, listSendTargets } from '../records/discovery-store.js';
 import { namesIn } from '../records/files.js';
 import { BUILT_IN_IFACES, listIfaces } from '../records/iface-store.js';
-import { IFACE_KEYS, keysOf, NODE_KEYS, SECRET_KEYS, SENDTARGETS_KEYS } from '../records/keys.js';
+import { IFACE_KEYS, keysOf, NODE_KEYS, SENDTARGETS_KEYS } from '../records/keys.js';
 import { nodePath, sendTargetsFolder } from '../records/node-ref.js';
 import { listNodes } from '../records/node-store.js';
 import { AppError, messageOf } from '../util/errors.js';
@@ -15,7 +15,7 @@ import { findIdentity } from './identity.js';
 import type { Paths } from './paths.js';
 import { OPEN_ISCSI_ROOTS } from './records/locked.js';
 import { rangeOf } from './records/ranges.js';
-import { STRONG_SECRET } from './secret-rules.js';
+import { STRONG_SECRET, showsSecret } from './secret-rules.js';
 
 export interface Finding {
   /** An error keeps something from working; a warning may be meant so. */
@@ -59,12 +59,11 @@ async function checkConfigFile({ configDir }: Folders): Promise<Finding[]> {
   // The reader tells of unknown keys too, but of a few and without their lines.
   const unreadable = warnings.filter((text) => !text.includes('unknown key'));
   const at = (key: string) => `${path}:${lines.get(key)}`;
-  const secrets = [...values].filter(([key, value]) => SECRET_KEYS.has(key) && value !== '');
   return [
     ...unreadable.map((text) => error(path, text.replace(`${path}: `, ''))),
     ...unknown.map((key) => warning(at(key), `unknown key ${printable(key, 64)}: it is not used`)),
     ...[...values].flatMap((setting) => badValues(setting, at(setting[0]))),
-    ...(secrets.length > 0 ? await readableByOthers(path) : []),
+    ...(await secretFindings(path, values)),
     ...credentials(values, 'node.session.auth.', path),
     ...credentials(values, 'discovery.sendtargets.auth.', path),
   ];
@@ -140,13 +139,12 @@ function unreadableRecord(dbDir: string, text: string): Finding {
 
 /** What any record can have wrong with it. */
 async function checkValues(path: string, values: DiscoveryRecord['values'], prefix: string): Promise<Finding[]> {
-  const secret = [...values].some(([key, value]) => SECRET_KEYS.has(key) && value !== '');
   const unknown = [...values].filter(([key]) => !CONFIG_KEYS.has(key));
   return [
     // Releases of open-iscsi that do not know a key refuse the whole record.
     ...unknown.map(([key]) => warning(path, `unknown key ${printable(key, 64)}: it is kept, and not used`)),
     ...[...values].flatMap((setting) => badValues(setting, path)),
-    ...(secret ? await readableByOthers(path) : []),
+    ...(await secretFindings(path, values)),
     ...credentials(values, prefix, path),
   ];
 }
@@ -179,9 +177,8 @@ function outOfRange(key: string, value: string, where: string): Finding[] {
   return [warning(where, `${key} = ${value} is not used: it must be from ${least} to ${most}`)];
 }
 
-async function readableByOthers(path: string): Promise<Finding[]> {
-  const mode = (await stat(path).catch(() => undefined))?.mode ?? 0;
-  if ((mode & 0o077) === 0) return [];
+async function secretFindings(path: string, values: Iterable<readonly [string, string]>): Promise<Finding[]> {
+  if (!(await showsSecret(path, values))) return [];
   return [warning(path, 'it holds a secret, and others than its owner may read it', `chmod go= ${path}`)];
 }
 

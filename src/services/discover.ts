@@ -4,7 +4,7 @@ import { DEFAULT_TIMERS } from '../initiator/options.js';
 import { DiscoverySession, type TargetPortal } from '../initiator/sendtargets.js';
 import { makeIsid, randomIsidPart } from '../iscsi/isid.js';
 import type { NegotiationWishes } from '../iscsi/negotiation.js';
-import { formatAddress } from '../iscsi/portal.js';
+import { formatAddress, lacksZone } from '../iscsi/portal.js';
 import { now } from '../transport/clock.js';
 import { connectTcp } from '../transport/connect.js';
 import type { Source } from '../transport/source.js';
@@ -69,7 +69,7 @@ export async function discoverSendTargets(request: DiscoverRequest): Promise<Dis
 /** A link-local address means nothing without its zone, which a target cannot know: it is that of the portal asked. */
 function withZone(address: string, portal: string): string {
   const zone = /%.+$/.exec(portal)?.[0];
-  return zone !== undefined && /^fe[89ab][0-9a-f]:[^%]*$/i.test(address) ? `${address}${zone}` : address;
+  return zone !== undefined && lacksZone(address) ? `${address}${zone}` : address;
 }
 
 async function attempt(

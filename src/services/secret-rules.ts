@@ -1,4 +1,6 @@
-// What RFC 7143 §9.2.1 asks of CHAP secrets.
+// What RFC 7143 §9.2.1 asks of CHAP secrets, and who may read the file that holds one.
+import { stat } from 'node:fs/promises';
+import { SECRET_KEYS } from '../records/keys.js';
 import { AppError } from '../util/errors.js';
 
 /** Names and secrets without the algorithms, which are the record's matter. */
@@ -10,6 +12,13 @@ export interface CredentialPair {
 
 /** Without IPsec a CHAP secret should have at least 96 bits. Bytes. */
 export const STRONG_SECRET = 12;
+
+/** Whether a file with these settings holds a secret and is open to others than its owner. False for no file. */
+export async function showsSecret(path: string, values: Iterable<readonly [string, string]>): Promise<boolean> {
+  if (![...values].some(([key, value]) => SECRET_KEYS.has(key) && value !== '')) return false;
+  const mode = (await stat(path).catch(() => undefined))?.mode ?? 0;
+  return (mode & 0o077) !== 0;
+}
 
 /** One line for each secret that is shorter; it is used all the same. */
 export function weakSecrets(pair: CredentialPair | null): string[] {

@@ -1,6 +1,6 @@
 // Whether a portal can be reached, is an iSCSI target, answers a discovery, and names portals that can be reached too.
 import { LoginStatus } from '../../iscsi/login-status.js';
-import { formatAddress } from '../../iscsi/portal.js';
+import { formatAddress, lacksZone } from '../../iscsi/portal.js';
 import { now } from '../../transport/clock.js';
 import { connectTcp } from '../../transport/connect.js';
 import { AppError, messageOf, ProtocolError } from '../../util/errors.js';
@@ -133,7 +133,7 @@ function noteOf(portal: Endpoint): string {
 }
 
 function isLinkLocal({ address }: Endpoint): boolean {
-  return /^fe[89ab][0-9a-f]:[^%]*$/i.test(address) || address.startsWith('169.254.');
+  return lacksZone(address) || address.startsWith('169.254.');
 }
 
 /** Milliseconds until the connection stood; it is closed again at once. */

@@ -1,13 +1,13 @@
 // What is set up here: the initiator's name, iscsid.conf, records, the run folder, sessions of ours and of the kernel's.
-import { stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatAddress } from '../../iscsi/portal.js';
-import { SECRET_KEYS } from '../../records/keys.js';
 import { messageOf } from '../../util/errors.js';
 import { findIdentity } from '../identity.js';
 import type { Paths } from '../paths.js';
 import { kernelSessions } from '../records/in-use.js';
 import { readConfig, selectNodes } from '../records/records.js';
+import { showsSecret } from '../secret-rules.js';
 import { callSession } from '../session/control.js';
 import { ownerLives, readState, sessionFolder, sessionIds } from '../session/folder.js';
 import type { SessionInfo } from '../session/info.js';
@@ -39,13 +39,8 @@ async function configFindings(paths: Paths): Promise<Finding[]> {
   const check = 'iscsid.conf';
   const { path, values, warnings } = await readConfig(paths);
   const found = warnings.slice(0, MOST_NAMED).map((text) => warn(check, text, 'lunctl config check'));
-  const mode = await stat(path).then(
-    (entry) => entry.mode & 0o777,
-    () => null,
-  );
-  if (mode === null) return [...found, ok(check, `no ${path}: the usual settings are used`)];
-  const secrets = [...values].filter(([key, value]) => SECRET_KEYS.has(key) && value !== '');
-  if (secrets.length > 0 && (mode & 0o044) !== 0) {
+  if (!existsSync(path)) return [...found, ok(check, `no ${path}: the usual settings are used`)];
+  if (await showsSecret(path, values)) {
     found.push(warn(check, `${path} holds CHAP secrets, and others may read it`, `chmod 600 ${path}`));
   }
   return found.length > 0 ? found : [ok(check, path)];
