@@ -23,14 +23,13 @@ export async function runLogoutAll(call: Call): Promise<void> {
     talk.bare(TRY_HELP);
     return talk.fail(Reported.Invalid);
   }
-  const { recordsOfPath } = await import('../../services/records/records.js');
+  const { onPath, selectNodes } = await import('../../services/records/records.js');
   const { startsAs } = await import('./login.js');
-  const sessions: QuickSession[] = [];
-  for (const session of await matchingSessions({ tpgt: -1 })) {
-    const [record] = await recordsOfPath(resolvePaths(), session);
-    if (record === undefined || isBoot(record)) continue;
-    if (startsAs(record, startup)) sessions.push(session);
-  }
+  const { items } = await selectNodes(resolvePaths());
+  const sessions = (await matchingSessions({ tpgt: -1 })).filter((session) => {
+    const [record] = onPath(items, session);
+    return record !== undefined && !isBoot(record) && startsAs(record, startup);
+  });
   await logoutOf(call, sessions);
 }
 

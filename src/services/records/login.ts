@@ -3,15 +3,9 @@ import type { DigestName } from '../../iscsi/params.js';
 import { NODE_KEYS } from '../../records/keys.js';
 import type { NodeRecord } from '../../records/node-store.js';
 import type { Paths } from '../paths.js';
-import {
-  DEFAULT_TIMERS,
-  type LoginRequest,
-  type SessionInfo,
-  type SessionLimits,
-  type SessionTimers,
-} from '../session/info.js';
+import { DEFAULT_TIMERS, type LoginRequest, type SessionLimits, type SessionTimers } from '../session/info.js';
 import { LONGEST_S, numberWithin, type RangedKey, rangedNumber, SEGMENT_LENGTH } from './ranges.js';
-import { selectNodes } from './records.js';
+import { onPath, type PathOfSession, selectNodes } from './records.js';
 
 type Negotiate = LoginRequest['negotiate'];
 type Lookup = Pick<ReadonlyMap<string, string>, 'get'>;
@@ -127,17 +121,11 @@ export interface SessionTimeouts {
 /** The timeouts of each session's record, or the defaults where it has none any more. */
 export async function sessionTimeouts(
   paths: Pick<Paths, 'configDir' | 'dbDir'>,
-  sessions: readonly Pick<SessionInfo, 'targetName' | 'portal' | 'iface'>[],
+  sessions: readonly PathOfSession[],
 ): Promise<SessionTimeouts[]> {
   const { items } = await selectNodes(paths);
-  return sessions.map(({ targetName, portal, iface }) => {
-    const record = items.find(
-      ({ ref }) =>
-        ref.targetName === targetName &&
-        ref.address === portal.address &&
-        ref.port === portal.port &&
-        ref.iface === iface,
-    );
+  return sessions.map((session) => {
+    const [record] = onPath(items, session);
     const seconds = (key: string, fallback: number) =>
       numberWithin(record?.values.text(`node.session.${key}`) ?? '', 0, LONGEST_S) ?? fallback;
     return {

@@ -168,12 +168,13 @@ export interface PathOfSession {
 }
 
 /** The records that a session can have been made from. */
-export async function recordsOfPath(
-  paths: DatabasePaths,
-  { targetName, portal, iface }: PathOfSession,
-): Promise<readonly NodeRecord[]> {
-  const { items } = await selectNodes(paths, { targetName, portal });
-  return items.filter(({ ref }) => ref.iface === iface);
+export async function recordsOfPath(paths: DatabasePaths, path: PathOfSession): Promise<readonly NodeRecord[]> {
+  return onPath((await selectNodes(paths)).items, path);
+}
+
+/** The same of records that have been read. */
+export function onPath(records: readonly NodeRecord[], { targetName, portal, iface }: PathOfSession): NodeRecord[] {
+  return records.filter(({ ref }) => ref.iface === iface && matches(ref, { targetName, portal }));
 }
 
 /** @throws AppError ERR_NOT_FOUND, iscsiadm's text and code for an empty selection */
