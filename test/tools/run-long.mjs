@@ -72,7 +72,7 @@ function git(...args) {
 
 /** The lines of rows that were not run now stay as they were, with the commit they were run at. */
 function write(lines) {
-  const old = existsSync(results) ? readFileSync(results, 'utf8').match(/^\| [a-z]+\/.*$/gm) : null;
+  const old = existsSync(results) ? readFileSync(results, 'utf8').match(/^\| [a-z0-9]+\/.*$/gm) : null;
   const kept = (old ?? []).filter((line) => !lines.some((fresh) => key(fresh) === key(line)));
   const all = [...kept, ...lines].sort();
   const text = [
