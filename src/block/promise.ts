@@ -51,7 +51,7 @@ export type BlockOperation = Pick<BlockRequest, 'op' | 'offset' | 'length'> & { 
 
 /** Runs one operation, for callers that want the pieces of a READ as they come. Rejects with BlockError. */
 export function perform(
-  device: BlockDevice,
+  device: Pick<BlockDevice, 'submit'>,
   operation: BlockOperation,
   onData: BlockRequest['onData'] = () => {},
   onRewind: (at: number) => boolean = () => false,

@@ -1,8 +1,9 @@
-// What the NBD server proves itself with by TLS, from files: certificates in the folder layout that libnbd and QEMU share,
+// What an NBD server or client proves itself with by TLS, from files: certificates in the folder layout that libnbd and QEMU share,
 // pre-shared keys in the format of GnuTLS's psktool.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { TlsAcceptor } from '../transport/tls.js';
+import { TlsConnector } from '../transport/tls-connector.js';
 import { AppError } from '../util/errors.js';
 import { readPrivateFile, readPublicFile } from '../util/private-file.js';
 
@@ -36,6 +37,35 @@ export async function certificateAcceptor(folder: string, verifyPeer: boolean | 
 
 /** From a file of lines `identity:hexadecimal key`. @throws AppError ERR_USAGE, ERR_ACCESS */
 export async function pskAcceptor(file: string): Promise<TlsAcceptor> {
+  return new TlsAcceptor({ kind: 'psk', keys: await readKeys(file) });
+}
+
+/**
+ * For a client, from a folder with ca-cert.pem and, if the server wants to know who we are, client-cert.pem and
+ * client-key.pem (for its owner alone). `serverName`: what the server's certificate must be for. @throws AppError
+ */
+export async function certificateConnector(folder: string, serverName: string): Promise<TlsConnector> {
+  const file = (name: string) => join(folder, name);
+  const ca = await readPublicFile('certificate file', file('ca-cert.pem'), LARGEST_PEM);
+  if (!existsSync(file('client-cert.pem')))
+    return new TlsConnector({ kind: 'certificates', ca, own: null, serverName });
+  const key = await readPrivateFile('key file', file('client-key.pem'), LARGEST_PEM);
+  const cert = await readPublicFile('certificate file', file('client-cert.pem'), LARGEST_PEM);
+  return new TlsConnector({ kind: 'certificates', ca, own: { cert, key }, serverName });
+}
+
+/** For a client: the key of `identity`, or the only one that the file has. @throws AppError */
+export async function pskConnector(file: string, identity: string | null): Promise<TlsConnector> {
+  const keys = await readKeys(file);
+  const [only] = keys.keys();
+  const name = identity ?? (keys.size === 1 ? only : undefined);
+  const key = name === undefined ? undefined : keys.get(name);
+  if (name !== undefined && key !== undefined) return new TlsConnector({ kind: 'psk', identity: name, key });
+  const hint = 'name one in the URI: nbds://IDENTITY@HOST/…';
+  throw new AppError('ERR_USAGE', `${file} has no key of ${identity ?? 'one identity only'}`, { hint });
+}
+
+async function readKeys(file: string): Promise<Map<string, Buffer>> {
   const text = (await readPrivateFile('key file', file, LARGEST_PSK_FILE)).toString('utf8');
   const keys = new Map<string, Buffer>();
   for (const [i, line] of text.split(/\r?\n/).entries()) {
@@ -45,7 +75,7 @@ export async function pskAcceptor(file: string): Promise<TlsAcceptor> {
     keys.set(identity, key);
   }
   if (keys.size === 0) throw new AppError('ERR_USAGE', `${file} holds no key`, { hint: HINT });
-  return new TlsAcceptor({ kind: 'psk', keys });
+  return keys;
 }
 
 const HINT = 'lines are written IDENTITY:KEY, the key in hexadecimal; psktool -u IDENTITY -p FILE makes one';

@@ -15,6 +15,8 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
   /** Receive buffers that may be held by readers further on before they get copies. */
   readonly receiveBuffers?: number;
+  /** The socket may be replaced by one that speaks TLS: it does not read by `onread`. Default false. */
+  readonly plain?: boolean;
   /** Where a TCP connection is to come from. Default: where the kernel's routes say. */
   readonly source?: Source | undefined;
 }
@@ -82,7 +84,7 @@ async function resolve(host: string, name: string, { timeoutMs, signal }: Connec
 
 async function open(to: NetConnectOpts, name: string, options: ConnectOptions): Promise<Wire> {
   const buffers = new ReceiveBuffers(options.receiveBuffers === undefined ? {} : { mostHeld: options.receiveBuffers });
-  const { onread } = buffers;
+  const onread = options.plain === true ? undefined : buffers.onread;
   const reading = onread === undefined ? {} : { onread };
   const socket = connect({ ...to, ...reading, allowHalfOpen: true, autoSelectFamily: false } as NetConnectOpts);
   // Nothing is to be read before a core is attached.

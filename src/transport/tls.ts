@@ -20,7 +20,7 @@ export type TlsCredentials =
   | { readonly kind: 'psk'; readonly keys: ReadonlyMap<string, Buffer> };
 
 /** Forward secrecy and authenticated encryption, with what OpenSSL 3.0 has of that for pre-shared keys and TLS 1.2. */
-const PSK_CIPHERS = [
+export const PSK_CIPHERS = [
   'TLS_AES_256_GCM_SHA384',
   'TLS_CHACHA20_POLY1305_SHA256',
   'TLS_AES_128_GCM_SHA256',
@@ -118,7 +118,7 @@ function refusal(error: Error, socket: TLSSocket): string {
 }
 
 /** OpenSSL's own words, without its file names and line ends. */
-function tlsReason(error: unknown): string {
+export function tlsReason(error: unknown): string {
   const { reason, library } = error as { readonly reason?: unknown; readonly library?: unknown };
   if (typeof reason === 'string') return reason;
   const parts = messageOf(error).trim().split(':');

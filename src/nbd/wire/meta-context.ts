@@ -1,5 +1,7 @@
 // The data of NBD_OPT_LIST_META_CONTEXT, NBD_OPT_SET_META_CONTEXT and NBD_REP_META_CONTEXT. NBD proto.md "Option types".
 
+import { emitOption } from './option.js';
+
 export interface MetaContextRequest {
   /** Views, not yet checked to be UTF-8. */
   readonly name: Buffer;
@@ -34,9 +36,21 @@ function stringAt(data: Buffer, at: number): Buffer | null {
 
 /** The data of NBD_REP_META_CONTEXT. */
 export function emitMetaContext(id: number, name: string): Buffer {
-  const bytes = Buffer.from(name);
-  const b = Buffer.alloc(4 + bytes.length);
+  const b = lengthAndText(name);
   b.writeUInt32BE(id);
+  return b;
+}
+
+/** NBD_OPT_LIST_META_CONTEXT or NBD_OPT_SET_META_CONTEXT, header and data. */
+export function emitMetaContextRequest(option: number, name: string, queries: readonly string[]): Buffer {
+  const count = Buffer.alloc(4);
+  count.writeUInt32BE(queries.length);
+  return emitOption(option, Buffer.concat([lengthAndText(name), count, ...queries.map(lengthAndText)]));
+}
+function lengthAndText(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  const b = Buffer.alloc(4 + bytes.length);
+  b.writeUInt32BE(bytes.length);
   bytes.copy(b, 4);
   return b;
 }

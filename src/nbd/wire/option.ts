@@ -39,17 +39,26 @@ export function parseInfoRequest(data: Buffer): InfoRequest | null {
   return { name: data.subarray(4, 4 + nameLength), types };
 }
 
-/** NBD_OPT_INFO or NBD_OPT_GO for `name` without wishes of information, header and data. */
-export function emitInfoRequest(option: number, name: string): Buffer {
-  const nameBytes = Buffer.from(name);
-  const b = Buffer.alloc(OPTION_HEADER_LENGTH + 4 + nameBytes.length + 2);
+/** One option, header and data. */
+export function emitOption(option: number, data: Buffer = Buffer.alloc(0)): Buffer {
+  const b = Buffer.alloc(OPTION_HEADER_LENGTH + data.length);
   b.writeUInt32BE(Magic.option[0], 0);
   b.writeUInt32BE(Magic.option[1], 4);
   b.writeUInt32BE(option, 8);
-  b.writeUInt32BE(b.length - OPTION_HEADER_LENGTH, 12);
-  b.writeUInt32BE(nameBytes.length, OPTION_HEADER_LENGTH);
-  nameBytes.copy(b, OPTION_HEADER_LENGTH + 4);
+  b.writeUInt32BE(data.length, 12);
+  data.copy(b, OPTION_HEADER_LENGTH);
   return b;
+}
+
+/** NBD_OPT_INFO or NBD_OPT_GO for `name` with a wish for information of these `types`, header and data. */
+export function emitInfoRequest(option: number, name: string, types: readonly number[] = []): Buffer {
+  const nameBytes = Buffer.from(name);
+  const data = Buffer.alloc(4 + nameBytes.length + 2 + 2 * types.length);
+  data.writeUInt32BE(nameBytes.length, 0);
+  nameBytes.copy(data, 4);
+  data.writeUInt16BE(types.length, 4 + nameBytes.length);
+  for (const [i, type] of types.entries()) data.writeUInt16BE(type, 6 + nameBytes.length + 2 * i);
+  return emitOption(option, data);
 }
 
 /** One reply to an option, header and data. */

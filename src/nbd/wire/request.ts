@@ -1,5 +1,7 @@
 // The request header of the transmission phase, NBD proto.md "Request message": read by field, nothing allocated.
 
+import { REQUEST_MAGIC } from './constants.js';
+
 /** Bytes of a request header. */
 export const REQUEST_LENGTH = 28;
 
@@ -27,4 +29,25 @@ export function requestOffset(b: Buffer, base: number): number {
 }
 export function requestLength(b: Buffer, base: number): number {
   return b.readUInt32BE(base + at.length);
+}
+
+/** Writes a header at `b[base]`. `offset` and `length` in bytes. */
+export function emitRequest(
+  b: Buffer,
+  base: number,
+  flags: number,
+  type: number,
+  cookieHigh: number,
+  cookieLow: number,
+  offset: number,
+  length: number,
+): void {
+  b.writeUInt32BE(REQUEST_MAGIC, base + at.magic);
+  b.writeUInt16BE(flags, base + at.flags);
+  b.writeUInt16BE(type, base + at.type);
+  b.writeUInt32BE(cookieHigh, base + at.cookie);
+  b.writeUInt32BE(cookieLow, base + at.cookie + 4);
+  b.writeUInt32BE(Math.floor(offset / 2 ** 32), base + at.offset);
+  b.writeUInt32BE(offset % 2 ** 32, base + at.offset + 4);
+  b.writeUInt32BE(length, base + at.length);
 }

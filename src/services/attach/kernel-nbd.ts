@@ -1,7 +1,7 @@
 // The kernel's NBD client by generic netlink. The kernel chooses the device, so there is no race for one; a size can be
 // changed later; and every device carries an identifier of ours that tells it from any other of the same name.
 import { getSystemErrorName } from 'node:util';
-import { type ExportTerms, openExport } from '../../nbd/client-handshake.js';
+import { type ExportTerms, openExport } from '../../nbd/client/handshake.js';
 import { TransmissionFlag } from '../../nbd/wire/constants.js';
 import { type GenericAnswer, parseAnswers } from '../../nbd/wire/netlink.js';
 import {

@@ -4,6 +4,7 @@ import { AppError } from '../../../util/errors.js';
 import type { Backstore, OpenOptions } from './backstore.js';
 import { openFileBackstore } from './file.js';
 import { openRamdisk } from './memory.js';
+import { openNbd } from './nbd.js';
 
 /**
  * Opens `object` for this process alone. @throws AppError that names the object and the reason, ERR_BUSY for what the
@@ -31,6 +32,6 @@ export async function openPlugin(object: StorageObject, options: OpenOptions): P
     case 'pscsi':
       throw new AppError('ERR_NOT_SUPPORTED', `${object.dev} cannot be passed through: pscsi is not served`);
     case 'user':
-      throw new AppError('ERR_NOT_SUPPORTED', `${object.config}: there is no such user-space backstore`);
+      return await openNbd(object, options);
   }
 }

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { MemoryDevice } from '../../src/block/memory-device.js';
-import { type ExportTerms, openExport } from '../../src/nbd/client-handshake.js';
-import { TransmissionFlag as Flag } from '../../src/nbd/wire/constants.js';
-import { emitExportInfo, emitOptionReply, emitServerData } from '../../src/nbd/wire/option.js';
-import { AppError } from '../../src/util/errors.js';
-import { NbdDriver } from '../helpers/nbd-driver.js';
+import { MemoryDevice } from '../../../src/block/memory-device.js';
+import { type ExportTerms, openExport } from '../../../src/nbd/client/handshake.js';
+import { TransmissionFlag as Flag } from '../../../src/nbd/wire/constants.js';
+import { emitExportInfo, emitOptionReply, emitServerData } from '../../../src/nbd/wire/option.js';
+import { AppError } from '../../../src/util/errors.js';
+import { NbdDriver } from '../../helpers/nbd-driver.js';
 
 const device = new MemoryDevice({ sizeBytes: 2 ** 20 });
 const lun0 = { name: 'lun0', description: 'LIO-ORG disk01', device, readOnly: true };
@@ -58,7 +58,13 @@ describe('opening an export', () => {
       EXPORT,
       ACK,
     ];
-    assert.deepEqual(run('lun0', saying(Buffer.concat([GREETING, ...more]))), { sizeBytes: 2 ** 20, flags: 0x103 });
+    assert.deepEqual(run('lun0', saying(Buffer.concat([GREETING, ...more]))), {
+      sizeBytes: 2 ** 20,
+      flags: 0x103,
+      structuredReplies: false,
+      allocation: null,
+      blockSizes: null,
+    });
   });
 
   const refusals: [name: string, bytes: Buffer, expected: object][] = [
