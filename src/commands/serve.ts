@@ -10,7 +10,9 @@ import type { Output } from '../cli/schemas/parts.js';
 import type { serve, serveEvent } from '../cli/schemas/serve.js';
 import { checkIscsiName } from '../iscsi/names.js';
 import { DEFAULT_PORT, formatPortal, type Portal, parsePortal } from '../iscsi/portal.js';
-import type { ServeDisk, Server } from '../services/serve/options.js';
+import { groupAttribute } from '../saveconfig/explain.js';
+import type { SaveConfig } from '../saveconfig/model.js';
+import type { ServeDisk, ServedDisk, Server } from '../services/serve/options.js';
 import { AppError } from '../util/errors.js';
 import { parseSize } from '../util/size.js';
 
@@ -89,7 +91,7 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
         this.#print(eventLine(event, remote, at), json);
       },
     });
-    this.#started(server, { acl: open ? 'any initiator' : `ACL ${allow.length}`, chap: credentials !== null });
+    this.#started(server);
     await aborted(this.abortSignal);
     await server.close();
     process.exitCode = exitCodeOf(this.abortSignal.reason);
@@ -100,9 +102,12 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
     return (await readIdentity(this.paths)).initiatorName;
   }
 
-  #started(server: Server, access: { acl: string; chap: boolean }): void {
-    const { portals, targetName, disks } = server;
-    const text = listeningLines(server, { ...access, reachableAt: reachableAddress(portals) });
+  #started(server: Server): void {
+    const { portals, targetName, disks, live } = server;
+    const text = listeningLines(server, {
+      of: (disk) => accessTo(live.config, disk),
+      reachableAt: reachableAddress(portals),
+    });
     const json: Output<typeof serve> = { schema: 'lunctl.serve/1', portals, targetName, disks };
     this.#print(text, json);
   }
@@ -170,4 +175,12 @@ function reachableAddress(portals: readonly Portal[]): string | null {
   const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   const address = own.find((info) => !info.internal && info.family === 'IPv4')?.address;
   return address === undefined ? null : formatPortal({ address, port: first.port });
+}
+
+/** Who may log in to the portal group of a LUN, in words. */
+function accessTo(config: SaveConfig, { targetName, tag }: ServedDisk): { acl: string; chap: boolean } {
+  const tpg = config.targets.find(({ wwn }) => wwn === targetName)?.tpgs.find((group) => group.tag === tag);
+  if (tpg === undefined) return { acl: 'nobody', chap: false };
+  const acl = groupAttribute(tpg, 'generate_node_acls') ? 'any initiator' : `ACL ${tpg.node_acls.length}`;
+  return { acl, chap: groupAttribute(tpg, 'authentication') };
 }

@@ -1,4 +1,5 @@
 // A disk as SCSI sees it (SAM-5 §4.6, SBC-3): task set, UNIT ATTENTION, reservations, and which command does what.
+import { isDeepStrictEqual } from 'node:util';
 import { type BlockDevice, BlockOp, BlockStatus } from '../block/block-device.js';
 import { BlockError, perform } from '../block/promise.js';
 import { cdbBlocks, cdbFua, cdbLba, cdbProtect, isRead, isWrite } from '../scsi/cdb-fields.js';
@@ -39,12 +40,12 @@ export class LogicalUnit implements Unit {
   readonly serial: string;
   readonly device: BlockDevice;
   readonly pool: BufferPool;
-  readonly features: ResolvedFeatures;
   readonly gate = new WriteGate();
   readonly mode: ModeState;
   readonly reservations: Reservations;
   readonly #tasks = new TaskSet((task) => this.#start(task));
   readonly #nexuses = new Set<Nexus>();
+  #features: ResolvedFeatures;
   #sizeBytes: number;
   /** A flush has failed: which writes were lost nobody knows, so no later flush may claim success. */
   #flushFailed: BlockStatus = BlockStatus.Ok;
@@ -54,8 +55,8 @@ export class LogicalUnit implements Unit {
     this.serial = options.serial;
     this.device = options.device;
     this.pool = options.pool ?? new BufferPool();
-    this.features = resolveFeatures(options.features ?? {}, options.device, options.name);
-    this.mode = new ModeState(this.features.writeCache);
+    this.#features = resolveFeatures(options.features ?? {}, options.device, options.name);
+    this.mode = new ModeState(this.#features.writeCache);
     this.reservations = new Reservations(this);
     this.#sizeBytes = options.device.sizeBytes;
   }
@@ -63,6 +64,17 @@ export class LogicalUnit implements Unit {
   /** Size in logical blocks. */
   get blocks(): number {
     return Math.floor(this.device.sizeBytes / this.device.blockSize);
+  }
+  get features(): ResolvedFeatures {
+    return this.#features;
+  }
+  /** Other features from now on: initiators learn by UNIT ATTENTION that they have to look again. */
+  setFeatures(wanted: UnitFeatures): void {
+    const features = resolveFeatures(wanted, this.device, this.name);
+    if (isDeepStrictEqual(features, this.#features)) return;
+    if (features.writeCache !== this.#features.writeCache) this.mode.setWriteCache(features.writeCache);
+    this.#features = features;
+    this.attention(Senses.InquiryDataChanged);
   }
   get nexuses(): ReadonlySet<Nexus> {
     return this.#nexuses;

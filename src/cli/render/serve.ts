@@ -2,27 +2,27 @@
 
 import { loginStatusHex } from '../../iscsi/login-status.js';
 import { formatPortal, type Portal } from '../../iscsi/portal.js';
-import type { Server } from '../../services/serve/options.js';
+import type { ServedDisk, Server } from '../../services/serve/options.js';
 import type { TargetEvent } from '../../target/events.js';
 import { printable } from '../../util/printable.js';
 
 export interface ServeAccess {
-  /** Who may log in, in words. */
-  readonly acl: string;
-  readonly chap: boolean;
+  /** Who may log in, and whether with a proof, in words. */
+  of(disk: ServedDisk): { readonly acl: string; readonly chap: boolean };
   /** How other hosts reach it, or null. */
   readonly reachableAt: string | null;
 }
 
-export function listeningLines(server: Pick<Server, 'portals' | 'targetName' | 'disks'>, access: ServeAccess): string {
+export function listeningLines(server: Pick<Server, 'portals' | 'disks'>, access: ServeAccess): string {
   const lines: string[] = [];
   for (const { created, kind, path, sizeBytes } of server.disks) {
     if (created && kind === 'fileio') lines.push(`created ${printable(path ?? '')}, ${sizeBytes} bytes (sparse)`);
   }
   for (const portal of server.portals) lines.push(`listening on ${formatPortal(portal)}`);
-  for (const { lun, kind, name, path } of server.disks) {
-    const what = `LUN ${lun} = ${kind} ${printable(path ?? name)}`;
-    lines.push(`${server.targetName}  tpg1  ${what}  ${access.acl}  auth ${access.chap ? 'CHAP' : 'none'}`);
+  for (const disk of server.disks) {
+    const { acl, chap } = access.of(disk);
+    const what = `LUN ${disk.lun} = ${disk.kind} ${printable(disk.path ?? disk.name)}`;
+    lines.push(`${disk.targetName}  tpg${disk.tag}  ${what}  ${acl}  auth ${chap ? 'CHAP' : 'none'}`);
   }
   const where = access.reachableAt;
   if (where !== null) lines.push(`on another host:  lunctl discovery sendtargets ${where}      (Ctrl-C stops)`);

@@ -20,6 +20,8 @@ import {
 } from './parts.js';
 
 const disk = v.strictObject({
+  targetName,
+  tag: count('Tag of the portal group.'),
   lun,
   kind: choice(
     ['fileio', 'block', 'ramdisk', 'pscsi', 'user'],
@@ -32,7 +34,7 @@ const disk = v.strictObject({
 }) satisfies Describes<ServedDisk>;
 
 export const serve = document('serve', 'The first line: the target is being served.', {
-  targetName,
+  targetName: v.pipe(v.nullable(targetName), v.description('The first target; null where there is none.')),
   portals: list(endpoint, 'Where it listens.'),
   disks: list(disk, 'One for each LUN.'),
 });

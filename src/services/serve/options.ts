@@ -1,6 +1,8 @@
 // What `startServe` takes and gives back.
+import type { Remark } from '../../saveconfig/check.js';
 import type { StorageObject } from '../../saveconfig/model.js';
 import type { TargetEvent } from '../../target/events.js';
+import type { LiveTarget } from './live-target.js';
 
 /** A disk to be offered. LUNs are numbered in the order given. */
 export type ServeDisk =
@@ -33,7 +35,16 @@ export interface ServeOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface ConfigServeOptions extends Pick<ServeOptions, 'onEvent' | 'signal'> {
+  /** Goes on without the storage objects that cannot be opened. */
+  readonly lenient: boolean;
+}
+
+/** One LUN of one portal group. */
 export interface ServedDisk {
+  readonly targetName: string;
+  /** Of the portal group. */
+  readonly tag: number;
   readonly lun: number;
   readonly kind: StorageObject['plugin'];
   readonly name: string;
@@ -45,8 +56,13 @@ export interface ServedDisk {
 export interface Server {
   /** Where it listens, with the port that was chosen. */
   readonly portals: readonly { readonly address: string; readonly port: number }[];
-  readonly targetName: string;
+  /** Of the first target; null where the configuration has none. */
+  readonly targetName: string | null;
   readonly disks: readonly ServedDisk[];
+  /** Storage objects that could not be opened, where that was allowed. */
+  readonly failed: readonly Remark[];
+  /** The target as it can be looked at and changed while it runs. */
+  readonly live: LiveTarget;
   /** Asks initiators to log out, ends every session, flushes, releases the files. At most 15 s. Idempotent. */
   close(): Promise<void>;
 }

@@ -10,6 +10,8 @@ const REMOTE = { address: '192.168.219.102', port: 51_544 };
 
 test('the start names files, addresses, LUNs and who may log in', () => {
   const disk = {
+    targetName: TARGET,
+    tag: 1,
     lun: 0,
     kind: 'fileio',
     name: 'disk01',
@@ -17,8 +19,11 @@ test('the start names files, addresses, LUNs and who may log in', () => {
     sizeBytes: 10_737_418_240,
     created: true,
   } as const;
-  const server = { portals: [{ address: '0.0.0.0', port: 3260 }], targetName: TARGET, disks: [disk] };
-  const text = listeningLines(server, { acl: 'ACL 1', chap: true, reachableAt: '192.168.219.101:3260' });
+  const server = { portals: [{ address: '0.0.0.0', port: 3260 }], disks: [disk] };
+  const text = listeningLines(server, {
+    of: () => ({ acl: 'ACL 1', chap: true }),
+    reachableAt: '192.168.219.101:3260',
+  });
   assert.equal(
     text,
     `created /srv/disk01.img, 10737418240 bytes (sparse)

@@ -4,25 +4,11 @@ import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { StorageObject } from '../../../saveconfig/model.js';
 import { AppError } from '../../../util/errors.js';
-import type { BufferPool } from '../../../util/ref-buffer.js';
 import type { ServeDisk } from '../options.js';
-import type { Backstore } from './backstore.js';
 import { pathSerial, presentFile } from './file.js';
-import { openPlugin } from './open.js';
 
-export interface ServeDiskOptions {
-  readonly targetName: string;
-  readonly readOnly: boolean;
-  readonly pool: BufferPool;
-}
-
-/** Opens one disk. @throws AppError that names it; nothing is left behind then */
-export async function openServeDisk(disk: ServeDisk, options: ServeDiskOptions): Promise<Backstore> {
-  const { readOnly, pool } = options;
-  return openPlugin(await storageObject(disk, options.targetName), { create: true, readOnly, pool });
-}
-
-async function storageObject(disk: ServeDisk, targetName: string): Promise<StorageObject> {
+/** The storage object of one argument; its file may not exist yet. @throws AppError that names the argument */
+export async function storageObject(disk: ServeDisk, targetName: string): Promise<StorageObject> {
   const plain = { attributes: {}, alua_tpgs: [] };
   if (disk.kind === 'ramdisk') {
     const wwn = randomBytes(16).toString('hex');
