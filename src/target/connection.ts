@@ -5,7 +5,7 @@ import { PduFramer, type PduReceiver } from '../iscsi/wire/framer.js';
 import { PduWriter } from '../iscsi/wire/pdu-writer.js';
 import { ProtocolError } from '../util/errors.js';
 import type { RefBuffer } from '../util/ref-buffer.js';
-import { HIGH_WATER, type StreamConsumer, type Timed } from '../util/stream.js';
+import type { StreamConsumer, Timed } from '../util/stream.js';
 import type { TargetConnectionOptions } from './connection-options.js';
 import { FullFeature } from './full-feature.js';
 import { LIMITS } from './limits.js';
@@ -70,7 +70,7 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
   }
   /** A peer that asks for more than it reads must wait. */
   get paused(): boolean {
-    return this.#closed || this.#options.sink.backlog > 2 * HIGH_WATER;
+    return this.#closed || (this.#full?.session.outputFull ?? false);
   }
   onDrain(): void {
     this.#full?.session.resumeFetchers();
@@ -95,6 +95,9 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
     return this.#acceptedAt + (this.#login?.timeoutMs ?? LIMITS.loginTimeoutMs);
   }
 
+  get holdsWhilePaused(): boolean {
+    return true;
+  }
   get deadline(): number | undefined {
     if (this.#closed) return undefined;
     return this.#full === null ? (this.#refusal?.due ?? this.#loginDeadline) : this.#full.deadline;

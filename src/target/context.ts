@@ -2,6 +2,7 @@
 import { ChapChallenges } from '../iscsi/chap.js';
 import type { BufferPool } from '../util/ref-buffer.js';
 import { LIMITS } from './limits.js';
+import { OutputMemory } from './output-memory.js';
 import { SessionRegistry } from './session-registry.js';
 import type { TargetNode } from './target-node.js';
 import { WriteMemory } from './write-memory.js';
@@ -12,6 +13,7 @@ export class TargetContext {
   readonly pool: BufferPool;
   readonly sessions = new SessionRegistry();
   readonly memory = new WriteMemory(LIMITS.bufferedBytes);
+  readonly output = new OutputMemory(LIMITS.queuedBytes);
   /** CHAP challenges of every login under way: none of them may come back as a peer's own (RFC 7143 §12.1.3). */
   readonly challenges = new ChapChallenges();
 

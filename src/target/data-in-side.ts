@@ -55,14 +55,11 @@ export class DataInSide {
   }
 
   /** See ScsiTask. */
-  mayFetch(bytes: number, waiter: Resumable): boolean {
-    if (!this.#session.mayFetch(bytes, waiter)) {
-      this.#fetcher = waiter;
-      return false;
-    }
-    this.#fetcher = null;
-    this.#fetching += bytes;
-    return true;
+  mayFetch(bytes: number, waiter: Resumable): number {
+    const granted = this.#session.mayFetch(bytes, waiter);
+    this.#fetcher = granted === 0 ? waiter : null;
+    this.#fetching += granted;
+    return granted;
   }
 
   /** See ScsiTask. */

@@ -24,6 +24,7 @@ import type { ConnectionAddresses } from './events.js';
 import { Keepalive } from './keepalive.js';
 import { LIMITS } from './limits.js';
 import { executeWithoutUnit } from './no-unit.js';
+import { OutputWatch } from './output-watch.js';
 import type { TargetSession } from './session.js';
 import { TaskManager } from './task-management.js';
 import { abortAll } from './task-set.js';
@@ -42,6 +43,7 @@ interface Held {
 export class FullFeature {
   readonly session: TargetSession;
   readonly #keepalive: Keepalive;
+  readonly #watch: OutputWatch;
   readonly #text: TextExchange;
   readonly #tasks: TaskManager;
   readonly #held = new Map<number, Held>();
@@ -51,6 +53,7 @@ export class FullFeature {
   constructor(session: TargetSession, addresses: ConnectionAddresses, now: number) {
     this.session = session;
     this.#keepalive = new Keepalive(LIMITS.pingAfterMs, LIMITS.pingTimeoutMs, now);
+    this.#watch = new OutputWatch(session.sink, LIMITS.pingAfterMs, LIMITS.stuckMs, now);
     this.#text = new TextExchange(session, addresses);
     this.#tasks = new TaskManager(session);
   }
@@ -60,12 +63,19 @@ export class FullFeature {
     this.#keepalive.heard(now);
   }
   get deadline(): number {
-    return Math.min(this.#keepalive.deadline, this.session.leavingDue ?? Number.POSITIVE_INFINITY);
+    const { leavingDue = Number.POSITIVE_INFINITY, outputFull } = this.session;
+    // While nothing is read of it on our account, its silence means nothing.
+    const silence = outputFull ? Number.POSITIVE_INFINITY : this.#keepalive.deadline;
+    return Math.min(silence, leavingDue, this.#watch.deadline);
   }
   handleTimeout(now: number): void {
     this.session.expire(now);
     if (this.session.over) return;
-    const due = this.#keepalive.check(now);
+    if (this.#watch.stuck(now)) {
+      this.session.end('it reads nothing of what is sent to it', 'lost');
+      return;
+    }
+    const due = this.session.outputFull ? 'nothing' : this.#keepalive.check(now);
     if (due === 'ping') this.#ping();
     else if (due === 'lost') this.session.end('no answer to a ping', 'lost');
   }

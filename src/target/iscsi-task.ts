@@ -128,7 +128,7 @@ export class IscsiTask implements ScsiTask {
   expectData(total: number): void {
     this.#in.expectData(total);
   }
-  mayFetch(bytes: number, waiter: Resumable): boolean {
+  mayFetch(bytes: number, waiter: Resumable): number {
     return this.#in.mayFetch(bytes, waiter);
   }
   sendData(piece: Buffer, owner: RefBuffer | null): void {

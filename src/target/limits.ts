@@ -20,6 +20,8 @@ export const LIMITS = {
   /** A quiet initiator is asked for a sign of life after the first, and given up after the second, in milliseconds. */
   pingAfterMs: 15_000,
   pingTimeoutMs: 30_000,
+  /** An initiator that reads nothing of what is queued for it is dropped after this long, in milliseconds. */
+  stuckMs: 45_000,
   /** Commands between ExpCmdSN and MaxCmdSN. */
   window: 128,
   /** What an administrator may make of it for one portal group or initiator. */
@@ -30,6 +32,8 @@ export const LIMITS = {
   bufferedBytes: 2 ** 26,
   /** Of those, promised by R2Ts to one connection. */
   solicitedPerConnection: 2 ** 23,
+  /** Read data fetched and queued for all sessions, beyond which each gets one small piece at a time. */
+  queuedBytes: 2 ** 26,
   /** Data moves between device and network in pieces of this size: MaxBurstLength and a multiple of every block size. */
   chunk: 2 ** 20,
   /** One READ, WRITE, VERIFY … : MAXIMUM TRANSFER LENGTH of VPD page B0h, in bytes. */

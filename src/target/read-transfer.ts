@@ -44,12 +44,13 @@ class ReadTransfer implements BlockRequest, Resumable {
       this.#finish(ScsiStatus.TaskAborted, BlockStatus.Ok);
       return;
     }
-    this.length = Math.min(LIMITS.chunk, this.#end - this.offset);
-    if (this.length === 0) {
+    const left = this.#end - this.offset;
+    if (left === 0) {
       this.#finish(ScsiStatus.Good, BlockStatus.Ok);
       return;
     }
-    if (task.mayFetch(this.length, this)) this.#unit.device.submit(this);
+    this.length = task.mayFetch(Math.min(LIMITS.chunk, left), this);
+    if (this.length > 0) this.#unit.device.submit(this);
   }
 
   onData(piece: Buffer, _at: number, owner: RefBuffer | null): void {

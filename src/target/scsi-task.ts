@@ -46,8 +46,11 @@ export interface ScsiTask {
   release(length: number): void;
   /** Announces how many bytes the command moves, in either direction, which sets the residual count. Before any of them. */
   expectData(total: number): void;
-  /** Whether `bytes` of read data may be fetched now. If not, `waiter.resume` is called once they may, or on abort. */
-  mayFetch(bytes: number, waiter: Resumable): boolean;
+  /**
+   * How much of `bytes` of read data may be fetched now: all, a part that is a multiple of every block size, or 0; then
+   * `waiter.resume` is called once some may, or on abort.
+   */
+  mayFetch(bytes: number, waiter: Resumable): number;
   /** Read data in ascending order. `owner` is retained while the bytes wait; without one they are copied. */
   sendData(piece: Buffer, owner: RefBuffer | null): void;
   /**

@@ -13,6 +13,7 @@ import { IscsiTask, type TaskSession } from './iscsi-task.js';
 import { LIMITS } from './limits.js';
 import type { LogicalUnit } from './logical-unit.js';
 import type { Nexus } from './nexus.js';
+import { type OutputHolder, SMALL_PIECE } from './output-memory.js';
 import type { Resumable } from './scsi-task.js';
 import type { RegisteredSession } from './session-registry.js';
 import type { MappedLun } from './target-node.js';
@@ -45,7 +46,7 @@ export interface SessionOptions {
   readonly statSn: StatusSequence;
 }
 
-export class TargetSession implements RegisteredSession, TaskSession {
+export class TargetSession implements RegisteredSession, TaskSession, OutputHolder {
   readonly context: TargetContext;
   readonly host: ConnectionHost;
   readonly sink: TransmitSink;
@@ -103,6 +104,7 @@ export class TargetSession implements RegisteredSession, TaskSession {
     // The last Login Response has promised the whole window.
     this.maxCmdSn();
     this.#joinUnits();
+    this.context.output.add(this);
   }
 
   get initiatorPort(): string {
@@ -198,29 +200,47 @@ export class TargetSession implements RegisteredSession, TaskSession {
     if (this.#ended !== null && this.tasks.size === 0) this.#finishEnd();
   }
 
+  get outputHeld(): number {
+    return this.#fetching + this.sink.backlog;
+  }
+  /** Whether so much is held for slow readers, and by this one too, that nothing more should be asked for. */
+  get outputFull(): boolean {
+    const { backlog } = this.sink;
+    return backlog > 2 * HIGH_WATER || (backlog > SMALL_PIECE && !this.context.output.hasRoom(0));
+  }
+
   /** See ScsiTask.mayFetch. One of the two things that a refusal waits for is always on its way. */
-  mayFetch(bytes: number, waiter: Resumable): boolean {
-    if (this.sink.backlog > HIGH_WATER || this.#fetching + bytes > MOST_FETCHED) {
-      if (this.#fetching > 0 || this.sink.backlog > HIGH_WATER) {
-        this.#fetchers.push(waiter);
-        return false;
-      }
+  mayFetch(bytes: number, waiter: Resumable): number {
+    const own = this.outputHeld;
+    const ownFull = own > 0 && (this.sink.backlog > HIGH_WATER || this.#fetching + bytes > MOST_FETCHED);
+    const granted = ownFull ? 0 : this.#withinAll(bytes, own);
+    if (granted === 0) {
+      this.#fetchers.push(waiter);
+      this.sink.wantDrain?.();
     }
-    this.#fetching += bytes;
-    return true;
+    this.#fetching += granted;
+    return granted;
+  }
+  /** What the budget of all sessions has for one that holds `own` bytes already. */
+  #withinAll(bytes: number, own: number): number {
+    if (this.context.output.hasRoom(bytes)) return bytes;
+    return own === 0 ? Math.min(bytes, SMALL_PIECE) : 0;
   }
   fetched(bytes: number): void {
     this.#fetching -= bytes;
   }
   /** Lets waiting reads go on, as far as there is room. */
   resumeFetchers(): void {
-    // Each waiter once: one that still does not fit queues itself again.
-    for (
-      let n = this.#fetchers.length;
-      n > 0 && this.#fetching < MOST_FETCHED && this.sink.backlog <= HIGH_WATER;
-      n--
-    ) {
-      this.#fetchers.shift()?.resume();
+    while (this.#fetching < MOST_FETCHED && this.sink.backlog <= HIGH_WATER) {
+      const waiter = this.#fetchers.shift();
+      if (waiter === undefined) return;
+      waiter.resume();
+      // One that does not fit queues itself again; those behind it do not fit either.
+      if (this.#fetchers.at(-1) === waiter) {
+        this.#fetchers.pop();
+        this.#fetchers.unshift(waiter);
+        return;
+      }
     }
   }
   /** Takes a waiting read out, to be resumed by its abort. */
@@ -289,6 +309,7 @@ export class TargetSession implements RegisteredSession, TaskSession {
     if (this.#ended !== null) return;
     this.#ended = { reason, cause };
     this.context.memory.forget(this.#wake);
+    this.context.output.remove(this);
     this.#close();
     const tasks = [...this.tasks.values()];
     if (tasks.length === 0) this.#finishEnd();

@@ -26,7 +26,7 @@ export interface TransferSession {
   /** Whether an R2T for `bytes` may go out now; if not, `waiter.solicit` is called again when there may be room. */
   maySolicit(bytes: number, waiter: Solicitor): boolean;
   /** See ScsiTask.mayFetch. */
-  mayFetch(bytes: number, waiter: Resumable): boolean;
+  mayFetch(bytes: number, waiter: Resumable): number;
   fetched(bytes: number): void;
   /** Takes a waiting read out, to be resumed by its abort. */
   dropFetcher(waiter: Resumable): boolean;

@@ -62,6 +62,10 @@ export class SocketSink implements TransmitSink, Flushable {
     return this.#taken + Math.max(0, this.#pendingBytes - (unsentBytes(this.#socket) ?? this.#pendingBytes));
   }
 
+  wantDrain(): void {
+    this.#high = true;
+  }
+
   reserve(length: number): number {
     if (length > SLAB_LARGEST) throw new Error(`a sink gives out at most ${SLAB_LARGEST} bytes at once, not ${length}`);
     if (this.#used + length > SLAB_SIZE) this.#nextSlab();

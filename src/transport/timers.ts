@@ -26,7 +26,7 @@ export class Alarm {
 
   /**
    * `call` wraps each call into the core. While `stalled` says true the core's socket is not being read, on our
-   * account, so its silence means nothing and the deadline waits.
+   * account, so its silence means nothing and the deadline waits, unless the core says that it holds all the same.
    */
   constructor(timed: Timed, call: (work: () => void) => void = runTurn, stalled: () => boolean = () => false) {
     this.#timed = timed;
@@ -59,7 +59,7 @@ export class Alarm {
     const deadline = this.#timed.deadline;
     if (deadline === undefined) return;
     if (deadline > now()) this.#arm(deadline);
-    else if (this.#stalled()) this.#arm(now() + STALLED_MS);
+    else if (this.#timed.holdsWhilePaused !== true && this.#stalled()) this.#arm(now() + STALLED_MS);
     else this.#polling = setImmediate(this.#expire);
   };
 

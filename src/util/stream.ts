@@ -12,6 +12,8 @@ export interface TransmitSink {
   append(piece: Buffer, owner: RefBuffer | null): void;
   /** Bytes accepted here that the kernel has not taken yet. Producers of bulk data stop above HIGH_WATER. */
   readonly backlog: number;
+  /** Asks for `onDrain` also if the backlog has not been above HIGH_WATER: after the next bytes have left. */
+  wantDrain?(): void;
   /**
    * Bytes that the kernel has taken after its buffer had been full: this grows only while the peer takes data. Absent
    * where nobody can tell.
@@ -45,4 +47,6 @@ export interface Timed {
   readonly deadline: number | undefined;
   /** Early, late and repeated calls are harmless. */
   handleTimeout(now: number): void;
+  /** Whether the deadline holds also while the core does not want its socket to be read. Otherwise it waits until it does. */
+  readonly holdsWhilePaused?: boolean;
 }

@@ -32,6 +32,9 @@ export class MemorySink implements TransmitSink {
     owner?.retain();
     this.#add(piece, owner);
   }
+  wantDrain(): void {
+    this.#high = true;
+  }
   /** Takes all that was sent, as the peer would see it now. Returns it and whether `onDrain` is due. */
   take(): Buffer {
     const bytes = Buffer.concat(this.#pieces.map((piece) => piece.bytes));

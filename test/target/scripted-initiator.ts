@@ -65,7 +65,7 @@ export function makeNode(options: NodeOptions = {}): Node {
 }
 
 export class ScriptedInitiator {
-  readonly sink = new MemorySink();
+  readonly sink: MemorySink;
   readonly events: TargetEvent[] = [];
   readonly connection: TargetConnection;
   readonly isid: Buffer;
@@ -91,8 +91,9 @@ export class ScriptedInitiator {
     { maxDataSegment: 2 ** 24 - 1, maxAhs: 1020, pool: new BufferPool() },
   );
 
-  constructor({ context }: Node, isid = Buffer.from('80aabbcc0001', 'hex')) {
+  constructor({ context }: Node, isid = Buffer.from('80aabbcc0001', 'hex'), sink = new MemorySink()) {
     this.isid = isid;
+    this.sink = sink;
     this.connection = new TargetConnection({
       context,
       sink: this.sink,
