@@ -1,14 +1,25 @@
 // A regular file or a block device of this machine as a disk.
 import { fdatasync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { AppError } from '../util/errors.js';
 import { BufferPool } from '../util/ref-buffer.js';
-import { type BlockDevice, BlockFlag, BlockOp, type BlockRequest, BlockStatus } from './block-device.js';
+import {
+  type BlockDevice,
+  BlockFlag,
+  BlockOp,
+  type BlockRequest,
+  BlockStatus,
+  type ByteRange,
+  type Extent,
+} from './block-device.js';
 import { blockGeometry } from './block-geometry.js';
 import { checkRequest } from './check-request.js';
 import { statusOfError } from './errno-status.js';
+import { fileAllocation, nativeSeek, type Seek } from './file-allocation.js';
 import { FileTask, type TaskHost } from './file-task.js';
 import { HolePuncher, type PunchMethod, punchMethod } from './hole-puncher.js';
 import { type BackingFile, openBackingFile } from './open-backing-file.js';
+import { BlockError } from './promise.js';
 
 export interface FileDeviceOptions {
   readonly readOnly?: boolean;
@@ -41,7 +52,7 @@ export interface FileDevice extends BlockDevice {
  */
 export async function openFileDevice(path: string, options: FileDeviceOptions = {}): Promise<FileDevice> {
   const file = await openBackingFile(path, options);
-  return new OpenFileDevice(path, file, options, options.punchMethod ?? (await punchMethod()));
+  return new OpenFileDevice(path, file, options, options.punchMethod ?? (await punchMethod()), await nativeSeek());
 }
 
 class OpenFileDevice implements FileDevice, TaskHost {
@@ -63,6 +74,7 @@ class OpenFileDevice implements FileDevice, TaskHost {
   readonly #handle: FileHandle;
   readonly #puncher: HolePuncher;
   readonly #smallestHole: number;
+  readonly #seek: Seek | null;
   readonly #free: FileTask[] = [];
   #sizeBytes: number;
   #hasHoles = true;
@@ -75,7 +87,13 @@ class OpenFileDevice implements FileDevice, TaskHost {
   /** How the first failed fdatasync failed: the kernel has dropped the pages then, and a later success would be a lie. */
   #syncFailure: BlockStatus = BlockStatus.Ok;
 
-  constructor(path: string, file: BackingFile, options: FileDeviceOptions, { punch, smallest }: PunchMethod) {
+  constructor(
+    path: string,
+    file: BackingFile,
+    options: FileDeviceOptions,
+    { punch, smallest }: PunchMethod,
+    seek: Seek | null,
+  ) {
     this.path = path;
     this.fd = file.handle.fd;
     this.blockSize = file.blockSize;
@@ -90,6 +108,7 @@ class OpenFileDevice implements FileDevice, TaskHost {
     this.onBlockDevice = file.isBlockDevice;
     this.#puncher = new HolePuncher(file.handle.fd, punch);
     this.#smallestHole = smallest;
+    this.#seek = seek;
     this.#sizeBytes = file.sizeBytes;
   }
   get sizeBytes(): number {
@@ -111,6 +130,19 @@ class OpenFileDevice implements FileDevice, TaskHost {
     this.#inFlight++;
     const task = this.#free.pop() ?? new FileTask(this);
     task.start(request);
+  }
+  /** A block device of the kernel does not tell what is behind it. */
+  async allocation(range: ByteRange, most: number): Promise<readonly Extent[]> {
+    if (this.#closing) throw new BlockError(BlockStatus.Eshutdown, `${this.path} is closed`);
+    const seek = this.onBlockDevice ? null : this.#seek;
+    if (seek === null) throw new AppError('ERR_NOT_SUPPORTED', `nothing tells the holes of ${this.path}`);
+    this.#inFlight++;
+    try {
+      return await fileAllocation(this.fd, range, most, this.blockSize, seek);
+    } finally {
+      this.#inFlight--;
+      if (this.#inFlight === 0) this.#idle?.();
+    }
   }
   close(): Promise<void> {
     this.#closing ??= this.#close();

@@ -5,6 +5,7 @@ import { mkdtemp, open, rm, stat, statfs, truncate, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { allocationOf } from '../../src/block/allocation.js';
 import { type BlockDevice, BlockFlag, BlockOp, BlockStatus } from '../../src/block/block-device.js';
 import { type FileDevice, type FileDeviceOptions, openFileDevice } from '../../src/block/file-device.js';
 import { nativePunch, spawnPunch } from '../../src/block/hole-puncher.js';
@@ -109,6 +110,48 @@ describe('FileDevice', () => {
       await opened.dispose?.();
     });
   }
+
+  it('tells its holes, as far as koffi does', async (t) => {
+    const opened = await openImage(tmpdir(), 2 ** 22);
+    const { device } = opened;
+    try {
+      if (native === null) {
+        await assert.rejects(async () => device.allocation?.({ offset: 0, length: 4096 }, 1), {
+          code: 'ERR_NOT_SUPPORTED',
+        });
+        t.skip('koffi cannot be loaded');
+        return;
+      }
+      const range = { offset: 0, length: 2 ** 22 };
+      assert.deepEqual(await allocationOf(device, range, 9), [{ length: 2 ** 22, hole: true, zero: true }]);
+      await writeBytes(device, 2 ** 20, pattern(2 ** 16, 1));
+      await writeBytes(device, 2 ** 21, pattern(512, 1));
+      const kinds = async (most: number) =>
+        (await allocationOf(device, range, most)).map(({ length, hole, zero }) => [length, hole, zero]);
+      const expected = [
+        [2 ** 20, true, true],
+        [2 ** 16, false, false],
+        [2 ** 20 - 2 ** 16, true, true],
+        [4096, false, false],
+        [2 ** 21 - 4096, true, true],
+      ];
+      assert.deepEqual(await kinds(9), expected);
+      for (const most of [1, 2, 3]) assert.deepEqual(await kinds(most), expected.slice(0, most));
+      const inside = await allocationOf(device, { offset: 2 ** 20 + 512, length: 2 ** 16 }, 9);
+      assert.deepEqual(
+        inside.map(({ length, hole }) => [length, hole]),
+        [
+          [2 ** 16 - 512, false],
+          [512, true],
+        ],
+      );
+      await trim(device, 2 ** 20, 2 ** 16);
+      assert.deepEqual((await kinds(1))[0], [2 ** 21, true, true]);
+    } finally {
+      await device.close();
+      await opened.dispose?.();
+    }
+  });
 
   it('joins ranges that meet into one hole', async () => {
     const holes: [number, number][] = [];
