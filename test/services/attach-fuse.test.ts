@@ -74,6 +74,17 @@ describe('attach by FUSE and loop', { skip }, () => {
     }
   });
 
+  test('a number that was left read-only becomes a disk that can be written', async () => {
+    const runDir = session('left-read-only');
+    const free = (await runTool('losetup', ['--find'])).stdout.trim();
+    await runTool('blockdev', ['--setro', free]);
+    const attachment = await attachDevice(request(runDir));
+    assert.equal(sysAttribute(kernelName(attachment.path), 'ro'), '0');
+    await attachment.detach();
+    await runTool('blockdev', ['--setrw', free]);
+    nothingLeft(runDir);
+  });
+
   test('partitions become nodes that work; a mounted disk is not detached', async () => {
     const runDir = session('parts');
     const attachment = await attachDevice(request(runDir));

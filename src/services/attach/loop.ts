@@ -42,7 +42,16 @@ export async function makeLoop(file: string, request: AttachRequest): Promise<Ow
   if (diskSize(name) !== request.sizeBytes || blockSize !== request.blockSize) {
     throw new AppError('ERR_HELPER', `${path} has ${diskSize(name)} bytes in blocks of ${blockSize}`);
   }
+  if (!request.readOnly) await makeWritable(path);
   return { path, file, backing: await backingOf(path) };
+}
+
+/** `blockdev --setro` outlives the disk that it was meant for: a later one under that number would refuse its writes. */
+async function makeWritable(path: string): Promise<void> {
+  const isReadOnly = () => sysAttribute(kernelName(path), 'ro') === '1';
+  if (!isReadOnly()) return;
+  await runTool('blockdev', ['--setrw', path], { timeoutMs: RELEASE_MS });
+  if (isReadOnly()) throw new AppError('ERR_HELPER', `${path} is read-only, and its LUN is not`);
 }
 
 /** Whether the kernel's device of that name is still the one that we made: names are reused. */
