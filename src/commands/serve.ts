@@ -1,7 +1,9 @@
 // Shares files, devices or memory as the LUNs of an iSCSI target, in the foreground.
+import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
-import { Flags } from '@oclif/core';
+import { resolve } from 'node:path';
+import { Flags, type Interfaces } from '@oclif/core';
 import { BaseCommand } from '../cli/base-command.js';
 import { credentialFlags, readCredentials } from '../cli/credentials.js';
 import { exitCodeOf } from '../cli/exit-codes.js';
@@ -10,15 +12,28 @@ import type { Output } from '../cli/schemas/parts.js';
 import type { serve, serveEvent } from '../cli/schemas/serve.js';
 import { checkIscsiName } from '../iscsi/names.js';
 import { DEFAULT_PORT, formatPortal, type Portal, parsePortal } from '../iscsi/portal.js';
+import { EMPTY_CONFIG } from '../saveconfig/defaults.js';
 import { groupAttribute } from '../saveconfig/explain.js';
 import type { SaveConfig } from '../saveconfig/model.js';
+import type { OnEvent } from '../services/serve/connections.js';
+import type { ControlledServer } from '../services/serve/controlled.js';
 import type { ServeDisk, ServedDisk, Server } from '../services/serve/options.js';
+import type { TargetEvent } from '../target/events.js';
 import { AppError } from '../util/errors.js';
 import { parseSize } from '../util/size.js';
 
 const LOOPBACK = '127.0.0.1';
 /** Every address, IPv4 and IPv6. */
 const EVERY = '::';
+
+/** What only disks on the command line need. */
+const ONE_LINE_FLAGS = [
+  ...(['target', 'portal', 'allow', 'chap-user', 'chap-secret-file', 'mutual-user', 'mutual-secret-file'] as const),
+  ...(['no-auth', 'read-only'] as const),
+] as const;
+
+type ServeFlags = Interfaces.InferredFlags<typeof Serve.flags>;
+type StartServer = (onEvent: OnEvent) => Promise<Server>;
 
 export default class Serve extends BaseCommand {
   static override summary = 'Share files, devices or memory as an iSCSI target';
@@ -32,13 +47,16 @@ export default class Serve extends BaseCommand {
 
 K, M, G, T, P and KiB, MiB … count in 1024, KB, MB … in 1000.
 
+--config FILE serves a whole configuration instead: several targets, portal groups, portals, ACLs, mapped LUNs, as targetcli saves it. It is made as a whole or not at all; what this target does not do is named and kept. Without disks and --config the default configuration is served, if it exists. While it runs, lunctl target changes it without disturbing other sessions.
+
 Without --allow and CHAP only this host's own initiator may log in, and only 127.0.0.1 is listened on. --allow names others; since a name proves nothing, the address stays 127.0.0.1 until --portal names one. With CHAP every address is listened on, and whoever has the secret may log in unless --allow says who.`;
   static override examples = [
     '<%= config.bin %> serve disk01.img=10G',
+    '<%= config.bin %> serve --config /etc/target/saveconfig.json',
     '<%= config.bin %> serve disk01.img=10G --target iqn.2022-08.com.test:dlp.target01 --allow iqn.2022-08.com.test:node01.initiator01 --chap-user username --chap-secret-file secret',
   ];
   static override strict = false;
-  static override usage = 'serve DISK... [FLAGS]';
+  static override usage = ['serve DISK... [FLAGS]', 'serve [--config FILE] [--keep-going] [--new]'];
   static override flags = {
     target: Flags.string({ char: 'T', summary: 'Name of the target.', helpValue: 'IQN' }),
     portal: Flags.string({
@@ -60,11 +78,62 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
       exclusive: ['allow', 'chap-user'],
     }),
     'read-only': Flags.boolean({ summary: 'Let nobody write.' }),
+    config: Flags.string({
+      summary: 'Serve what this file describes: a saveconfig.json of lunctl or of targetcli.',
+      helpValue: 'FILE',
+    }),
+    'keep-going': Flags.boolean({
+      summary: 'Go on without storage objects of the configuration that cannot be opened; each is named.',
+    }),
+    new: Flags.boolean({ summary: 'Start with nothing where the configuration does not exist yet.' }),
   };
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Serve);
-    const disks = await readDisks(argv.map(String));
+    const { startControlled } = await import('../services/serve/controlled.js');
+    const ownConfig = this.#configPath(argv.map(String), flags);
+    const start =
+      ownConfig === null ? await this.#oneLine(argv.map(String), flags) : this.#configured(ownConfig, flags);
+    const server = await startControlled(start, {
+      runDir: this.paths.runDir,
+      ownConfig,
+      configPath: ownConfig ?? this.paths.targetConfig,
+      onEvent: (event, remote) => this.#event(event, remote),
+      onNoControl: (error) => this.warning(`target commands cannot reach this serve: ${error.message}`),
+    });
+    for (const { path, reason } of server.failed) this.warning(`not served: ${path}: ${reason}`);
+    for (const { path, reason } of server.live.remarks()) this.warning(`not honoured: ${path}: ${reason}`);
+    this.#started(server, ownConfig);
+    await aborted(this.abortSignal);
+    await server.close();
+    process.exitCode = exitCodeOf(this.abortSignal.reason);
+  }
+
+  /** The configuration that is to be served, or null for disks on the command line. */
+  #configPath(argv: readonly string[], flags: ServeFlags): string | null {
+    if (argv.length > 0) {
+      if (flags.config === undefined) return null;
+      throw new AppError('ERR_USAGE', 'disks on the command line and --config are two ways to say what is served');
+    }
+    const given = ONE_LINE_FLAGS.filter((name) => flags[name] !== undefined && flags[name] !== false);
+    if (flags.config === undefined && (given.length > 0 || !existsSync(this.paths.targetConfig))) return null;
+    if (given.length > 0) {
+      throw new AppError('ERR_USAGE', `--${given[0]} is for disks on the command line: a configuration says it itself`);
+    }
+    return resolve(flags.config ?? this.paths.targetConfig);
+  }
+
+  #configured(path: string, flags: ServeFlags): StartServer {
+    return async (onEvent) => {
+      const { readConfig } = await import('../services/target/config-file.js');
+      const { startConfigured } = await import('../services/serve/serve.js');
+      const config = flags.new && !existsSync(path) ? EMPTY_CONFIG : await readConfig(path);
+      return await startConfigured(config, { lenient: flags['keep-going'], signal: this.abortSignal, onEvent });
+    };
+  }
+
+  async #oneLine(argv: readonly string[], flags: ServeFlags): Promise<StartServer> {
+    const disks = await readDisks(argv);
     const credentials = await readCredentials(flags, { prompts: this.prompts, warn: (text) => this.warning(text) });
     const open = flags['no-auth'] || (credentials !== null && flags.allow === undefined);
     const allow = (flags.allow ?? []).map(checkIscsiName);
@@ -74,27 +143,27 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
       portals.push({ address: credentials === null ? LOOPBACK : EVERY, port: DEFAULT_PORT });
     }
     if (flags['no-auth']) this.warning('every initiator that reaches this target may read and write its disks');
-    const { startServe } = await import('../services/serve/serve.js');
-    const server = await startServe({
-      disks,
-      targetName: checkIscsiName(flags.target ?? defaultTarget()),
-      portals,
-      allow,
-      open,
-      account: credentials === null ? null : { user: credentials.user, secret: credentials.secret },
-      mutual: credentials?.mutual ?? null,
-      readOnly: flags['read-only'],
-      signal: this.abortSignal,
-      onEvent: (event, remote) => {
-        const at = new Date();
-        const json: Output<typeof serveEvent> = { schema: 'lunctl.serve-event/1', at: at.toISOString(), remote, event };
-        this.#print(eventLine(event, remote, at), json);
-      },
-    });
-    this.#started(server);
-    await aborted(this.abortSignal);
-    await server.close();
-    process.exitCode = exitCodeOf(this.abortSignal.reason);
+    return async (onEvent) => {
+      const { startServe } = await import('../services/serve/serve.js');
+      return await startServe({
+        disks,
+        targetName: checkIscsiName(flags.target ?? defaultTarget()),
+        portals,
+        allow,
+        open,
+        account: credentials === null ? null : { user: credentials.user, secret: credentials.secret },
+        mutual: credentials?.mutual ?? null,
+        readOnly: flags['read-only'],
+        signal: this.abortSignal,
+        onEvent,
+      });
+    };
+  }
+
+  #event(event: TargetEvent, remote: Portal): void {
+    const at = new Date();
+    const json: Output<typeof serveEvent> = { schema: 'lunctl.serve-event/1', at: at.toISOString(), remote, event };
+    this.#print(eventLine(event, remote, at), json);
   }
 
   async #ownName(): Promise<string> {
@@ -102,13 +171,15 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
     return (await readIdentity(this.paths)).initiatorName;
   }
 
-  #started(server: Server): void {
-    const { portals, targetName, disks, live } = server;
+  #started(server: ControlledServer, ownConfig: string | null): void {
+    const { portals, targetName, disks, live, control } = server;
     const text = listeningLines(server, {
       of: (disk) => accessTo(live.config, disk),
       reachableAt: reachableAddress(portals),
+      served: ownConfig === null || control === null ? null : { configuration: ownConfig, control },
     });
-    const json: Output<typeof serve> = { schema: 'lunctl.serve/1', portals, targetName, disks };
+    const configuration = ownConfig;
+    const json: Output<typeof serve> = { schema: 'lunctl.serve/1', portals, targetName, disks, configuration, control };
     this.#print(text, json);
   }
 

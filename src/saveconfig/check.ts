@@ -1,4 +1,5 @@
 // What a configuration must be to be served at all: every reference leads somewhere, nothing is there twice.
+import { AppError } from '../util/errors.js';
 import type { NodeAcl, SaveConfig, StorageObject, Target, Tpg } from './model.js';
 import { aclPath, backstorePath, lunPath, mappedLunPath, portalPath, targetPath, tpgPath } from './paths.js';
 
@@ -28,6 +29,13 @@ export function contradictions(config: SaveConfig): Remark[] {
     }
   }
   return remarks;
+}
+
+/** @throws AppError ERR_USAGE that names every object */
+export function refuseContradictions(config: SaveConfig): void {
+  const remarks = contradictions(config);
+  if (remarks.length === 0) return;
+  throw new AppError('ERR_USAGE', remarks.map(({ path, reason }) => `${path}: ${reason}`).join('\n'));
 }
 
 class Twice {

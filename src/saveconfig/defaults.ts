@@ -1,5 +1,7 @@
 // What a new object has before anybody sets anything: the attributes and parameters of Linux 6.1's target, as rtslib saves them.
-import type { AluaGroup, Settings } from './model.js';
+import type { AluaGroup, SaveConfig, Settings } from './model.js';
+
+export const EMPTY_CONFIG: SaveConfig = { fabric_modules: [], storage_objects: [], targets: [] };
 
 /** Of every backstore; the ones after it differ in what the medium is. */
 const BACKSTORE: Settings = {

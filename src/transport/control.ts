@@ -6,7 +6,7 @@ import { linesOf } from './lines.js';
 import { bounded } from './timers.js';
 import { bindPrivately, checkPrivateFolder, checkSocketPath } from './unix-path.js';
 
-/** Longest request, bytes with its newline. */
+/** Longest request, bytes with its newline, unless both ends agree on another bound. */
 export const LONGEST_REQUEST = 65_536;
 /** Longest answer: the description of a session with thousands of LUNs. */
 export const LONGEST_ANSWER = 16_777_216;
@@ -29,6 +29,8 @@ export interface ControlServer {
 
 export interface CallOptions {
   readonly timeoutMs: number;
+  /** Default LONGEST_REQUEST. */
+  readonly longestRequest?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -39,6 +41,7 @@ export interface CallOptions {
 export async function serveControl(
   path: string,
   handlers: Readonly<Record<string, ControlHandler>>,
+  { longestRequest = LONGEST_REQUEST } = {},
 ): Promise<ControlServer> {
   await checkPrivateFolder(path);
   const clients = new Set<Socket>();
@@ -46,7 +49,7 @@ export async function serveControl(
     clients.add(socket);
     socket.on('close', () => clients.delete(socket));
     socket.on('error', () => {});
-    void serveClient(socket, handlers).finally(() => dismiss(socket));
+    void serveClient(socket, handlers, longestRequest).finally(() => dismiss(socket));
   });
   server.maxConnections = MOST_CLIENTS;
   await new Promise<void>((resolve, reject) => {
@@ -85,7 +88,8 @@ export async function callControl(path: string, op: string, params: object, opti
     throw new ServerGone(`nobody answers on ${path}: ${error.message}`, error);
   });
   const request = `${JSON.stringify({ op, params })}\n`;
-  if (Buffer.byteLength(request) > LONGEST_REQUEST) throw new AppError('ERR_USAGE', `request ${op} is too long`);
+  if (Buffer.byteLength(request) > (options.longestRequest ?? LONGEST_REQUEST))
+    throw new AppError('ERR_USAGE', `request ${op} is too long`);
   const socket = connect(path);
   socket.on('error', () => {});
   try {
@@ -125,10 +129,14 @@ function readAnswer(line: string, path: string): unknown {
   throw errorFromJson(error as Record<string, unknown>);
 }
 
-async function serveClient(socket: Socket, handlers: Readonly<Record<string, ControlHandler>>): Promise<void> {
+async function serveClient(
+  socket: Socket,
+  handlers: Readonly<Record<string, ControlHandler>>,
+  longestRequest: number,
+): Promise<void> {
   socket.setTimeout(IDLE_MS, () => socket.destroy());
   try {
-    for await (const line of linesOf(socket, LONGEST_REQUEST)) {
+    for await (const line of linesOf(socket, longestRequest)) {
       // The operation itself has bounds of its own.
       socket.setTimeout(0);
       const answer = await whileThere(socket, (gone) => answerTo(line, handlers, gone));

@@ -11,12 +11,17 @@ export interface ServeAccess {
   of(disk: ServedDisk): { readonly acl: string; readonly chap: boolean };
   /** How other hosts reach it, or null. */
   readonly reachableAt: string | null;
+  /** The configuration that is served, and the socket by which it is changed; null for disks of the command line. */
+  readonly served: { readonly configuration: string; readonly control: string } | null;
 }
 
 export function listeningLines(server: Pick<Server, 'portals' | 'disks'>, access: ServeAccess): string {
   const lines: string[] = [];
   for (const { created, kind, path, sizeBytes } of server.disks) {
     if (created && kind === 'fileio') lines.push(`created ${printable(path ?? '')}, ${sizeBytes} bytes (sparse)`);
+  }
+  if (access.served !== null) {
+    lines.push(`configuration ${printable(access.served.configuration)}`, `control ${access.served.control}`);
   }
   for (const portal of server.portals) lines.push(`listening on ${formatPortal(portal)}`);
   for (const disk of server.disks) {

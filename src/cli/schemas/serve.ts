@@ -37,6 +37,8 @@ export const serve = document('serve', 'The first line: the target is being serv
   targetName: v.pipe(v.nullable(targetName), v.description('The first target; null where there is none.')),
   portals: list(endpoint, 'Where it listens.'),
   disks: list(disk, 'One for each LUN.'),
+  configuration: textOrNull('The configuration that is served; null for disks of the command line.'),
+  control: textOrNull('The socket by which target commands reach it; null where there is none.'),
 });
 
 const name = v.pipe(v.nullable(v.string()), v.description('iSCSI name of the target; null in a discovery session.'));

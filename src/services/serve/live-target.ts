@@ -1,7 +1,8 @@
 // A target that is served, and follows its configuration: what is new is opened first, then everything changes in one turn,
 // then what is gone is closed. Sessions that a change does not concern notice nothing of it.
 import { randomInt } from 'node:crypto';
-import { contradictions, type Remark } from '../../saveconfig/check.js';
+import { type Remark, refuseContradictions } from '../../saveconfig/check.js';
+import { EMPTY_CONFIG } from '../../saveconfig/defaults.js';
 import { notHonoured } from '../../saveconfig/honour.js';
 import type { Portal as PortalObject, SaveConfig } from '../../saveconfig/model.js';
 import { backstorePath } from '../../saveconfig/paths.js';
@@ -9,7 +10,7 @@ import { TargetContext } from '../../target/context.js';
 import { TargetNode } from '../../target/target-node.js';
 import { AppError } from '../../util/errors.js';
 import { BufferPool } from '../../util/ref-buffer.js';
-import { changedMeanwhile, EMPTY_CONFIG, refuseContradictions } from '../target/saved-store.js';
+import { changedMeanwhile } from '../target/saved-store.js';
 import type { LiveStatus, SessionRow, Snapshot } from '../target/store.js';
 import { Connections, type OnEvent } from './connections.js';
 import { type ListenerChange, Listeners, portalKey } from './listeners.js';
@@ -140,7 +141,7 @@ export class LiveTarget {
 
   async #apply(config: SaveConfig, revision: number | null, options: ApplyOptions): Promise<Applied> {
     if (revision !== null && revision !== this.#revision) throw changedMeanwhile();
-    refuseContradictions(contradictions(config));
+    refuseContradictions(config);
     const change = await this.#prepare(config, options);
     await this.#swap(change);
     return { revision: this.#revision, failed: change.failed };

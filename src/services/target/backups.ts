@@ -1,6 +1,6 @@
 // The last 10 configurations, as rtslib keeps them: backup/saveconfig-YYYYmmdd-HH:MM:SS-json.gz beside the file.
-import { readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import { namesIn, removeFile, writeTextFile } from '../../records/files.js';
@@ -24,7 +24,7 @@ export async function addBackup(path: string, text: string): Promise<boolean> {
   const newest = await newestBackup(path);
   if (newest !== null && (await textOf(newest)) === text) return false;
   const folder = backupFolder(path);
-  await writeTextFile(folder, await freeName(folder), await promisify(gzip)(text));
+  await writeTextFile(folder, join(folder, nameAfter(newest)), await promisify(gzip)(text));
   for (const old of (await backupNames(path)).slice(0, -KEPT)) await removeFile(join(folder, old));
   return true;
 }
@@ -45,12 +45,18 @@ async function textOf(backup: string): Promise<string | null> {
   }
 }
 
-/** Two saves within a second are two backups: the later one is named by a later second. */
-async function freeName(folder: string): Promise<string> {
-  for (let at = Date.now(); ; at += 1000) {
-    const path = join(folder, `saveconfig-${localTime(new Date(at))}-json.gz`);
-    if ((await stat(path).catch(() => null)) === null) return path;
-  }
+/** Two saves within a second are two backups: the later one is named by a later second, so that names stay in order. */
+function nameAfter(newest: string | null): string {
+  const at = new Date(Math.max(Date.now(), (newest === null ? 0 : timeOf(newest)) + 1000));
+  return `saveconfig-${localTime(at)}-json.gz`;
+}
+
+/** What a backup's name says, in milliseconds; 0 where it says nothing. */
+function timeOf(backup: string): number {
+  const parts = /^saveconfig-(\d{4})(\d\d)(\d\d)-(\d\d):(\d\d):(\d\d)-/.exec(basename(backup))?.slice(1).map(Number);
+  if (parts === undefined) return 0;
+  const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = parts;
+  return new Date(year, month - 1, day, hour, minute, second).getTime();
 }
 
 function localTime(at: Date): string {

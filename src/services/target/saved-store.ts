@@ -1,14 +1,13 @@
 // The configuration in its file, for as long as no `serve` runs that has it: an edit is checked and written.
 import { createHash } from 'node:crypto';
-import { contradictions, type Remark } from '../../saveconfig/check.js';
+import { refuseContradictions } from '../../saveconfig/check.js';
+import { EMPTY_CONFIG } from '../../saveconfig/defaults.js';
 import type { SaveConfig, StorageObject } from '../../saveconfig/model.js';
 import { backstorePath } from '../../saveconfig/paths.js';
 import { printSaveConfig } from '../../saveconfig/print.js';
 import { AppError } from '../../util/errors.js';
 import { backUp, parseConfig, readConfigText, withConfigLock, writeConfigText } from './config-file.js';
 import type { LiveStatus, SessionRow, Snapshot, TargetStore } from './store.js';
-
-export const EMPTY_CONFIG: SaveConfig = { fabric_modules: [], storage_objects: [], targets: [] };
 
 export class SavedStore implements TargetStore {
   readonly where = 'saved';
@@ -27,7 +26,7 @@ export class SavedStore implements TargetStore {
   }
 
   async apply(config: SaveConfig, revision: number): Promise<{ revision: number }> {
-    refuseContradictions(contradictions(config));
+    refuseContradictions(config);
     const text = printSaveConfig(config);
     return await withConfigLock(this.path, this.#signal, async () => {
       if (revisionOf(await readConfigText(this.path)) !== revision) throw changedMeanwhile();
@@ -53,12 +52,6 @@ export class SavedStore implements TargetStore {
 
 export function changedMeanwhile(): AppError {
   return new AppError('ERR_BUSY', 'the configuration has been changed by somebody else meanwhile', { retriable: true });
-}
-
-/** @throws AppError ERR_USAGE that names every object */
-export function refuseContradictions(remarks: readonly Remark[]): void {
-  if (remarks.length === 0) return;
-  throw new AppError('ERR_USAGE', remarks.map(({ path, reason }) => `${path}: ${reason}`).join('\n'));
 }
 
 /** 48 bits of the content; 0 where there is no file. */

@@ -23,6 +23,7 @@ test('the start names files, addresses, LUNs and who may log in', () => {
   const text = listeningLines(server, {
     of: () => ({ acl: 'ACL 1', chap: true }),
     reachableAt: '192.168.219.101:3260',
+    served: null,
   });
   assert.equal(
     text,

@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { EMPTY_CONFIG } from '../../../src/saveconfig/defaults.js';
 import type { SaveConfig } from '../../../src/saveconfig/model.js';
 import { printSaveConfig } from '../../../src/saveconfig/print.js';
-import { EMPTY_CONFIG, SavedStore } from '../../../src/services/target/saved-store.js';
+import { SavedStore } from '../../../src/services/target/saved-store.js';
 
 const SIGNAL = new AbortController().signal;
 let root: string;
