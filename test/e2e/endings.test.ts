@@ -60,7 +60,7 @@ describe('endings', () => {
     for (let step = 3; step <= 14; step++) {
       await cutShort('SIGKILL', (ms * step) / 12);
       const show = await box.run('session', 'show', '--json');
-      assert.ok(show.ms < 4000, `${show.ms} ms`);
+      await box.assertQuick(show, 2000, 'session', 'show');
       await until(
         () => workers().length === folders().length,
         'no worker without a folder, no folder without a worker',
@@ -107,11 +107,9 @@ describe('endings', () => {
     await box.ok(...loginArgs);
     process.kill(workerPid(), 'SIGKILL');
     const show = await box.run('session', 'show');
-    // What the same command takes when there is nothing to take away: a busy machine needs that long to start it.
-    const { ms } = await box.run('session', 'show');
     assert.equal(show.code, 21);
     assert.match(show.stderr, /session 1 .* had died; cleaned up: removed .*run\/s\/1/);
-    assert.ok(show.ms - ms < 2000, `${show.ms} ms, of which ${ms} to start`);
+    await box.assertQuick(show, 2000, 'session', 'show');
     nothingLeft();
   });
 
@@ -148,8 +146,8 @@ describe('endings', () => {
       ]);
       assert.deepEqual([login.code, discovery.code, logout.code], [8, 11, 10], login.stderr + discovery.stderr);
       assert.match(logout.stderr, /last writes may be lost: flush lun0/);
-      // 15 s, and the start of three processes on a busy machine.
-      for (const { ms } of [login, discovery, logout]) assert.ok(ms < 25_000, `${ms} ms`);
+      // 15 s, and the start of three processes on a busy machine; a write would wait for 120 s.
+      for (const { ms } of [login, discovery, logout]) assert.ok(ms < 45_000, `${ms} ms`);
       nothingLeft();
       assert.deepEqual(other.leftovers(), []);
     } finally {

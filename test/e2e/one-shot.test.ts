@@ -168,7 +168,8 @@ describe('lunctl nbd', { skip: missing }, () => {
       const began = performance.now();
       served.child.kill('SIGTERM');
       assert.equal(await served.ended, 10);
-      assert.ok(performance.now() - began < 16_000);
+      // It has ended by itself: 15 s after the signal it would have been 143.
+      assert.ok(performance.now() - began < 25_000);
       assert.match(served.stderr(), /its last writes may be lost: flush lun1: not done within/);
       assert.deepEqual(traces(), []);
     } finally {
@@ -189,7 +190,8 @@ describe('lunctl nbd', { skip: missing }, () => {
       const began = performance.now();
       served.child.kill('SIGINT');
       assert.equal(await served.ended, 130);
-      assert.ok(performance.now() - began < 3000);
+      // Not after the 15 s that the first one gives it.
+      assert.ok(performance.now() - began < 10_000);
       assert.deepEqual(traces(), []);
     } finally {
       process.kill(tgt.pid, 'SIGCONT');

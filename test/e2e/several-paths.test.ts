@@ -82,7 +82,7 @@ describe('several paths', () => {
   const sessions = async (): Promise<readonly SessionInfo[]> =>
     (await listSessions({ runDir: String(box.env.LUNCTL_RUN_DIR) })).sessions;
   const untilSessions = async (count: number) => {
-    const end = performance.now() + 15_000;
+    const end = performance.now() + 60_000;
     while ((await sessions()).length !== count) {
       assert.ok(performance.now() < end, `${count} sessions are not up`);
       await sleep(50);
@@ -143,7 +143,8 @@ describe('several paths', () => {
   });
 
   it('a dead portal holds no other up, and the first failure of the records gives the code', async () => {
-    const short = { 'node.conn[0].timeo.login_timeout': '4' };
+    // Enough for those that live to be seen before it is over, on a slow machine too.
+    const short = { 'node.conn[0].timeo.login_timeout': '8' };
     await record('127.0.0.1', silent(), short);
     await record('127.0.0.1', await freePort(), short);
     await record('127.0.0.2', port, short);
@@ -155,10 +156,10 @@ describe('several paths', () => {
     const live = performance.now() - began;
     const run = await login;
     assert.ok(run.ms > live, 'the sessions are up before the silent portal has been given up');
-    assert.ok(run.ms < 20_000, `${run.ms} ms`);
+    assert.ok(run.ms < 60_000, `${run.ms} ms`);
     // By their order: 127.0.0.1 (two ports, one of them silent), 127.0.0.2, ::1, the name.
     assert.equal(run.code, 8, run.stderr);
-    assert.match(run.stderr, /no answer( to the login)? within 4 s \[8\]/);
+    assert.match(run.stderr, /no answer( to the login)? within 8 s \[8\]/);
     assert.match(run.stderr, /connection refused \[8\]/);
     assert.match(run.stderr, /cannot resolve no-such-host\.invalid.*\[4\]/);
     const order = lines(run, /^Login to/).map((line) => /portal: (\S+),/.exec(line)?.[1]);
@@ -197,11 +198,11 @@ describe('several paths', () => {
     });
     await untilSessions(1);
     // The worker answers a moment before the command has heard that it is ready; a signal in between undoes that login too.
-    await sleep(1000);
+    await sleep(1000 + 4 * (await box.ok('--version')).ms);
     const began = performance.now();
     child.kill('SIGINT');
     assert.deepEqual(await once(child, 'close'), [130, null]);
-    assert.ok(performance.now() - began < 10_000);
+    assert.ok(performance.now() - began < 14_000, 'before the silent portal is given up');
     assert.deepEqual(
       (await sessions()).map(({ portal }) => portal.address),
       ['127.0.0.2'],
@@ -339,7 +340,8 @@ describe('several paths', () => {
     for (const { hold } of relays) hold();
     const run = await box.run('logout', '--all');
     for (const { close } of relays) close();
-    assert.ok(run.ms < 20_000, `${run.ms} ms`);
+    // One after the other they would take 45 s.
+    assert.ok(run.ms < 40_000, `${run.ms} ms`);
     assert.equal(lines(run, /^Logout of .* successful\.$/).length, 3, run.stderr);
   });
 });

@@ -86,6 +86,16 @@ export class Sandbox {
     return run;
   }
 
+  /**
+   * Asserts that `run` took less than `mostMs`, or that beyond what `idle`, a command with nothing to do, takes now: on a
+   * machine on which that takes long, what is to be done takes longer too.
+   */
+  async assertQuick(run: Run, mostMs: number, ...idle: string[]): Promise<void> {
+    if (run.ms < mostMs) return;
+    const { ms } = await this.run(...idle);
+    assert.ok(run.ms - ms < Math.max(mostMs, 2 * ms), `${run.ms} ms, where ${idle.join(' ')} takes ${ms} ms`);
+  }
+
   /** Starts `lunctl serve …` on a port of the kernel's choice, unless there is a --portal; resolves with the port when it listens. */
   serve(...args: string[]): Promise<{ port: number; child: ChildProcess; output: () => string }> {
     const portal = args.includes('--portal') ? [] : ['--portal', '127.0.0.1:0'];

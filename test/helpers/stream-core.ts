@@ -27,9 +27,12 @@ export class Collector implements StreamConsumer {
   }
 }
 
-/** Waits until `condition` holds; throws with `what` after five seconds. */
+/** Milliseconds: far more than anything takes that a test waits for, on a slow and busy machine too. */
+const UNTIL_MS = 30_000;
+
+/** Waits until `condition` holds; throws with `what` after half a minute. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  const end = Date.now() + 5000;
+  const end = Date.now() + UNTIL_MS;
   while (!condition()) {
     if (Date.now() > end) throw new Error(`waited in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));

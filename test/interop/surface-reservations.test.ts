@@ -121,7 +121,7 @@ for (const kind of KINDS) {
       await holder.write(0, bytes);
       const began = performance.now();
       await assert.rejects(other.write(0, bytes), { errno: 5 });
-      assert.ok(performance.now() - began < 2000, 'at once, without a retry');
+      assert.ok(performance.now() - began < 10_000, 'at once, not after 120 s of retries');
       assert.ok((await other.read(0, 4096)).equals(bytes), 'WRITE EXCLUSIVE lets others read');
       for (const each of [holder, other]) each.close();
     });
@@ -212,7 +212,8 @@ describe('a connection that is lost under a command that must not be repeated', 
         code: 'ERR_AGAIN',
         hint: 'lunctl lun reservations shows whether it was',
       });
-      await sleep(300);
+      const { toInitiator } = proxy.live;
+      await until(async () => toInitiator.held > 0);
       proxy.live.reset();
       await lost;
       await until(async () => (await getSession(folder.paths, session.sid)).state === 'LOGGED_IN');
@@ -269,9 +270,9 @@ describe('a unit that reports CAPACITY DATA HAS CHANGED', () => {
   });
 });
 
-/** Asks again and again, for ten seconds at most. */
+/** Asks again and again, for a minute at most. */
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const end = performance.now() + 10_000; !(await holds()); await sleep(50)) {
-    assert.ok(performance.now() < end, 'ten seconds are over');
+  for (const end = performance.now() + 60_000; !(await holds()); await sleep(50)) {
+    assert.ok(performance.now() < end, 'a minute is over');
   }
 }

@@ -123,7 +123,8 @@ describe('one LUN served in the foreground', { skip: missing }, () => {
     const began = performance.now();
     setTimeout(() => given.abort(), 200);
     await assert.rejects(startOneShot(request, options), (error: AppError) => error.code === 'ERR_INTERRUPTED');
-    assert.ok(performance.now() - began < 5000);
+    // Not after the 10 s that a login has.
+    assert.ok(performance.now() - began < 9000);
     delete server.script.onAccept;
     assert.deepEqual(traces(), []);
   });
