@@ -11,7 +11,7 @@ const NOP_MS = count('F03_NOP_MS', 600);
 const DOWN_MS = count('F03_DOWN_MS', 2500);
 const timers = { noopIntervalMs: NOP_MS, noopTimeoutMs: NOP_MS };
 /** At the default times the bound of interval + timeout is exact; at short ones a loaded machine is late by more than they spare. */
-const SLACK_MS = NOP_MS >= 5000 ? 0 : 500;
+const SLACK_MS = NOP_MS >= 5000 ? 0 : 4000;
 
 describe('F03: black holes', { skip: tgtMissing() }, () => {
   for (const load of [true, false]) {
@@ -32,7 +32,7 @@ describe('F03: black holes', { skip: tgtMissing() }, () => {
         const back = async () => {
           while (rig.proxy.logins.length === known) await sleep(5);
         };
-        await within(2000, 'a new login', back());
+        await within(10_000, 'a new login', back());
         if (load) await within(10_000, 'I/O resumes', disk.nextDone());
         end.abort();
         await within(20_000, 'the last requests', running);

@@ -57,7 +57,8 @@ describe('F05 login status', () => {
       assert.equal(error.retriable, retriable);
       assert.match(error.message, new RegExp(hex));
       assert.equal(server.accepted - before, 1, 'one try');
-      assert.ok(performance.now() - began < 1000);
+      // One try; a login that is tried again goes on for 15 s.
+      assert.ok(performance.now() - began < 10_000);
     });
   }
 

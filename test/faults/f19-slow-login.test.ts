@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect as connectSocket, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import type { Server } from '../../src/services/serve/options.js';
+import { lateness } from '../helpers/lateness.js';
 import { serveDisks } from '../helpers/own-target.js';
 import { FAKE_TARGET } from './fake-server.js';
 import { connect } from './initiator.js';
@@ -57,13 +58,14 @@ describe('F19 an initiator before a target that', { concurrency: true }, () => {
   ] as const) {
     it(`${what} gives up after its login timeout`, async () => {
       const port = await listen(behave);
+      const late = lateness();
       const began = performance.now();
       await assert.rejects(connect(port, { timeoutMs: LOGIN_MS }), {
         code: 'ERR_CONNECT',
         message: new RegExp(`cannot log in to ${FAKE_TARGET} at 127\\.0\\.0\\.1:${port}: no answer`),
       });
       const took = performance.now() - began;
-      assert.ok(took > LOGIN_MS - 100 && took < LOGIN_MS + 1500, `${took} ms`);
+      assert.ok(took > LOGIN_MS - 100 && took < LOGIN_MS + 1500 + late(), `${took} ms`);
     });
   }
 
@@ -73,16 +75,18 @@ describe('F19 an initiator before a target that', { concurrency: true }, () => {
         if (request.length >= 48) setTimeout(() => socket.write(goOn(request)), 200);
       });
     });
+    const late = lateness();
     const began = performance.now();
     await assert.rejects(connect(port, { timeoutMs: LOGIN_MS }), { code: 'ERR_CONNECT' });
-    assert.ok(performance.now() - began < LOGIN_MS + 1500);
+    assert.ok(performance.now() - began < LOGIN_MS + 1500 + late());
   });
 
   it('closes at once fails at once', async () => {
     const port = await listen((socket) => socket.destroy());
     const began = performance.now();
-    await assert.rejects(connect(port, { timeoutMs: 10_000 }), { code: 'ERR_CONNECT' });
-    assert.ok(performance.now() - began < 1000);
+    await assert.rejects(connect(port, { timeoutMs: 30_000 }), { code: 'ERR_CONNECT' });
+    // Not after its login timeout.
+    assert.ok(performance.now() - began < 20_000);
   });
 });
 
@@ -122,10 +126,11 @@ describe('F19 our target', { concurrency: true }, () => {
     ['stops within its Login Request', (socket: Socket) => socket.write(header)],
   ] as const) {
     it(`closes a connection that ${what} after 10 s`, async () => {
+      const late = lateness();
       const socket = attack(0);
       send(socket);
       const took = await lifetime(socket);
-      assert.ok(took > 9500 && took < 11_000, `${took} ms`);
+      assert.ok(took > 9500 && took < 11_000 + late(), `${took} ms`);
     });
   }
 

@@ -223,10 +223,12 @@ describe('F28 iscsiadm calls at the same time', () => {
     holder.kill('SIGKILL');
     const { code, stderr } = await waiting;
     const took = performance.now() - killed;
+    // What a call takes that need not wait: on a busy machine the end of one is slow too.
+    const { ms: usual } = await update(0, 4711);
     assert.equal(code, 0, stderr);
     assert.equal(record(portOf(0)).get(keyOf(0)), '4711');
     figure('F28', `the lock's holder killed: the call that waited ended ${took.toFixed(0)} ms later`);
-    assert.ok(took < 1000, `${took} ms`);
+    assert.ok(took < 1000 + 2 * usual, `${took} ms, where a call takes ${usual} ms`);
   });
 });
 

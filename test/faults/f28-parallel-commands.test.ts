@@ -109,8 +109,10 @@ describe('F28 commands at the same time', () => {
     };
     for (const name of ['db', 'run']) {
       const folder = join(box.folder, name);
+      const began = performance.now();
       const first = hold(folder);
       await first.said('held');
+      const usual = performance.now() - began;
       const next = hold(folder);
       await next.said('waiting');
       await new Promise((resolve) => setTimeout(resolve, 500));
@@ -118,7 +120,7 @@ describe('F28 commands at the same time', () => {
       first.child.kill('SIGKILL');
       await next.said('held');
       const took = performance.now() - killed;
-      assert.ok(took < 1000, `${took} ms`);
+      assert.ok(took < 1000 + usual, `${took} ms, where a holder needs ${usual} ms to start`);
       next.child.kill('SIGKILL');
       codes([await discover(0), await login(0), await logout(0)], [0]);
     }

@@ -7,7 +7,7 @@ import { BlockStatus } from '../../src/block/block-device.js';
 import { readBytes, writeBytes } from '../../src/block/promise.js';
 import type { Lun } from '../../src/initiator/lun.js';
 import { Senses } from '../../src/scsi/check-condition.js';
-import { pattern } from '../helpers/stream-core.js';
+import { pattern, until } from '../helpers/stream-core.js';
 import { startTgt, TGT_TARGET, type Tgt, tgtMissing } from '../helpers/tgt.js';
 import { FakeDisk } from './fake-disk.js';
 import { FakeServer } from './fake-server.js';
@@ -55,19 +55,20 @@ const find = (initiator: Initiator, lun: number): Lun => {
 async function removal(initiator: Initiator, [gone, ...rest]: readonly [number, ...number[]], remove: () => void) {
   const victim = new Load(find(initiator, gone));
   const others = rest.map((lun) => new Load(find(initiator, lun)));
-  await wait(200);
-  assert.ok(victim.rounds > 0 && victim.failedAt === null);
+  await until(() => [victim, ...others].every(({ rounds }) => rounds > 0), 'all of them are read');
+  assert.equal(victim.failedAt, null);
   const began = performance.now();
   remove();
-  while (victim.failedAt === null && performance.now() < began + 5000) await wait(5);
+  while (victim.failedAt === null && performance.now() < began + 20_000) await wait(5);
   assert.equal(victim.status, BlockStatus.Eio);
   const took = (victim.failedAt ?? Number.NaN) - began;
-  assert.ok(took < 1000, `${took} ms`);
+  // The next command meets it; nothing waits for a timeout, the shortest of which is 15 s.
+  assert.ok(took < 10_000, `${took} ms`);
   const before = others.map(({ rounds }) => rounds);
   const second = performance.now();
   await assert.rejects(readBytes(find(initiator, gone), 0, BLOCK), { status: BlockStatus.Eio });
-  assert.ok(performance.now() - second < 500, 'the next one fails at once too');
-  await wait(300);
+  assert.ok(performance.now() - second < 10_000, 'the next one fails at once too');
+  await until(() => others.every(({ rounds }, i) => rounds > (before[i] ?? 0)), 'the others go on');
   for (const [i, other] of others.entries()) {
     await other.stop();
     assert.equal(other.failedAt, null);

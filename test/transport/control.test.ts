@@ -67,6 +67,7 @@ describe('the control socket', () => {
     const socket = connect(path).pause();
     socket.on('error', () => {});
     socket.write('{"op":"big"}\n'.repeat(500));
+    await until(() => bigAnswers > 0, 'it has begun to answer');
     await delay(300);
     assert.ok(bigAnswers >= 1 && bigAnswers <= 4, `${bigAnswers} answers of 1 MiB`);
     assert.equal(await callControl(path, 'nothing', {}, bound), null);

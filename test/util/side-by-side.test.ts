@@ -7,10 +7,15 @@ test('does as many at once as it may, in order, and hands each result to its pla
   let running = 0;
   let most = 0;
   const begun: number[] = [];
+  let letFirstEnd = () => {};
+  const othersDone = new Promise<void>((resolve) => {
+    letFirstEnd = resolve;
+  });
   const results = sideBySide([0, 1, 2, 3, 4, 5, 6], 3, async (n) => {
     begun.push(n);
     most = Math.max(most, ++running);
-    await sleep(n === 0 ? 60 : 5);
+    if (n === 0) await othersDone;
+    else await sleep(5);
     running--;
     if (n === 2) throw new Error('two');
     return n * 10;
@@ -21,6 +26,7 @@ test('does as many at once as it may, in order, and hands each result to its pla
     [10, 'two', 30, 40, 50, 60],
   );
   assert.equal(running, 1);
+  letFirstEnd();
   assert.equal(await results[0], 0);
   assert.deepEqual([most, begun], [3, [0, 1, 2, 3, 4, 5, 6]]);
 });
