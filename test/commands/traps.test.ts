@@ -156,7 +156,8 @@ describe('ends', () => {
       const began = performance.now();
       child.kill(signal);
       assert.equal(await closed, code, stderr);
-      assert.ok(performance.now() - began < 5000);
+      // Not after the 15 s that a login has.
+      assert.ok(performance.now() - began < 12_000);
       assert.match(stderr, new RegExp(`^lunctl: ${word} \\[${code}\\]$`, 'm'));
       assert.deepEqual(box.leftovers(), []);
     });

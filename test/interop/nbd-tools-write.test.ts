@@ -100,7 +100,7 @@ describe('NBD tools that write the export of a session in front of tgt', { skip:
     await mkdir(point);
     const child: ChildProcess = spawn('nbdfuse', ['--pidfile', join(folder, 'pid'), point, uri()], { stdio: 'ignore' });
     try {
-      for (let i = 0; i < 200 && !existsSync(join(folder, 'pid')); i++) await sleep(50);
+      for (let i = 0; i < 1200 && !existsSync(join(folder, 'pid')); i++) await sleep(50);
       const file = join(point, 'nbd');
       assert.equal(await md5(file), await md5(tgt.image));
       const bytes = randomBytes(MIB);

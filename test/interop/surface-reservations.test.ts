@@ -166,7 +166,7 @@ for (const kind of KINDS) {
         compareAndWriteLun(folder.paths, at(session), { lba: 8, compare: free, write }, {});
       // A client that has said goodbye may still be on its way out.
       const swap = async (session: SessionInfo, write: Buffer): Promise<unknown> => {
-        for (const end = performance.now() + 5000; ; await sleep(50)) {
+        for (const end = performance.now() + 30_000; ; await sleep(50)) {
           const error = await swapOnce(session, write).then(
             () => null,
             (thrown: AppError) => thrown,

@@ -29,7 +29,7 @@ describe('NBD over a unix socket', () => {
   }
   /** Waits until all clients are gone, for two seconds at most. */
   async function settled(): Promise<void> {
-    for (let i = 0; i < 200 && server.connections.size > 0; i++) await delay(10);
+    for (let i = 0; i < 2000 && server.connections.size > 0; i++) await delay(10);
     assert.equal(server.connections.size, 0);
   }
   /** Everything that comes until the server ends the connection. */

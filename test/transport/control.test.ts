@@ -15,7 +15,7 @@ import { until } from '../helpers/stream-core.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'lunctl-control-'));
 const path = join(folder, 'c.sock');
-const bound = { timeoutMs: 5000 };
+const bound = { timeoutMs: 30_000 };
 let server: ControlServer;
 let bigAnswers = 0;
 let waiting = 0;

@@ -17,7 +17,11 @@ for (const kind of ['tcp', 'unix'] as const) {
       for (let i = 0; i < 32; i++) client.sink.append(Buffer.alloc(MIB), null);
     });
     // What fits into the kernel's buffers goes there without anybody reading.
-    for (let before = -1; before !== client.sink.taken; await sleep(150)) before = client.sink.taken;
+    // A process that has stood still has not looked at its sockets: so it is asked several times.
+    for (let [before, same] = [-1, 0]; same < 4; await sleep(50)) {
+      same = before === client.sink.taken ? same + 1 : 0;
+      before = client.sink.taken;
+    }
     const full = client.sink.taken;
     await sleep(300);
     assert.equal(client.sink.taken, full);
