@@ -36,6 +36,7 @@ export const PAGES: readonly PageSpec[] = [
   { name: 'lunctl-disk', about: 'label, partition, format and mount an attached LUN', scope: 'disk' },
   { name: 'lunctl-nbd', about: 'serve one iSCSI LUN as an NBD export, in the foreground', scope: 'nbd' },
   { name: 'lunctl-serve', about: 'offer files as an iSCSI target', scope: 'serve' },
+  { name: 'lunctl-target', about: 'what lunctl-serve offers, with the commands of targetcli', scope: 'target' },
   { name: 'lunctl-config', about: 'how a machine uses lunctl', scope: 'config' },
   { name: 'lunctl-schema', about: 'JSON Schema of what lunctl prints under --json', scope: 'schema' },
   {

@@ -8,6 +8,7 @@ export const TOPICS: Readonly<Record<string, string>> = {
   chap: 'CHAP credentials of targets: store, try, show, forget',
   lun: 'LUNs of the sessions: limits, reservations, changes',
   config: 'How this machine uses lunctl: settings, their check, unit files',
+  target: 'What serve offers; the commands and the shell of targetcli',
   disk: 'Label, partition, format, mount and grow an attached LUN',
 };
 

@@ -50,6 +50,7 @@ import { schema } from './schema.js';
 import { serve, serveEvent } from './serve.js';
 import { sessionShow } from './session.js';
 import { sessionStats } from './session-stats.js';
+import { targetCreate, targetDelete, targetGet, targetInfo, targetLs, targetSet } from './target-tree.js';
 
 export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'chap clear': chapClear,
@@ -111,4 +112,10 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'session rescan': sessionRescan,
   'session show': sessionShow,
   'session stats': sessionStats,
+  'target create': targetCreate,
+  'target delete': targetDelete,
+  'target get': targetGet,
+  'target info': targetInfo,
+  'target ls': targetLs,
+  'target set': targetSet,
 };

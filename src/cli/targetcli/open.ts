@@ -1,0 +1,48 @@
+// The target shell on this host: its store, its preferences, standard output.
+
+import { printSaveConfig } from '../../saveconfig/print.js';
+import type { Paths } from '../../services/paths.js';
+import { readConfig, withConfigLock, writeConfigText } from '../../services/target/config-file.js';
+import { THIS_HOST } from '../../services/target/host.js';
+import { readPreferences, writePreferences } from '../../services/target/preferences.js';
+import { SavedStore } from '../../services/target/saved-store.js';
+import type { TargetStore } from '../../services/target/store.js';
+import { AppError } from '../../util/errors.js';
+import { LARGEST_WIDTH } from './draw.js';
+import { TargetShell } from './shell.js';
+
+export interface OpenOptions {
+  readonly paths: Paths;
+  readonly version: string;
+  readonly signal: AbortSignal;
+  readonly colour: boolean;
+  readonly echoSecrets: boolean;
+  /** Lines for standard output; the last line end is missing. */
+  readonly say: (text: string) => void;
+}
+
+/** @throws AppError when the configuration cannot be reached. The store is the caller's to close. */
+export async function openShell(options: OpenOptions): Promise<{ shell: TargetShell; store: TargetStore }> {
+  const { paths, version, signal, colour, echoSecrets, say } = options;
+  const store = new SavedStore(paths.targetConfig, signal);
+  const shell = new TargetShell({
+    store,
+    host: THIS_HOST,
+    preferences: await readPreferences(paths.stateDir),
+    keepPreferences: async (preferences) => await writePreferences(paths.stateDir, preferences),
+    readSaved: async (file) => await readConfig(file).catch(nullIfMissing),
+    writeCopy: async (file, config) =>
+      await withConfigLock(file, signal, async () => await writeConfigText(file, printSaveConfig(config))),
+    version,
+    width: () => Math.min(process.stdout.columns ?? LARGEST_WIDTH, LARGEST_WIDTH),
+    colour,
+    echoSecrets,
+    say,
+  });
+  return { shell, store };
+}
+
+function nullIfMissing(error: unknown): null {
+  if (error instanceof AppError && error.code === 'ERR_NOT_FOUND') return null;
+  throw error;
+}
