@@ -32,6 +32,13 @@ export const ROWS = [
   { file: 'faults/f39-out-of-time.test.ts', env: { F39_TIMEOUT_MS: '10000', F39_LONGER_MS: '10000' }, minutes: 3 },
   { file: 'faults/f17-bit-flips.test.ts', env: { F17_FLIPS: '10000' }, minutes: 120 },
   { file: 'faults/f19-slow-login.test.ts', env: { F19_ATTACKERS: '1000' }, minutes: 2 },
+  {
+    file: 'faults/target-crowd.test.ts',
+    env: { CROWD_STRANGERS: '1000', CROWD_SESSIONS: '256' },
+    minutes: 5,
+    alone: true,
+  },
+  { file: 'long/malformed.test.ts', env: { MALFORMED_INPUTS: '1000000' }, minutes: 90 },
   { file: 'faults/f31-lun-swapped.test.ts', env: { F31_SWAPS: '100' }, minutes: 15 },
   { file: 'faults/f27-records.test.ts', env: { F27_STRIDE: '1', F27_FLIPS: '10000', F27_KILLS: '1000' }, minutes: 90 },
   { file: 'interop/records-open-iscsi.test.ts', env: { LUNCTL_TEST_RECORD_ROUNDS: '500' }, minutes: 10 },
