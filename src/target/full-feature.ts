@@ -47,6 +47,7 @@ export class FullFeature {
   readonly #text: TextExchange;
   readonly #tasks: TaskManager;
   readonly #held = new Map<number, Held>();
+  #heldBytes = 0;
   #rejects = 0;
   #pingTag = NO_TAG;
 
@@ -142,6 +143,13 @@ export class FullFeature {
 
   #hold(cmdSn: number, b: Buffer, at: number, ahs: Buffer, data: Buffer): void {
     if (this.#held.has(cmdSn) || ahs.length > 0) return;
+    this.#heldBytes += BHS_LENGTH + data.length;
+    if (this.#heldBytes > LIMITS.outOfOrderBytes) {
+      throw new ProtocolError(
+        'RFC 7143 §4.2.2.1',
+        `CmdSN ${this.session.window.expCmdSn} is missing before too many others`,
+      );
+    }
     const owner = new RefBuffer(Buffer.from(data));
     this.#held.set(cmdSn, { header: Buffer.from(b.subarray(at, at + BHS_LENGTH)), data: owner.buffer, owner });
   }
@@ -152,6 +160,7 @@ export class FullFeature {
       const next = this.#held.get(cmdSn);
       if (next === undefined) return;
       this.#held.delete(cmdSn);
+      this.#heldBytes -= BHS_LENGTH + next.data.length;
       this.session.window.receive(cmdSn);
       this.#execute(next.header, 0, Buffer.alloc(0), next.data, next.owner);
       next.owner.release();

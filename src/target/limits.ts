@@ -28,6 +28,8 @@ export const LIMITS = {
   largestWindow: 512,
   /** Immediate commands that may wait beside the window (RFC 7143 §4.2.2.1: at least one). */
   immediateTasks: 16,
+  /** Commands kept because one before them is missing, with their data, in bytes: on one connection an honest peer leaves no gap. */
+  outOfOrderBytes: 2 ** 18,
   /** Write data held for all sessions: beyond it the window stays closed and commands end with TASK SET FULL. */
   bufferedBytes: 2 ** 26,
   /** Of those, promised by R2Ts to one connection. */

@@ -13,7 +13,7 @@ import { count, figure } from './rig.js';
 
 /** Connections that never log in; sessions that read nothing. The long forms: 1000 and 256. */
 const STRANGERS = count('CROWD_STRANGERS', 200);
-const SESSIONS = count('CROWD_SESSIONS', 48);
+const SESSIONS = count('CROWD_SESSIONS', 32);
 const TARGET = 'iqn.2022-08.com.test:own01';
 const MIB = 2 ** 20;
 const KEYS: [string, string][] = [
