@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import { connectTcp } from '../../src/transport/connect.js';
 import { listenTcp } from '../../src/transport/listen.js';
 import { sourceAddress } from '../../src/transport/source.js';
+import { until } from '../helpers/stream-core.js';
 
 describe('connecting', () => {
   it('knows both ends by address and port', async () => {
@@ -21,7 +22,7 @@ describe('connecting', () => {
     const seen: string[] = [];
     const listener = await listenTcp('::', 0, (wire) => void seen.push(wire.remoteAddress));
     const wire = await connectTcp({ host: '127.0.0.1', port: listener.port }, { timeoutMs: 2000 });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => seen.length > 0, 'it has come in');
     assert.deepEqual(seen, ['127.0.0.1']);
     wire.destroy();
     await listener.close();

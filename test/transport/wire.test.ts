@@ -84,6 +84,7 @@ for (const plain of [false, true]) {
       attach(server, core);
       attach(client, new Collector());
       client.sink.append(Buffer.from('hello'), null);
+      await until(() => server.stalled, 'it has stopped reading');
       await new Promise((resolve) => setTimeout(resolve, 50));
       assert.equal(core.bytes, 0);
       assert.equal(server.stalled, true);
