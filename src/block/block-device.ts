@@ -108,6 +108,11 @@ export interface BlockDevice {
   allocation?(range: ByteRange, most: number): Promise<readonly Extent[]>;
   /** A hint: `range`, whole blocks inside the disk, will be read soon. Returns at once, and nobody hears what became of it. */
   prefetch?(range: ByteRange): void;
+  /**
+   * Where the first block that cannot be read is in a range whose READ has failed with Eio, in bytes; the start of the range
+   * where that cannot be said. A device without this method does not know, or would make its asker wait.
+   */
+  firstBadBlock?(range: ByteRange): Promise<number>;
   /** Ends the device after its requests in flight. Idempotent. */
   close(): Promise<void>;
 }

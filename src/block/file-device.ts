@@ -3,6 +3,7 @@ import { fdatasync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { AppError } from '../util/errors.js';
 import { BufferPool } from '../util/ref-buffer.js';
+import { findBadBlock } from './bad-block.js';
 import {
   type BlockDevice,
   BlockFlag,
@@ -143,6 +144,9 @@ class OpenFileDevice implements FileDevice, TaskHost {
       this.#inFlight--;
       if (this.#inFlight === 0) this.#idle?.();
     }
+  }
+  firstBadBlock(range: ByteRange): Promise<number> {
+    return findBadBlock(this, range);
   }
   close(): Promise<void> {
     this.#closing ??= this.#close();

@@ -278,14 +278,13 @@ export class LogicalUnit implements Unit {
 
   // ---- The device, for commands that are not hot --------------------------------------------------------------------
 
-  /** Everything acknowledged before is on stable storage when `done(Ok)` is called. */
+  /**
+   * Everything acknowledged before is on stable storage when `done(Ok)` is called. A device without a write cache is asked as
+   * well: it may have failed to be one.
+   */
   flush(done: (status: BlockStatus) => void): void {
     if (this.#flushFailed !== BlockStatus.Ok) {
       done(this.#flushFailed);
-      return;
-    }
-    if (!this.device.writeCache) {
-      done(BlockStatus.Ok);
       return;
     }
     this.device.submit({

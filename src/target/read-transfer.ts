@@ -58,6 +58,15 @@ class ReadTransfer implements BlockRequest, Resumable {
   }
 
   onDone(status: BlockStatus): void {
+    const find = this.#unit?.device.firstBadBlock;
+    if (status === BlockStatus.Eio && find !== undefined) {
+      const fail = (): void => this.#finish(ScsiStatus.CheckCondition, status);
+      find.call(this.#unit?.device, { offset: this.offset, length: this.length }).then((at) => {
+        this.offset = at;
+        fail();
+      }, fail);
+      return;
+    }
     if (status !== BlockStatus.Ok) {
       this.#finish(ScsiStatus.CheckCondition, status);
       return;
