@@ -206,6 +206,7 @@ export class TargetConnection implements StreamConsumer, Timed, PduReceiver {
       sink,
       writer: this.#writer,
       params,
+      mostXmit: result.mostXmit,
       tsih,
       initiatorName,
       targetName,

@@ -168,7 +168,16 @@ export class FullFeature {
   }
 
   #execute(b: Buffer, at: number, ahs: Buffer, data: Buffer, owner: RefBuffer | null): void {
-    switch (opcodeOf(b, at)) {
+    const opcode = opcodeOf(b, at);
+    // §4.3: a discovery session is for text, pings and its logout.
+    if (
+      this.session.targetName === null &&
+      (opcode === Opcode.ScsiCommand || opcode === Opcode.TaskManagementRequest)
+    ) {
+      this.#reject(RejectReason.CommandNotSupported, b, at);
+      return;
+    }
+    switch (opcode) {
       case Opcode.ScsiCommand:
         this.#command(b, at, ahs, data, owner);
         return;
@@ -192,10 +201,6 @@ export class FullFeature {
     const immediate = isImmediate(b, at);
     if (session.tasks.has(ittOf(b, at))) {
       this.#reject(RejectReason.TaskInProgress, b, at);
-      return;
-    }
-    if (session.targetName === null) {
-      this.#reject(RejectReason.CommandNotSupported, b, at);
       return;
     }
     if (immediate && session.immediateTasks >= LIMITS.immediateTasks) {

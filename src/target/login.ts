@@ -22,6 +22,8 @@ import type { MappedLun, PortalGroup } from './target-node.js';
 /** What a login has come to. */
 export interface LoginResult {
   readonly params: OperationalParams;
+  /** Data segments are never longer than this, whatever the initiator takes. Bytes. */
+  readonly mostXmit: number;
   readonly initiatorName: string;
   readonly isid: Buffer;
   readonly cid: number;
@@ -342,6 +344,7 @@ export class TargetLogin {
     const { initiatorName, targetName, luns, commandWindow } = identity;
     const result: LoginResult = {
       params: negotiator.result(),
+      mostXmit: identity.group?.wishes.maxXmitDataSegmentLength ?? Number.POSITIVE_INFINITY,
       initiatorName,
       isid: first.isid,
       cid: first.cid,

@@ -32,6 +32,8 @@ export interface SessionOptions {
   readonly sink: TransmitSink;
   readonly writer: PduWriter;
   readonly params: OperationalParams;
+  /** Data segments are never longer than this, whatever the initiator takes. Bytes. */
+  readonly mostXmit: number;
   readonly tsih: number;
   readonly initiatorName: string;
   /** Null for a discovery session. */
@@ -51,7 +53,8 @@ export class TargetSession implements RegisteredSession, TaskSession, OutputHold
   readonly host: ConnectionHost;
   readonly sink: TransmitSink;
   readonly writer: PduWriter;
-  readonly params: OperationalParams;
+  #params: OperationalParams;
+  readonly #mostXmit: number;
   readonly tsih: number;
   readonly initiatorName: string;
   readonly targetName: string | null;
@@ -90,7 +93,8 @@ export class TargetSession implements RegisteredSession, TaskSession, OutputHold
     this.#close = options.close;
     this.sink = options.sink;
     this.writer = options.writer;
-    this.params = options.params;
+    this.#params = options.params;
+    this.#mostXmit = options.mostXmit;
     this.tsih = options.tsih;
     this.initiatorName = options.initiatorName;
     this.targetName = options.targetName;
@@ -109,6 +113,14 @@ export class TargetSession implements RegisteredSession, TaskSession, OutputHold
 
   get initiatorPort(): string {
     return this.nexus.initiatorPort;
+  }
+
+  get params(): OperationalParams {
+    return this.#params;
+  }
+  /** The initiator takes other data segments from now on (RFC 7143 §13.12: a declaration, at any time). */
+  declareMaxXmit(length: number): void {
+    this.#params = { ...this.#params, maxXmitDataSegmentLength: Math.min(length, this.#mostXmit) };
   }
 
   get nexusKey(): string {

@@ -1,5 +1,6 @@
 // Text Requests in full feature phase: SendTargets (RFC 7143 §4.3, §6.4, Appendix C).
 
+import { ANSWERS, keyNamed, readNumber } from '../iscsi/keys.js';
 import { formatPortal } from '../iscsi/portal.js';
 import { NO_TAG } from '../iscsi/wire/bhs.js';
 import { emitText, splitText, TextAssembler, type TextPair } from '../iscsi/wire/text.js';
@@ -70,10 +71,23 @@ export class TextExchange {
   #answers(pairs: readonly TextPair[]): TextPair[] {
     const answers: TextPair[] = [];
     for (const [key, value] of pairs) {
-      if (key !== 'SendTargets') answers.push([key, 'NotUnderstood']);
-      else answers.push(...this.#sendTargets(value));
+      if (key === 'SendTargets') answers.push(...this.#sendTargets(value));
+      else if (!ANSWERS.has(value)) answers.push(...this.#negotiate(key, value));
     }
     return answers;
+  }
+
+  /** §6.4, §13: in full feature phase only what an initiator states of itself can change. */
+  #negotiate(name: string, value: string): TextPair[] {
+    const key = keyNamed(name);
+    if (key === undefined) return [[name, 'NotUnderstood']];
+    if (key.stages !== 'ALL') return [[name, 'Reject']];
+    if (key.kind !== 'declare') return [];
+    const [least, most] = key.range ?? [0, 0];
+    const length = readNumber(value) ?? 0;
+    if (length < least || length > most) return [[name, 'Reject']];
+    this.#session.declareMaxXmit(length);
+    return [];
   }
 
   /** "All" belongs to discovery sessions; in a normal session only its own target is told (Appendix C). */
