@@ -29,6 +29,7 @@ export function cdbBlocks(b: Buffer, at: number): number {
       return b.readUInt32BE(at + 6);
     default:
       if (opcode === ScsiOp.CompareAndWrite) return b.readUInt8(at + 13);
+      if (opcode === ScsiOp.WriteAtomic16) return b.readUInt16BE(at + 12);
       return b.readUInt32BE(at + 10);
   }
 }
@@ -50,6 +51,7 @@ export function cdbFua(b: Buffer, at: number): boolean {
     case ScsiOp.Write16:
     case ScsiOp.CompareAndWrite:
     case ScsiOp.OrWrite16:
+    case ScsiOp.WriteAtomic16:
       return true;
     default:
       return false;

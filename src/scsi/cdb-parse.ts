@@ -3,12 +3,14 @@
 import { ProtocolError } from '../util/errors.js';
 import { cdbBlocks, cdbDpo, cdbFua, cdbLba, cdbProtect } from './cdb-fields.js';
 import type { OpcodeQuery } from './cdb-primary.js';
+import { parseSpecialCdb, type SpecialCdb } from './cdb-special.js';
 import { invalidFieldInCdb } from './check-condition.js';
 import { cdbLength, hasServiceAction, MaintenanceIn, ScsiOp, ServiceActionIn } from './opcodes.js';
 
 export type BlockCommandKind =
   | 'read'
   | 'write'
+  | 'write-atomic'
   | 'write-and-verify'
   | 'verify'
   | 'or-write'
@@ -103,7 +105,7 @@ export interface UnknownCdb {
   readonly serviceAction: number;
 }
 
-export type Cdb = BlockCdb | PrimaryCdb | UnknownCdb;
+export type Cdb = BlockCdb | PrimaryCdb | SpecialCdb | UnknownCdb;
 
 const BLOCK_KINDS: ReadonlyMap<number, BlockCommandKind> = new Map<number, BlockCommandKind>([
   [ScsiOp.Read6, 'read'],
@@ -114,6 +116,7 @@ const BLOCK_KINDS: ReadonlyMap<number, BlockCommandKind> = new Map<number, Block
   [ScsiOp.Write10, 'write'],
   [ScsiOp.Write12, 'write'],
   [ScsiOp.Write16, 'write'],
+  [ScsiOp.WriteAtomic16, 'write-atomic'],
   [ScsiOp.WriteAndVerify10, 'write-and-verify'],
   [ScsiOp.WriteAndVerify12, 'write-and-verify'],
   [ScsiOp.WriteAndVerify16, 'write-and-verify'],
@@ -159,6 +162,7 @@ export function parseCdb(b: Buffer, at = 0): Cdb {
 function outBlocks(kind: BlockCommandKind, blocks: number, byteCheck: number, noDataOut: boolean): number {
   switch (kind) {
     case 'write':
+    case 'write-atomic':
     case 'write-and-verify':
     case 'or-write':
       return blocks;
@@ -197,7 +201,7 @@ function parseBlock(b: Buffer, at: number, opcode: number, kind: BlockCommandKin
   };
 }
 
-function parsePrimary(b: Buffer, at: number, opcode: number): PrimaryCdb | UnknownCdb {
+function parsePrimary(b: Buffer, at: number, opcode: number): PrimaryCdb | SpecialCdb | UnknownCdb {
   const byte1 = b.readUInt8(at + 1);
   switch (opcode) {
     case ScsiOp.TestUnitReady:
@@ -241,7 +245,7 @@ function parsePrimary(b: Buffer, at: number, opcode: number): PrimaryCdb | Unkno
     case ScsiOp.MaintenanceIn:
       return parseMaintenanceIn(b, at, byte1 & 0x1f);
     default:
-      return unknown(opcode, byte1);
+      return parseSpecialCdb(b, at, opcode) ?? unknown(opcode, byte1);
   }
 }
 

@@ -71,6 +71,12 @@ export const MaintenanceIn = {
   ReportSupportedTaskManagementFunctions: 0x0d,
 } as const;
 
+/** Service actions of SANITIZE, SBC-3 §5.24. CRYPTOGRAPHIC ERASE is 3. */
+export const Sanitize = { Overwrite: 0x01, BlockErase: 0x02, ExitFailureMode: 0x1f } as const;
+
+/** Service actions of RECEIVE COPY RESULTS in the form of list identifier length 1, SPC-4 §6.18 to §6.24. */
+export const ReceiveCopy = { Status: 0x00, OperatingParameters: 0x03, FailedSegment: 0x04 } as const;
+
 /** Service actions of PERSISTENT RESERVE IN, SPC-4 §6.15. */
 export const PersistentReserveIn = {
   ReadKeys: 0,

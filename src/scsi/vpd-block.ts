@@ -70,24 +70,29 @@ export function buildBlockLimits(limits: BlockLimits): Buffer {
   return buildVpd(VpdPage.BlockLimits, b);
 }
 
+/** WABEREQ: what a read finds after SANITIZE BLOCK ERASE and before a write, SBC-3 §6.6.2. */
+export const AfterErase = { NotOffered: 0, Readable: 1, Error: 2, WriteRequired: 3 } as const;
+
 /** Block device characteristics. */
 export interface BlockCharacteristics {
   /** 0 not reported, 1 does not rotate, else revolutions per minute. */
   readonly rotationRate: number;
   /** NOMINAL FORM FACTOR: 0 not reported, 2 3.5", 3 2.5" … */
   readonly formFactor: number;
+  /** One of AfterErase. */
+  readonly wabereq: number;
 }
 
 export function parseBlockCharacteristics(data: Buffer): BlockCharacteristics {
   const b = padded(vpdBody(data, VpdPage.BlockDeviceCharacteristics), 4);
-  return { rotationRate: b.readUInt16BE(0), formFactor: b.readUInt8(3) & 0x0f };
+  return { rotationRate: b.readUInt16BE(0), formFactor: b.readUInt8(3) & 0x0f, wabereq: b.readUInt8(3) >> 6 };
 }
 
 /** Page B1h, 64 bytes. */
 export function buildBlockCharacteristics(characteristics: BlockCharacteristics): Buffer {
   const b = Buffer.alloc(60);
   b.writeUInt16BE(characteristics.rotationRate, 0);
-  b[3] = characteristics.formFactor & 0x0f;
+  b[3] = ((characteristics.wabereq & 3) << 6) | (characteristics.formFactor & 0x0f);
   return buildVpd(VpdPage.BlockDeviceCharacteristics, b);
 }
 

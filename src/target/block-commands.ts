@@ -1,6 +1,7 @@
 // The commands of SBC-3 §5 beside READ and WRITE. None of them is hot, so each is a plain function, async where it waits.
-import { BlockFlag, BlockOp } from '../block/block-device.js';
+import { BlockFlag, BlockOp, type Extent } from '../block/block-device.js';
 import type { BlockCdb, PrimaryCdb } from '../scsi/cdb-parse.js';
+import type { SpecialCdb } from '../scsi/cdb-special.js';
 import {
   CheckCondition,
   invalidFieldInCdb,
@@ -8,7 +9,7 @@ import {
   parameterListLengthError,
   Senses,
 } from '../scsi/check-condition.js';
-import { buildLbaStatus, LbaStatus } from '../scsi/lba-status.js';
+import { buildLbaStatus, type LbaRun, LbaStatus } from '../scsi/lba-status.js';
 import { ScsiStatus } from '../scsi/status.js';
 import { parseUnmapList } from '../scsi/unmap.js';
 import { checkAborted, gather } from './gather.js';
@@ -18,6 +19,7 @@ import type { Unit } from './unit.js';
 
 type Done = Promise<undefined>;
 type UnmapCdb = Extract<PrimaryCdb, { kind: 'unmap' }>;
+type DefectCdb = Extract<SpecialCdb, { kind: 'read-defect-data' }>;
 type LbaStatusCdb = Extract<PrimaryCdb, { kind: 'get-lba-status' }>;
 
 /** Runs `change` while nothing else changes the disk. */
@@ -185,11 +187,57 @@ export async function unmap(unit: Unit, task: ScsiTask, cdb: UnmapCdb): Done {
   if (unit.mustFlush(false)) await unit.flushNow();
 }
 
-/** GET LBA STATUS, SBC-3 §5.6: one run to the end, as mapped: a device does not tell its holes. */
-export function getLbaStatus(unit: Unit, task: ScsiTask, cdb: LbaStatusCdb): undefined {
+/**
+ * WRITE ATOMIC(16), SBC-4 §5.42: all of it or nothing, in one piece and with no other change beside it. Offered only where the
+ * device cannot keep or show half of a piece.
+ */
+export async function writeAtomic(unit: Unit, task: ScsiTask, cdb: BlockCdb): Done {
+  const { blockSize } = unit.device;
+  const offset = unit.checkRange(task.cdb, cdb.lba, cdb.blocks, LIMITS.atomicWrite / blockSize);
+  // ATOMIC BOUNDARY: MAXIMUM ATOMIC TRANSFER LENGTH WITH ATOMIC BOUNDARY is 0.
+  if (task.cdb.readUInt16BE(10) !== 0) throw invalidFieldInCdb('SBC-4 §5.42', 10);
+  unit.checkWritable(task);
+  const total = cdb.blocks * blockSize;
+  if (total === 0) return;
+  const data = await wholeData(task, total);
+  await exclusively(unit, task, () => unit.run(BlockOp.Write, offset, total, data));
+  if (unit.mustFlush(cdb.fua)) await unit.flushNow();
+}
+
+/**
+ * GET LBA STATUS, SBC-3 §5.6: what the device knows of its holes; one that cannot tell has none. The runs may end before the
+ * disk does.
+ */
+export async function getLbaStatus(unit: Unit, task: ScsiTask, cdb: LbaStatusCdb): Done {
   if (cdb.lba >= unit.blocks) throw new CheckCondition('SBC-3 §5.6', Senses.LbaOutOfRange);
-  const blocks = Math.min(unit.blocks - cdb.lba, 0xffff_ffff);
-  reply(task, buildLbaStatus([{ lba: cdb.lba, blocks, status: LbaStatus.Mapped }]), cdb.allocationLength);
+  const { blockSize } = unit.device;
+  const most = Math.min(LIMITS.lbaStatus, Math.max(1, Math.floor((cdb.allocationLength - 8) / 16)));
+  // BLOCKS of a descriptor has 32 bits.
+  const length = Math.min(unit.blocks - cdb.lba, 0xffff_ffff) * blockSize;
+  const extents = await unit.allocation(cdb.lba * blockSize, length, most);
+  reply(task, buildLbaStatus(lbaRuns(cdb.lba, blockSize, extents)), cdb.allocationLength);
+}
+
+/** Whole blocks: one that is a hole in part is mapped. */
+function lbaRuns(first: number, blockSize: number, extents: readonly Extent[]): LbaRun[] {
+  const runs: LbaRun[] = [];
+  let at = 0;
+  let lba = 0;
+  for (const { length, hole } of extents) {
+    at += length;
+    const end = hole ? Math.floor(at / blockSize) : Math.ceil(at / blockSize);
+    if (end <= lba) continue;
+    runs.push({ lba: first + lba, blocks: end - lba, status: hole ? LbaStatus.Deallocated : LbaStatus.Mapped });
+    lba = end;
+  }
+  return runs;
+}
+
+/** READ DEFECT DATA, SBC-3 §5.17: the lists that were asked for, which are empty: what is behind the disk mends itself. */
+export function readDefectData(_unit: Unit, task: ScsiTask, cdb: DefectCdb): undefined {
+  const header = Buffer.alloc(cdb.size === 10 ? 4 : 8);
+  header[1] = cdb.lists;
+  reply(task, header, cdb.allocationLength);
 }
 
 /** Sends parameter data, cut to the allocation length (SPC-4 §4.2.5.6). */

@@ -4,10 +4,12 @@ import { CheckCondition, Senses } from '../scsi/check-condition.js';
 import { ScsiStatus } from '../scsi/status.js';
 import { reportTargetPortGroups } from './alua-commands.js';
 import * as block from './block-commands.js';
+import * as copy from './copy-commands.js';
 import * as identity from './identity-commands.js';
 import * as mode from './mode-commands.js';
 import { offersOpcode } from './offered.js';
 import * as reserve from './reserve-commands.js';
+import { sanitize } from './sanitize-commands.js';
 import type { ScsiTask } from './scsi-task.js';
 import type { Unit } from './unit.js';
 
@@ -33,6 +35,7 @@ const COMMANDS: { readonly [K in Kind]: Command<K> } = {
   write: unsupported,
   'write-and-verify': block.writeAndVerify,
   verify: block.verify,
+  'write-atomic': block.writeAtomic,
   'or-write': block.orWrite,
   'compare-and-write': block.compareAndWrite,
   'write-same': block.writeSame,
@@ -40,6 +43,10 @@ const COMMANDS: { readonly [K in Kind]: Command<K> } = {
   'pre-fetch': block.preFetch,
   unmap: block.unmap,
   'get-lba-status': block.getLbaStatus,
+  'read-defect-data': block.readDefectData,
+  sanitize,
+  'extended-copy': copy.extendedCopy,
+  'receive-copy-results': copy.receiveCopyResults,
   'test-unit-ready': () => undefined,
   'request-sense': identity.requestSense,
   inquiry: identity.inquiry,

@@ -5,11 +5,8 @@ import { invalidFieldInCdb, Senses } from '../scsi/check-condition.js';
 import {
   Association,
   buildDesignators,
-  naaDesignator,
-  naaFromSerial,
   nameStringDesignator,
   relativePortDesignator,
-  t10Designator,
   targetPortGroupDesignator,
 } from '../scsi/designator.js';
 import { buildInquiry, DeviceType, type Inquiry, Qualifier, Tpgs } from '../scsi/inquiry.js';
@@ -17,8 +14,15 @@ import { buildReportLuns } from '../scsi/lun.js';
 import { buildAllOpcodes, buildOneOpcode, buildSupportedTmfs } from '../scsi/report-opcodes.js';
 import { buildDescriptorSense, buildFixedSense } from '../scsi/sense.js';
 import { buildExtendedInquiry, buildSupportedPages, buildUnitSerial, VpdPage } from '../scsi/vpd.js';
-import { buildBlockCharacteristics, buildBlockLimits, buildProvisioning, ProvisioningType } from '../scsi/vpd-block.js';
+import {
+  AfterErase,
+  buildBlockCharacteristics,
+  buildBlockLimits,
+  buildProvisioning,
+  ProvisioningType,
+} from '../scsi/vpd-block.js';
 import { reply } from './block-commands.js';
+import { unitDesignators } from './designators.js';
 import { LIMITS } from './limits.js';
 import { offeredCommands } from './offered.js';
 import type { ScsiTask } from './scsi-task.js';
@@ -54,7 +58,7 @@ function inquiryData({ features }: Unit): Inquiry {
     qualifier: Qualifier.Connected,
     deviceType: DeviceType.Block,
     tpgs: Tpgs.Implicit,
-    thirdPartyCopy: false,
+    thirdPartyCopy: features.extendedCopy,
     vendor: features.vendor,
     product: features.product,
     revision: features.revision,
@@ -86,8 +90,7 @@ const PAGES: ReadonlyMap<number, PageBuilder> = new Map<number, PageBuilder>([
 function deviceIdentification(unit: Unit, task: ScsiTask): Buffer {
   const { targetPort, targetName, tag } = task.nexus;
   return buildDesignators([
-    t10Designator(unit.features.vendor, `${unit.name}:${unit.serial}`.slice(0, 200)),
-    naaDesignator(naaFromSerial(unit.serial)),
+    ...unitDesignators(unit.features.vendor, unit.name, unit.serial),
     relativePortDesignator(tag),
     targetPortGroupDesignator(tag),
     nameStringDesignator(targetPort, Association.TargetPort),
@@ -127,7 +130,8 @@ function blockLimits(unit: Unit): Buffer {
 
 /** 1: not rotating. What is behind a file nobody knows, but no initiator should order requests for a disk arm. */
 function characteristics({ features }: Unit): Buffer {
-  return buildBlockCharacteristics({ rotationRate: features.nonRotating ? 1 : 0, formFactor: 0 });
+  const wabereq = features.unmap ? AfterErase.Readable : AfterErase.NotOffered;
+  return buildBlockCharacteristics({ rotationRate: features.nonRotating ? 1 : 0, formFactor: 0, wabereq });
 }
 
 /** Whether any command gives blocks back (LBPME). */
@@ -174,9 +178,9 @@ export function reportLuns(_unit: Unit | null, task: ScsiTask, cdb: CdbOf<'repor
   reply(task, buildReportLuns(luns), cdb.allocationLength);
 }
 
-/** REQUEST SENSE: a waiting UNIT ATTENTION as data, else NO SENSE (SPC-4 §6.39). */
+/** REQUEST SENSE: a waiting UNIT ATTENTION as data, else how far a SANITIZE is, else NO SENSE (SPC-4 §6.39). */
 export function requestSense(unit: Unit, task: ScsiTask, cdb: CdbOf<'request-sense'>): undefined {
-  const sense = task.nexus.takeAttention(unit) ?? Senses.None;
+  const sense = task.nexus.takeAttention(unit) ?? unit.sanitize.pollable ?? Senses.None;
   reply(task, cdb.descriptor ? buildDescriptorSense(sense) : buildFixedSense(sense), cdb.allocationLength);
 }
 

@@ -44,6 +44,11 @@ export const LIMITS = {
   compareAndWrite: 128,
   /** WRITE ATOMIC(16), in bytes: one piece, so that no device sees it in two. */
   atomicWrite: 2 ** 20,
+  /** EXTENDED COPY: how many run at a time for one unit, each with a piece in memory, and outcomes kept for a nexus. */
+  copies: 8,
+  copyResults: 16,
+  /** GET LBA STATUS: descriptors of one answer. */
+  lbaStatus: 256,
   /** UNMAP: blocks of all its descriptors together, and their number. WRITE SAME may be as long as a transfer. */
   unmapBlocks: 2 ** 20,
   unmapDescriptors: 64,

@@ -1,15 +1,21 @@
 // A disk as SCSI sees it (SAM-5 §4.6, SBC-3): task set, UNIT ATTENTION, reservations, and which command does what.
 import { isDeepStrictEqual } from 'node:util';
-import { type BlockDevice, BlockOp, BlockStatus } from '../block/block-device.js';
+import { allocationOf } from '../block/allocation.js';
+import { type BlockDevice, BlockOp, BlockStatus, type Extent } from '../block/block-device.js';
 import { BlockError, perform } from '../block/promise.js';
 import { cdbBlocks, cdbFua, cdbLba, cdbProtect, isRead, isWrite } from '../scsi/cdb-fields.js';
 import { parseCdb } from '../scsi/cdb-parse.js';
 import { CheckCondition, invalidFieldInCdb, Senses } from '../scsi/check-condition.js';
+import type { Designator } from '../scsi/designator.js';
+import type { CopyTarget } from '../scsi/extended-copy.js';
 import { ScsiOp } from '../scsi/opcodes.js';
 import { buildDescriptorSense, buildFixedSense, type Sense } from '../scsi/sense.js';
 import { ScsiStatus } from '../scsi/status.js';
 import { BufferPool } from '../util/ref-buffer.js';
 import { runCommand } from './commands.js';
+import { CopyResults } from './copy-results.js';
+import type { CopyUnit } from './copy-unit.js';
+import { unitDesignators } from './designators.js';
 import { deviceSense } from './device-status.js';
 import { TaskAborted } from './gather.js';
 import { LIMITS } from './limits.js';
@@ -17,9 +23,10 @@ import { ModeState } from './mode-state.js';
 import type { Nexus } from './nexus.js';
 import { readBlocks } from './read-transfer.js';
 import { accessOf, Reservations } from './reservations.js';
+import { SanitizeState } from './sanitize-state.js';
 import type { ScsiTask } from './scsi-task.js';
 import { abortAll, TaskSet } from './task-set.js';
-import type { Unit } from './unit.js';
+import type { LongWork, Unit } from './unit.js';
 import { type ResolvedFeatures, resolveFeatures, type UnitFeatures } from './unit-features.js';
 import { WriteGate } from './write-gate.js';
 import { writeBlocks } from './write-transfer.js';
@@ -33,9 +40,14 @@ export interface LogicalUnitOptions {
   readonly pool?: BufferPool;
   /** What is offered of it, and as what; by default all that the device can do. */
   readonly features?: UnitFeatures;
+  /**
+   * Between the pieces of SANITIZE and EXTENDED COPY, after each `bytes`: settles when the next may begin, so that other units get
+   * their turn. Default: at once.
+   */
+  readonly pause?: (work: LongWork, bytes: number) => Promise<void>;
 }
 
-export class LogicalUnit implements Unit {
+export class LogicalUnit implements Unit, CopyUnit {
   readonly name: string;
   readonly serial: string;
   readonly device: BlockDevice;
@@ -43,9 +55,13 @@ export class LogicalUnit implements Unit {
   readonly gate = new WriteGate();
   readonly mode: ModeState;
   readonly reservations: Reservations;
+  readonly sanitize = new SanitizeState();
+  readonly copies = new CopyResults();
+  readonly pause: (work: LongWork, bytes: number) => Promise<void>;
   readonly #tasks = new TaskSet((task) => this.#start(task));
   readonly #nexuses = new Set<Nexus>();
   #features: ResolvedFeatures;
+  #names: readonly Designator[];
   #sizeBytes: number;
   /** A flush has failed: which writes were lost nobody knows, so no later flush may claim success. */
   #flushFailed: BlockStatus = BlockStatus.Ok;
@@ -58,6 +74,8 @@ export class LogicalUnit implements Unit {
     this.#features = resolveFeatures(options.features ?? {}, options.device, options.name);
     this.mode = new ModeState(this.#features.writeCache);
     this.reservations = new Reservations(this);
+    this.pause = options.pause ?? (() => Promise.resolve());
+    this.#names = unitDesignators(this.#features.vendor, this.name, this.serial);
     this.#sizeBytes = options.device.sizeBytes;
   }
 
@@ -74,6 +92,7 @@ export class LogicalUnit implements Unit {
     if (isDeepStrictEqual(features, this.#features)) return;
     if (features.writeCache !== this.#features.writeCache) this.mode.setWriteCache(features.writeCache);
     this.#features = features;
+    this.#names = unitDesignators(features.vendor, this.name, this.serial);
     this.attention(Senses.InquiryDataChanged);
   }
   get nexuses(): ReadonlySet<Nexus> {
@@ -91,6 +110,7 @@ export class LogicalUnit implements Unit {
   leave(nexus: Nexus): void {
     this.#nexuses.delete(nexus);
     this.reservations.nexusLost(nexus);
+    this.copies.forget(nexus);
   }
   /** Establishes a UNIT ATTENTION for every nexus but `except`. */
   attention(sense: Sense, except: Nexus | null = null): void {
@@ -150,6 +170,7 @@ export class LogicalUnit implements Unit {
   reset(done: () => void): void {
     abortAll(this.#tasks.tasks(), () => {
       this.reservations.reset();
+      this.copies.clear();
       this.mode.reset();
       this.attention(Senses.TargetReset);
       done();
@@ -195,6 +216,11 @@ export class LogicalUnit implements Unit {
     }
     // NACA would need auto contingent allegiance, which INQUIRY denies (SAM-5 §5.2).
     if ((task.cdb[controlByte(opcode)] ?? 0) & 0x04) throw invalidFieldInCdb('SAM-5 §5.2', controlByte(opcode), 2);
+    const sanitizing = this.sanitize.refuses(opcode, (task.cdb[1] ?? 0) & 0x1f);
+    if (sanitizing !== null) {
+      this.fail(task, sanitizing);
+      return false;
+    }
     if (this.reservations.none || !this.reservations.conflicts(task.nexus, accessOf(task.cdb))) return true;
     this.end(task, ScsiStatus.ReservationConflict, null);
     return false;
@@ -259,9 +285,10 @@ export class LogicalUnit implements Unit {
   }
 
   checkWritable(task: ScsiTask): void {
-    if (task.mapped.readOnly || this.features.readOnly || this.mode.writeProtected) {
-      throw new CheckCondition('SBC-3 §4.14', Senses.WriteProtected);
-    }
+    if (this.#isWriteProtected(task.mapped.readOnly)) throw new CheckCondition('SBC-3 §4.14', Senses.WriteProtected);
+  }
+  #isWriteProtected(mappedReadOnly: boolean): boolean {
+    return mappedReadOnly || this.features.readOnly || this.mode.writeProtected;
   }
 
   /**
@@ -323,6 +350,47 @@ export class LogicalUnit implements Unit {
     await this.#attempt(offset, false, reading);
     return bytes;
   }
+  /** @throws CheckCondition where the device fails */
+  async allocation(offset: number, length: number, most: number): Promise<readonly Extent[]> {
+    try {
+      return await allocationOf(this.device, { offset, length }, most);
+    } catch {
+      throw new CheckCondition('SBC-3 §5.6', { ...Senses.ReadError, information: offset / this.device.blockSize });
+    }
+  }
+
+  // ---- Copies on behalf of a nexus, see CopyUnit --------------------------------------------------------------------
+
+  get blockSize(): number {
+    return this.device.blockSize;
+  }
+  isNamed({ codeSet, association, designatorType, designator }: CopyTarget): boolean {
+    return this.#names.some(
+      (name) =>
+        name.codeSet === codeSet &&
+        name.association === association &&
+        name.type === designatorType &&
+        name.value.equals(designator),
+    );
+  }
+  refuses(nexus: Nexus, access: 'read' | 'write', readOnly: boolean): Sense | null {
+    const sanitizing = this.sanitize.refuses(access === 'read' ? ScsiOp.Read16 : ScsiOp.Write16, 0);
+    if (sanitizing !== null) return sanitizing;
+    if (this.reservations.conflicts(nexus, access)) return Senses.ThirdPartyDeviceFailure;
+    return access === 'write' && this.#isWriteProtected(readOnly) ? Senses.WriteProtected : null;
+  }
+  async writeAlone(offset: number, bytes: Buffer): Promise<void> {
+    await this.gate.acquireExclusive();
+    try {
+      await this.run(BlockOp.Write, offset, bytes.length, bytes);
+    } finally {
+      this.gate.releaseExclusive();
+    }
+  }
+  async settle(): Promise<void> {
+    if (this.mustFlush(false)) await this.flushNow();
+  }
+
   async #attempt(offset: number, write: boolean, operation: Promise<void>): Promise<void> {
     try {
       await operation;

@@ -48,6 +48,8 @@ export function accessOf(cdb: Buffer): Access {
     case ScsiOp.Verify16:
     case ScsiOp.PreFetch10:
     case ScsiOp.PreFetch16:
+    case ScsiOp.ReadDefectData10:
+    case ScsiOp.ReadDefectData12:
       return 'read';
     default:
       return 'write';

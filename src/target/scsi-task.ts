@@ -1,6 +1,7 @@
 // A SCSI command on its way through a logical unit, and the transport services it offers there (SAM-5 §5.4).
 // The logical unit sees this interface only: how data and status travel is the business of the connection.
 import type { RefBuffer } from '../util/ref-buffer.js';
+import type { MappedUnit } from './copy-unit.js';
 import type { Nexus } from './nexus.js';
 
 /** SAM-5 §8.6: how a command may be ordered against the others of its task set. */
@@ -27,8 +28,8 @@ export interface ScsiTask {
   readonly nexus: Nexus;
   /** How the initiator sees the unit. */
   readonly mapped: { readonly readOnly: boolean };
-  /** Every LUN of the initiator by its number, for REPORT LUNS. */
-  readonly luns: ReadonlyMap<number, unknown>;
+  /** Every LUN of the initiator by its number, for REPORT LUNS and EXTENDED COPY. */
+  readonly luns: ReadonlyMap<number, MappedUnit>;
   readonly attribute: number;
   /** The tags of the target's portal groups through which the unit can be reached, ascending; that of the nexus is one. */
   portalGroupTags(): readonly number[];

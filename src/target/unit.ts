@@ -1,13 +1,18 @@
 // A logical unit as the commands see it that it carries out: see LogicalUnit, which is the one implementation.
-import type { BlockDevice, BlockOp, BlockStatus } from '../block/block-device.js';
+import type { BlockDevice, BlockOp, BlockStatus, Extent } from '../block/block-device.js';
 import type { Sense } from '../scsi/sense.js';
 import type { BufferPool } from '../util/ref-buffer.js';
+import type { CopyResults } from './copy-results.js';
 import type { ModeState } from './mode-state.js';
 import type { Nexus } from './nexus.js';
 import type { Reservations } from './reservations.js';
+import type { SanitizeState } from './sanitize-state.js';
 import type { ScsiTask } from './scsi-task.js';
 import type { ResolvedFeatures } from './unit-features.js';
 import type { WriteGate } from './write-gate.js';
+
+/** Work that takes long, so that others have to get their turn. */
+export type LongWork = 'sanitize' | 'copy';
 
 export interface Unit {
   readonly name: string;
@@ -18,6 +23,8 @@ export interface Unit {
   readonly gate: WriteGate;
   readonly mode: ModeState;
   readonly reservations: Reservations;
+  readonly sanitize: SanitizeState;
+  readonly copies: CopyResults;
   /** Size in logical blocks. */
   readonly blocks: number;
   /** Establishes a UNIT ATTENTION for every nexus but `except`. */
@@ -42,4 +49,8 @@ export interface Unit {
     flags?: number,
   ): Promise<void>;
   read(offset: number, length: number): Promise<Buffer>;
+  /** At most `most` extents of bytes that the disk has. @throws CheckCondition where the device fails */
+  allocation(offset: number, length: number, most: number): Promise<readonly Extent[]>;
+  /** Between the pieces of long work: settles when the next one may begin. */
+  pause(work: LongWork, bytes: number): Promise<void>;
 }

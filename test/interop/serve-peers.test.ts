@@ -165,11 +165,7 @@ describe('iscsi-test-cu against serve', { skip: missing('iscsi-test-cu') }, () =
 
   /** Reasons for which libiscsi itself leaves a test out: all of them name something that is not offered. */
   const ACCEPTED = [
-    /WRITEATOMIC16 is not implemented/,
     /--allow-sanitize flag is not set/,
-    /EXTENDEDCOPY is not implemented/,
-    /RECEIVE_?COPY_?RESULTS? is not implemented/,
-    /READDEFECTDATA1[02] is not implemented/,
     /not removable/,
     /LBPPB < 2/,
     /Multipath unavailable/,

@@ -112,7 +112,7 @@ const TABLE: readonly [string, Parse, Buffer, number, Bits][] = [
     parseBlockCharacteristics,
     zeros(60, '00b1003c'),
     7,
-    ['', '', '', '', 'formFactor', 'formFactor', 'formFactor', 'formFactor'],
+    ['wabereq', 'wabereq', '', '', 'formFactor', 'formFactor', 'formFactor', 'formFactor'],
   ],
   [
     'VPD B2h 5',

@@ -80,16 +80,18 @@ test('page B1h, both ways', () => {
   assert.deepEqual(parseBlockCharacteristics(hex(`00b1003c1c200002${'00'.repeat(56)}`)), {
     rotationRate: 7200,
     formFactor: 2,
+    wabereq: 0,
   });
   assert.deepEqual(parseBlockCharacteristics(hex(`00b1004000000000${'00'.repeat(60)}`)), {
     rotationRate: 0,
     formFactor: 0,
+    wabereq: 0,
   });
   assert.deepEqual(
-    buildBlockCharacteristics({ rotationRate: 1, formFactor: 3 }),
-    hex(`00b1003c00010003${'00'.repeat(56)}`),
+    buildBlockCharacteristics({ rotationRate: 1, formFactor: 3, wabereq: 1 }),
+    hex(`00b1003c00010043${'00'.repeat(56)}`),
   );
-  assert.deepEqual(parseBlockCharacteristics(hex('00b1000200 01')), { rotationRate: 1, formFactor: 0 });
+  assert.deepEqual(parseBlockCharacteristics(hex('00b1000200 01')), { rotationRate: 1, formFactor: 0, wabereq: 0 });
 });
 
 test('page B2h, both ways', () => {
@@ -163,7 +165,11 @@ test('any limits round trip', () => {
 
 test('any bytes give a page or a ProtocolError', () => {
   hammer(parseBlockLimits, [buildBlockLimits(NONE)], hex('00b0'));
-  hammer(parseBlockCharacteristics, [buildBlockCharacteristics({ rotationRate: 1, formFactor: 3 })], hex('00b1'));
+  hammer(
+    parseBlockCharacteristics,
+    [buildBlockCharacteristics({ rotationRate: 1, formFactor: 3, wabereq: 1 })],
+    hex('00b1'),
+  );
   hammer(parseProvisioning, [hex('00b2000401e60200')], hex('00b2'));
   assert.throws(() => parseBlockLimits(hex('00b1003c')), ProtocolError);
 });

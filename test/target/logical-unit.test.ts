@@ -118,7 +118,7 @@ describe('identity', () => {
       [0],
     );
     const opcodes = parseAllOpcodes((await run(initiator, 'a30c 00 00 0000 00002000 0000', { read: 8192 })).data);
-    assert.ok(opcodes.some(({ opcode }) => opcode === 0x89) && !opcodes.some(({ opcode }) => opcode === 0x83));
+    assert.ok(opcodes.some(({ opcode }) => opcode === 0x89) && !opcodes.some(({ opcode }) => opcode === 0x9c));
   });
 
   test('every command that is said to be supported is, and no other is', async () => {

@@ -7,6 +7,7 @@ import { delay } from '../../transport/timers.js';
 import { AppError } from '../../util/errors.js';
 import type { Backstore, OpenOptions } from './backstores/backstore.js';
 import { openBackstore, openPlugin } from './backstores/open.js';
+import { longWork } from './long-work.js';
 import { unitFeatures } from './unit-settings.js';
 import { within } from './within.js';
 
@@ -29,10 +30,8 @@ export async function openObject(object: StorageObject, options: ObjectOptions):
   const backstore = await (options.unnamed ? openPlugin(object, options) : openBackstore(object, options));
   const { name, serial, device } = backstore;
   const features = unitFeatures(object);
-  return {
-    backstore,
-    unit: new LogicalUnit({ name, serial, device, features, ...(options.pool && { pool: options.pool }) }),
-  };
+  const pool = options.pool && { pool: options.pool };
+  return { backstore, unit: new LogicalUnit({ name, serial, device, features, pause: longWork, ...pool }) };
 }
 
 /** As the file says it from now on: with the number that was made up, and the size that was found. */

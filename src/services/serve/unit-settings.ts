@@ -2,6 +2,9 @@
 import type { Settings, StorageObject } from '../../saveconfig/model.js';
 import type { UnitFeatures } from '../../target/unit-features.js';
 
+/** In bytes; the logical block is at least as large. */
+const SMALLEST_BLOCK = 512;
+
 /** What the object does not say is left to the device. */
 export function unitFeatures(object: StorageObject): UnitFeatures {
   const { attributes } = object;
@@ -9,10 +12,14 @@ export function unitFeatures(object: StorageObject): UnitFeatures {
     unmap: flag(attributes, 'emulate_tpu'),
     writeSameUnmap: flag(attributes, 'emulate_tpws'),
     compareAndWrite: flag(attributes, 'emulate_caw'),
+    // Memory is written in one go: nobody sees or keeps half of such a write.
+    atomicWrite: object.plugin === 'ramdisk' ? true : undefined,
     extendedCopy: flag(attributes, 'emulate_3pc'),
     reservations: flag(attributes, 'emulate_pr'),
     // LIO asks the device of a `block` object and ignores the attribute.
     writeCache: object.plugin === 'block' ? undefined : flag(attributes, 'emulate_write_cache'),
+    // A file has no physical blocks, and like LIO we claim none for it: page B0h says that it is best written in pages.
+    physicalBlockSize: object.plugin === 'fileio' ? SMALLEST_BLOCK : undefined,
     nonRotating: flag(attributes, 'is_nonrot'),
     optimalTransferBlocks: positive(attributes, 'optimal_sectors'),
     maxUnmapBlocks: positive(attributes, 'max_unmap_lba_count'),
