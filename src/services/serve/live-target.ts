@@ -170,6 +170,7 @@ export class LiveTarget {
   /** Opens the storage objects that are not open, into `opened`. */
   async #open(config: SaveConfig, opened: Map<string, ServedObject>, options: ApplyOptions): Promise<Remark[]> {
     const failed: Remark[] = [];
+    const refused: AppError[] = [];
     const known = new Set(this.#config.storage_objects.map(backstorePath));
     for (const object of config.storage_objects) {
       options.signal?.throwIfAborted();
@@ -185,10 +186,12 @@ export class LiveTarget {
       } catch (error) {
         // What did not work before a change does not stand in its way.
         const old = served === undefined && known.has(path);
-        if (!(error instanceof AppError) || !(old || options.lenient === true)) throw error;
-        failed.push({ path, reason: error.message.replace(`${path}: `, '') });
+        if (!(error instanceof AppError)) throw error;
+        if (old || options.lenient === true) failed.push({ path, reason: error.message.replace(`${path}: `, '') });
+        else refused.push(error);
       }
     }
+    if (refused.length > 0) throw allOf(refused);
     return failed;
   }
 
@@ -271,6 +274,14 @@ export class LiveTarget {
       throw new AppError('ERR_UNKNOWN', 'a disk could not be flushed: its last writes may be lost');
     }
   }
+}
+
+/** Whoever has to put a configuration right wants to hear of all that is wrong. */
+function allOf(errors: readonly AppError[]): AppError {
+  const [first] = errors;
+  if (first === undefined || errors.length === 1) return first ?? new AppError('ERR_INTERNAL', 'no error');
+  const text = errors.map(({ message }) => message).join('; ');
+  return new AppError(first.code, `${errors.length} storage objects cannot be had: ${text}`, { cause: first });
 }
 
 function portalsOf(config: SaveConfig): { address: string; port: number }[] {
