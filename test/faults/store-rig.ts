@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SaveConfig, StorageObject } from '../../src/saveconfig/model.js';
 import { parseSense } from '../../src/scsi/sense.js';
-import { ScsiStatus } from '../../src/scsi/status.js';
 import { startConfigured } from '../../src/services/serve/serve.js';
 import { connect, type Initiator } from './initiator.js';
 
@@ -63,7 +62,7 @@ export async function serveStores(objects: readonly StorageObject[]): Promise<St
   const initiator = await connect(server.portals[0]?.port ?? 0, { targetName: STORE_TARGET });
   return {
     initiator,
-    scsi: (lun, cdb, data = {}) => ask(initiator, lun, cdb, data),
+    scsi: asker(initiator),
     async close() {
       await initiator.close();
       // A disk that cannot be flushed is what some tests are about.
@@ -72,6 +71,10 @@ export async function serveStores(objects: readonly StorageObject[]): Promise<St
   };
 }
 
+/** Commands of `initiator`; see StoreRig. */
+export function asker(initiator: Initiator): StoreRig['scsi'] {
+  return (lun, cdb, data = {}) => ask(initiator, lun, cdb, data);
+}
 async function ask(
   initiator: Initiator,
   lun: number,
@@ -92,7 +95,6 @@ async function ask(
   const hex = sense ? [sense.key, sense.asc, sense.ascq].map((n) => n.toString(16).padStart(2, '0')).join('/') : '';
   return { status: answer.status, sense: hex, information: sense?.information, data: answer.data };
 }
-export const good = { status: ScsiStatus.Good, sense: '', information: undefined };
 
 const hex = (n: number, digits: number) => n.toString(16).padStart(digits, '0');
 /** READ(10) and WRITE(10) of `blocks` blocks from `lba`. */
