@@ -1,4 +1,5 @@
 // The PDUs of an initiator that is no program of ours: for peers that stop in the middle, do not read, or lie.
+import { connect, type Socket } from 'node:net';
 import { emitDataOut } from '../../src/iscsi/wire/data-out.js';
 import { emitLoginRequest } from '../../src/iscsi/wire/login-request.js';
 import { emitNopOut } from '../../src/iscsi/wire/nop-out.js';
@@ -69,4 +70,65 @@ export function dataOutPdu(
 /** A ping that is immediate and wants its data back. */
 export function pingPdu(itt: number, cmdSn: number, data: Buffer): Buffer {
   return pduOf((b) => emitNopOut({ immediate: true, lun: NO_LUN, itt, ttt: 0xffffffff, cmdSn, expStatSn: 0 }, b), data);
+}
+
+/** A socket that sends what a test says and keeps what comes back, PDU by PDU. Without digests. */
+export class RawSession {
+  readonly socket: Socket;
+  readonly #pdus: Buffer[] = [];
+  #rest: Buffer = Buffer.alloc(0);
+  #wake: () => void = () => {};
+  /** The other side has closed, or the connection is gone. */
+  ended = false;
+
+  constructor(port: number) {
+    this.socket = connect(port, '127.0.0.1');
+    const end = () => {
+      this.ended = true;
+      this.#wake();
+    };
+    this.socket.on('error', end).on('end', end).on('close', end);
+    this.socket.on('data', (chunk) => this.#take(chunk));
+  }
+  send(...pdus: Buffer[]): void {
+    for (const pdu of pdus) this.socket.write(pdu);
+  }
+  /** The next PDU, or null once the connection has ended. */
+  async next(): Promise<Buffer | null> {
+    for (;;) {
+      const pdu = this.#pdus.shift();
+      if (pdu !== undefined) return pdu;
+      if (this.ended) return null;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+  /** Status-Class and Status-Detail of the answer to a login. */
+  async login(pdu: Buffer): Promise<number> {
+    this.send(pdu);
+    return (await this.next())?.readUInt16BE(36) ?? -1;
+  }
+  /** The response byte and status of the next SCSI Response; -1 once the connection has ended. */
+  async status(): Promise<number> {
+    for (;;) {
+      const pdu = await this.next();
+      if (pdu === null) return -1;
+      if (pdu[0] === 0x21) return pdu.readUInt16BE(2);
+    }
+  }
+  close(): void {
+    this.socket.destroy();
+  }
+  #take(chunk: Buffer): void {
+    let bytes = Buffer.concat([this.#rest, chunk]);
+    while (bytes.length >= 48) {
+      const length = 48 + ((bytes.readUIntBE(5, 3) + 3) & ~3);
+      if (bytes.length < length) break;
+      this.#pdus.push(bytes.subarray(0, length));
+      bytes = bytes.subarray(length);
+    }
+    this.#rest = bytes;
+    this.#wake();
+  }
 }

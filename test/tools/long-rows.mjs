@@ -38,6 +38,8 @@ export const ROWS = [
     minutes: 5,
     alone: true,
   },
+  { file: 'faults/f25-two-initiators.test.ts', env: { F25_ROUNDS: '20000' }, minutes: 5 },
+  { file: 'faults/f26-reinstatement.test.ts', env: { F26_RUNS: '1000' }, minutes: 30 },
   { file: 'long/malformed.test.ts', env: { MALFORMED_INPUTS: '1000000' }, minutes: 90 },
   { file: 'faults/f31-lun-swapped.test.ts', env: { F31_SWAPS: '100' }, minutes: 15 },
   { file: 'faults/f27-records.test.ts', env: { F27_STRIDE: '1', F27_FLIPS: '10000', F27_KILLS: '1000' }, minutes: 90 },
