@@ -11,7 +11,8 @@ export interface CommandLine {
   readonly keywords: ReadonlyMap<string, string>;
 }
 
-const PATH = /^(?:@[\w:.-]+|\*|\.|\.\.|[\w:.[\]*-]*\/[\w:.[\]*/-]*)$/;
+/** No command has a slash in it. */
+const PATH = /^(?:@[\w:.-]+|\*|\.|\.\.|.*\/.*)$/s;
 const KEYWORD = /^([A-Za-z0-9_-]+)=(.*)$/s;
 /** Nothing that is meant is longer: a name has 223 bytes, a value 255. */
 const LONGEST_LINE = 16_384;

@@ -1,8 +1,10 @@
 // The target shell on this host: its store, its preferences, standard output.
 
 import { printSaveConfig } from '../../saveconfig/print.js';
+import { dirname } from 'node:path';
+import { writeTextFile } from '../../records/files.js';
 import type { Paths } from '../../services/paths.js';
-import { readConfig, withConfigLock, writeConfigText } from '../../services/target/config-file.js';
+import { readConfig } from '../../services/target/config-file.js';
 import { THIS_HOST } from '../../services/target/host.js';
 import { readPreferences, writePreferences } from '../../services/target/preferences.js';
 import { SavedStore } from '../../services/target/saved-store.js';
@@ -31,8 +33,8 @@ export async function openShell(options: OpenOptions): Promise<{ shell: TargetSh
     preferences: await readPreferences(paths.stateDir),
     keepPreferences: async (preferences) => await writePreferences(paths.stateDir, preferences),
     readSaved: async (file) => await readConfig(file).catch(nullIfMissing),
-    writeCopy: async (file, config) =>
-      await withConfigLock(file, signal, async () => await writeConfigText(file, printSaveConfig(config))),
+    // A link there is replaced, and not followed: the folder may be one that others write to.
+    writeCopy: async (file, config) => await writeTextFile(dirname(file), file, printSaveConfig(config)),
     version,
     width: () => Math.min(process.stdout.columns ?? LARGEST_WIDTH, LARGEST_WIDTH),
     colour,

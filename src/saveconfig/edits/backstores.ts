@@ -242,7 +242,7 @@ function common(
 }
 
 function checkName(config: SaveConfig, plugin: string, name: string): void {
-  if (/[/\s]/.test(name) || name === '') throw invalid("A storage object's name cannot contain '/' or white space");
+  if (!/^[^/\s\p{C}]{1,255}$/u.test(name)) throw invalid("A storage object's name cannot contain '/' or white space");
   if (findObject(config, plugin, name) !== undefined) throw exists(`Storage object ${plugin}/${name} exists`);
 }
 
