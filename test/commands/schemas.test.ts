@@ -185,6 +185,22 @@ describe('what commands print', () => {
     assert.deepEqual([trials, stored.trials], [stored.trials, [{ ...(trials as Json[])[0], ...accepted }]]);
     await output('chap clear', 0, 'chap', 'clear', TARGET);
   });
+  it('the tree of a target', async () => {
+    const tpg = `/iscsi/${TARGET}/tpg1`;
+    const { lines } = await output('target create', 0, 'target', 'create', '/backstores/ramdisk', 'rd0', '8M');
+    assert.deepEqual(lines, ['Created ramdisk rd0 with size 8M.']);
+    await output('target create', 0, 'target', 'create', '/iscsi', TARGET);
+    await output('target create', 0, 'target', 'create', `${tpg}/luns`, '/backstores/ramdisk/rd0');
+    await output('target set', 0, 'target', 'set', tpg, 'attribute', 'authentication=1');
+    const { groups } = await output('target get', 0, 'target', 'get', tpg, 'attribute', 'authentication');
+    assert.equal((groups as { parameters: Json[] }[])[0]?.parameters[0]?.value, '1');
+    await output('target get', 0, 'target', 'get', tpg);
+    await output('target info', 0, 'target', 'info', '/backstores/ramdisk/rd0');
+    const { nodes } = await output('target ls', 0, 'target', 'ls');
+    assert.ok((nodes as Json[]).some(({ path, kind }) => path === `${tpg}/luns/lun0` && kind === 'lun'));
+    await output('target delete', 0, 'target', 'delete', '/iscsi', TARGET);
+    await output('error', 21, 'target', 'delete', '/iscsi', TARGET);
+  });
   it('records that are changed', async () => {
     const other = 'iqn.2022-08.com.test:other';
     await output('iface new', 0, 'iface', 'new', 'if1', '--dry-run');

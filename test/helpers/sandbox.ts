@@ -38,6 +38,7 @@ export class Sandbox {
       LUNCTL_DB_DIR: join(folder, 'db'),
       LUNCTL_RUN_DIR: join(folder, 'run'),
       LUNCTL_STATE_DIR: join(folder, 'state'),
+      LUNCTL_TARGET_CONFIG: join(folder, 'target/saveconfig.json'),
     };
     await mkdir(env.LUNCTL_CONFIG_DIR, { mode: 0o700 });
     const user = unprivileged && process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : undefined;

@@ -19,9 +19,10 @@ export async function runInteractive(shell: TargetShell, terminal: Terminal, out
   output.write(shell.banner);
   const kept = [...terminal.history];
   const lines = open(shell, terminal, kept);
+  const typed = new TypedLines(lines, output.write);
   try {
     while (!shell.ended) {
-      const line = await nextLine(lines, shell.prompt);
+      const line = await typed.next(shell.prompt);
       if (line === null) {
         output.write('exit\n');
         break;
@@ -59,25 +60,43 @@ function open(shell: TargetShell, { input, output }: Terminal, kept: readonly st
   return lines;
 }
 
-/** Null at the end of input. */
-async function nextLine(lines: Interface, prompt: string): Promise<string | null> {
-  return await new Promise((resolve) => {
-    const again = (): void => {
+/** The lines of a terminal, one at a time: several that are pasted at once wait for their turn. */
+class TypedLines {
+  readonly #waiting: string[] = [];
+  #closed = false;
+  #wake: (() => void) | undefined;
+
+  constructor(
+    private readonly lines: Interface,
+    private readonly write: (text: string) => void,
+  ) {
+    lines.on('line', (line: string) => {
+      this.#waiting.push(line);
+      this.#wake?.();
+    });
+    lines.on('close', () => {
+      this.#closed = true;
+      this.#wake?.();
+    });
+    lines.on('SIGINT', () => {
+      lines.write('', { ctrl: true, name: 'e' });
       lines.write('', { ctrl: true, name: 'u' });
-      process.stdout.write('\n');
+      write('^C\n');
       lines.prompt();
-    };
-    const done = (line: string | null): void => {
-      lines.off('line', done);
-      lines.off('close', ended);
-      lines.off('SIGINT', again);
-      resolve(line);
-    };
-    const ended = (): void => done(null);
-    lines.on('line', done);
-    lines.on('close', ended);
-    lines.on('SIGINT', again);
-    lines.setPrompt(prompt);
-    lines.prompt();
-  });
+    });
+  }
+
+  /** Null at the end of input. */
+  async next(prompt: string): Promise<string | null> {
+    const early = this.#waiting.shift();
+    if (early !== undefined) {
+      // It was shown as it came, among other output: now it is shown where it belongs.
+      this.write(`${prompt}${early}\n`);
+      return early;
+    }
+    this.lines.setPrompt(prompt);
+    if (!this.#closed) this.lines.prompt();
+    while (this.#waiting.length === 0 && !this.#closed) await new Promise<void>((wake) => (this.#wake = wake));
+    return this.#waiting.shift() ?? null;
+  }
 }

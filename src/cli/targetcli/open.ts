@@ -1,8 +1,8 @@
 // The target shell on this host: its store, its preferences, standard output.
 
-import { printSaveConfig } from '../../saveconfig/print.js';
 import { dirname } from 'node:path';
 import { writeTextFile } from '../../records/files.js';
+import { printSaveConfig } from '../../saveconfig/print.js';
 import type { Paths } from '../../services/paths.js';
 import { readConfig } from '../../services/target/config-file.js';
 import { THIS_HOST } from '../../services/target/host.js';
