@@ -46,6 +46,8 @@ const ON_DEMAND = {
   'lio-chap': 'CHAP against LIO',
   'lio-luns': 'LUNs of LIO removed, swapped and resized under load (F29, F30, F31)',
   'grow-nbd': 'a LUN of LIO grows under a mounted file system (F29)',
+  'targetcli-serve':
+    "the guides' targetcli sessions typed into our shell, open-iscsi on what serve makes of them, and LIO's configuration here",
   transcripts: 'recordings of the real iscsiadm on ours against LIO, and the guide by our iscsiadm',
   'lio-reservations': 'persistent reservations of a LUN of LIO, beside open-iscsi',
 } as const;
