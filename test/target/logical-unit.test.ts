@@ -4,9 +4,6 @@ import { describe, test } from 'node:test';
 import { BlockOp, type BlockRequest, BlockStatus } from '../../src/block/block-device.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { readBytes } from '../../src/block/promise.js';
-import { Opcode } from '../../src/iscsi/wire/bhs.js';
-import { dataInResidual } from '../../src/iscsi/wire/data-in.js';
-import { parseResponseData, parseScsiResponse } from '../../src/iscsi/wire/scsi-response.js';
 import { parseReadCapacity16 } from '../../src/scsi/capacity.js';
 import { designatorToText, parseDesignators } from '../../src/scsi/designator.js';
 import { parseInquiry } from '../../src/scsi/inquiry.js';
@@ -15,46 +12,9 @@ import { findModePage, parseModeSense } from '../../src/scsi/mode.js';
 import { parseCachingPage } from '../../src/scsi/mode-pages.js';
 import { buildReserveOut } from '../../src/scsi/persistent-reserve.js';
 import { parseAllOpcodes } from '../../src/scsi/report-opcodes.js';
-import { parseSense } from '../../src/scsi/sense.js';
 import { parseSupportedPages } from '../../src/scsi/vpd.js';
+import { run } from './run-command.js';
 import { INITIATOR, makeNode, type NodeOptions, pattern, ScriptedInitiator } from './scripted-initiator.js';
-
-interface Answer {
-  readonly status: number;
-  /** key/asc/ascq in hex, or '' without sense. */
-  readonly sense: string;
-  readonly information: number | undefined;
-  readonly data: Buffer;
-}
-
-/** Runs one command to its end and puts its answer together. */
-async function run(
-  initiator: ScriptedInitiator,
-  cdb: string,
-  options: { read?: number; data?: Buffer; lun?: number } = {},
-): Promise<Answer> {
-  const { data, read = 0, lun = 0 } = options;
-  if (data) initiator.command(cdb, { write: data.length, data, lun });
-  else initiator.command(cdb, { read, lun });
-  const pdus = await initiator.settle();
-  const parts = pdus.filter((pdu) => pdu.opcode === Opcode.DataIn);
-  const response = pdus.find((pdu) => pdu.opcode === Opcode.ScsiResponse);
-  const bytes = Buffer.concat(parts.map((pdu) => pdu.data));
-  if (response === undefined) {
-    const last = parts.at(-1);
-    assert.ok(last, 'no answer');
-    assert.equal(dataInResidual(last.header), Math.abs(read - bytes.length) || dataInResidual(last.header));
-    return { status: last.header[3] ?? 0, sense: '', information: undefined, data: bytes };
-  }
-  const sense = parseSense(parseResponseData(response.data).sense);
-  const hex = sense ? [sense.key, sense.asc, sense.ascq].map((n) => n.toString(16).padStart(2, '0')).join('/') : '';
-  return {
-    status: parseScsiResponse(response.header).status,
-    sense: hex,
-    information: sense?.information,
-    data: bytes,
-  };
-}
 
 /** A memory disk that fails as told and counts its flushes. */
 class TestDevice extends MemoryDevice {
