@@ -34,7 +34,9 @@ export type TargetEvent =
       readonly cause: EndCause;
       readonly reason: string;
     }
-  | { readonly kind: 'fault'; readonly reason: string };
+  | { readonly kind: 'fault'; readonly reason: string }
+  /** So many refusals, faults and discoveries of one address were not told one by one. */
+  | { readonly kind: 'omitted'; readonly count: number };
 
 /** The driver of one connection, as the core sees it. */
 export interface ConnectionHost {

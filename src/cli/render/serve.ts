@@ -56,5 +56,7 @@ function detail(event: TargetEvent): string {
       return `session ${event.session}${event.cause === 'lost' ? ' lost' : ''}: ${event.reason}`;
     case 'fault':
       return event.reason;
+    case 'omitted':
+      return `${event.count} more of this address, too many to tell one by one`;
   }
 }

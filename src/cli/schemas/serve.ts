@@ -75,6 +75,12 @@ const event = v.variant('kind', [
     reason,
   }),
   v.strictObject({ kind: v.literal('fault'), reason }),
+  v.strictObject({
+    kind: v.literal('omitted'),
+    count: count(
+      'Refusals, faults and discoveries of this address that were not told one by one: there were too many.',
+    ),
+  }),
 ]) satisfies Describes<TargetEvent>;
 
 export const serveEvent = document('serve-event', 'Every other line: a login, a refusal, an end.', {

@@ -1,8 +1,10 @@
 // A target with its control socket: what the command `serve` runs.
 import type { TargetEvent } from '../../target/events.js';
+import { now } from '../../transport/clock.js';
 import { AppError } from '../../util/errors.js';
 import type { OnEvent } from './connections.js';
 import { type Place, takePlace } from './control.js';
+import { EventLimit } from './event-limit.js';
 import { Counters } from './metrics.js';
 import type { Server } from './options.js';
 
@@ -28,11 +30,12 @@ export async function startControlled(
   options: ControlledOptions,
 ): Promise<ControlledServer> {
   const counters = new Counters();
+  const told = new EventLimit(options.onEvent, now);
   const place = await placeFor(options);
   try {
     const server = await start((event: TargetEvent, remote) => {
       counters.count(event);
-      options.onEvent(event, remote);
+      told.take(event, remote);
     });
     await place?.open({ live: server.live, counters, configPath: options.configPath });
     const close = async () => {

@@ -26,6 +26,8 @@ export class Counters {
       case 'fault':
         this.faults++;
         return;
+      case 'omitted':
+        return;
     }
   }
 }
