@@ -5,7 +5,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SaveConfig, StorageObject } from '../../src/saveconfig/model.js';
+import type { SaveConfig, StorageObject, UserObject } from '../../src/saveconfig/model.js';
 import { parseSense } from '../../src/scsi/sense.js';
 import { startConfigured } from '../../src/services/serve/serve.js';
 import { connect, type Initiator } from './initiator.js';
@@ -19,7 +19,7 @@ export function fileioObject(name: string, dev: string, size: number, write_back
 export function ramdiskObject(name: string, size: number): StorageObject {
   return { ...PLAIN, plugin: 'ramdisk', name, size };
 }
-export function nbdObject(name: string, socket: string): StorageObject {
+export function nbdObject(name: string, socket: string): UserObject {
   return { ...PLAIN, plugin: 'user', name, size: 0, config: `nbd/nbd+unix:///?socket=${socket}` };
 }
 
