@@ -1,7 +1,9 @@
 // The target commands and the target shell as programs: pipes, exit codes, secrets, the terminal.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { BIN, Sandbox } from '../helpers/sandbox.js';
@@ -25,6 +27,14 @@ function piped(...lines: string[]): Promise<{ code: number | null; stdout: strin
   for (const stream of ['stdout', 'stderr'] as const) child[stream].on('data', (chunk) => (printed[stream] += chunk));
   child.stdin.end(lines.map((line) => `${line}\n`).join(''));
   return new Promise((resolve) => child.on('close', (code) => resolve({ code, ...printed })));
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
 }
 
 describe('the target shell', () => {
@@ -126,12 +136,49 @@ describe('target commands', () => {
   });
 });
 
+describe('beside a serve that runs', () => {
+  it('a change is served at once, and one that cannot be made changes nothing', async () => {
+    await box.ok('target', 'shell', 'clearconfig', 'confirm=True');
+    const server = spawn(process.execPath, [BIN, 'serve', '--config', box.env.LUNCTL_TARGET_CONFIG ?? ''], {
+      env: box.env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = once(server, 'close');
+    try {
+      await new Promise<void>((ready) => server.stdout.on('data', (text) => /^control /m.test(`${text}`) && ready()));
+      const port = await freePort();
+      const tpg = `/iscsi/${TARGET}/tpg1`;
+      const { stderr } = await piped(
+        'set global auto_add_default_portal=false',
+        '/backstores/ramdisk create rd0 8M',
+        `/iscsi create ${TARGET}`,
+        `${tpg}/luns create /backstores/ramdisk/rd0`,
+        `${tpg}/acls create ${INITIATOR}`,
+        `${tpg}/portals create 127.0.0.1 ${port}`,
+        `${tpg}/portals create 192.0.2.1 ${port}`,
+        'set global auto_add_default_portal=true',
+        'exit',
+      );
+      assert.match(stderr, /^cannot listen on 192\.0\.2\.1:\d+: .*\n$/);
+      const { stdout } = await box.ok('discovery', 'sendtargets', '-p', `127.0.0.1:${port}`);
+      assert.equal(stdout, `127.0.0.1:${port},1 ${TARGET}\n`);
+      assert.match((await box.ok('target', 'ls', `${tpg}/portals`)).stdout, /Portals: 1\]\n.*:\d+ \.+ \[OK\]\n$/);
+      assert.equal((await box.ok('target', 'shell', 'sessions')).stdout, '(no open sessions)\n');
+    } finally {
+      server.kill('SIGINT');
+      await ended;
+    }
+  });
+});
+
 describe('on a terminal', { skip: noTerminal }, () => {
   it('what has a password in it is not in the history; lines that are pasted at once are run one by one', async () => {
-    const typed = [`cd ${ACL}`, `set auth password=${SECRET}`, 'pwd', 'exit'].map((line) => `${line}\r`).join('');
+    const typed = ['cd /iscsi', `set discovery_auth password=${SECRET}`, 'pwd', 'exit']
+      .map((line) => `${line}\r`)
+      .join('');
     const { code, output } = await onTerminal('target shell', { env: box.env, question: '/> ', answer: typed });
     assert.equal(code, 0, output);
-    assert.ok(output.includes(`\n${ACL}\r\n`), output);
+    assert.ok(output.includes('\n/iscsi\r\n'), output);
     const history = join(box.env.LUNCTL_STATE_DIR ?? '', 'target-shell/history');
     const kept = readFileSync(history, 'utf8').split('\n');
     assert.ok(kept.includes('pwd') && !kept.some((line) => line.includes('password')), kept.join('|'));

@@ -5,9 +5,9 @@ import { writeTextFile } from '../../records/files.js';
 import { printSaveConfig } from '../../saveconfig/print.js';
 import type { Paths } from '../../services/paths.js';
 import { readConfig } from '../../services/target/config-file.js';
+import { FollowingStore } from '../../services/target/following-store.js';
 import { THIS_HOST } from '../../services/target/host.js';
 import { readPreferences, writePreferences } from '../../services/target/preferences.js';
-import { SavedStore } from '../../services/target/saved-store.js';
 import type { TargetStore } from '../../services/target/store.js';
 import { AppError } from '../../util/errors.js';
 import { LARGEST_WIDTH } from './draw.js';
@@ -15,6 +15,8 @@ import { TargetShell } from './shell.js';
 
 export interface OpenOptions {
   readonly paths: Paths;
+  /** The socket of the `serve` that is meant, where there are several. */
+  readonly control: string | undefined;
   readonly version: string;
   readonly signal: AbortSignal;
   readonly colour: boolean;
@@ -25,8 +27,9 @@ export interface OpenOptions {
 
 /** @throws AppError when the configuration cannot be reached. The store is the caller's to close. */
 export async function openShell(options: OpenOptions): Promise<{ shell: TargetShell; store: TargetStore }> {
-  const { paths, version, signal, colour, echoSecrets, say } = options;
-  const store = new SavedStore(paths.targetConfig, signal);
+  const { paths, control, version, signal, colour, echoSecrets, say } = options;
+  const { runDir, targetConfig } = paths;
+  const store = await FollowingStore.open({ runDir, targetConfig, control, signal });
   const shell = new TargetShell({
     store,
     host: THIS_HOST,

@@ -1,7 +1,7 @@
 // Makes an object of the target's configuration.
 import type { Result } from '../../cli/schemas/parts.js';
 import type { targetCreate } from '../../cli/schemas/target-tree.js';
-import { pathArgument, TargetCommand } from '../../cli/target-command.js';
+import { controlFlag, pathArgument, TargetCommand } from '../../cli/target-command.js';
 
 export default class TargetCreate extends TargetCommand {
   static override summary = 'Make a storage object, a target, a LUN, an ACL, a portal';
@@ -15,9 +15,10 @@ export default class TargetCreate extends TargetCommand {
   ];
   static override strict = false;
   static override args = pathArgument;
+  static override flags = controlFlag;
 
   async run(): Promise<Result<typeof targetCreate>> {
-    const { argv } = await this.parse(TargetCreate);
-    return await this.runOn('create', argv);
+    const { argv, flags } = await this.parse(TargetCreate);
+    return await this.runOn('create', argv, flags.control);
   }
 }

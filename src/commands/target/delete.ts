@@ -1,7 +1,7 @@
 // Deletes an object of the target's configuration.
 import type { Result } from '../../cli/schemas/parts.js';
 import type { targetDelete } from '../../cli/schemas/target-tree.js';
-import { pathArgument, TargetCommand } from '../../cli/target-command.js';
+import { controlFlag, pathArgument, TargetCommand } from '../../cli/target-command.js';
 
 export default class TargetDelete extends TargetCommand {
   static override summary = 'Delete a storage object, a target, a LUN, an ACL, a portal';
@@ -14,9 +14,10 @@ export default class TargetDelete extends TargetCommand {
   ];
   static override strict = false;
   static override args = pathArgument;
+  static override flags = controlFlag;
 
   async run(): Promise<Result<typeof targetDelete>> {
-    const { argv } = await this.parse(TargetDelete);
-    return await this.runOn('delete', argv);
+    const { argv, flags } = await this.parse(TargetDelete);
+    return await this.runOn('delete', argv, flags.control);
   }
 }

@@ -2,7 +2,7 @@
 import { Args } from '@oclif/core';
 import type { Result } from '../../cli/schemas/parts.js';
 import type { targetGet } from '../../cli/schemas/target-tree.js';
-import { pathArgument, TargetCommand } from '../../cli/target-command.js';
+import { controlFlag, pathArgument, TargetCommand } from '../../cli/target-command.js';
 
 export default class TargetGet extends TargetCommand {
   static override summary = 'Show attributes, parameters and credentials of a node';
@@ -17,12 +17,13 @@ export default class TargetGet extends TargetCommand {
     ...pathArgument,
     group: Args.string({ name: 'GROUP', description: 'attribute, parameter, auth, alua, discovery_auth or global.' }),
   };
+  static override flags = controlFlag;
 
   async run(): Promise<Result<typeof targetGet>> {
-    const { argv } = await this.parse(TargetGet);
+    const { argv, flags } = await this.parse(TargetGet);
     const [, group, ...names] = argv.map(String);
-    const { path } = this.jsonEnabled() ? { path: String(argv[0]) } : await this.runOn('get', argv);
-    return await this.withShell(async (shell) => {
+    const { path } = this.jsonEnabled() ? { path: String(argv[0]) } : await this.runOn('get', argv, flags.control);
+    return await this.withShell(flags.control, async (shell) => {
       const { settingsOf } = await import('../../cli/targetcli/node-settings.js');
       return settingsOf(await shell.look(), shell.preferences, { path, group, names });
     });

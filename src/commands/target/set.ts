@@ -3,7 +3,7 @@ import { Args, Flags } from '@oclif/core';
 import { givenSecret } from '../../cli/credentials.js';
 import type { Result } from '../../cli/schemas/parts.js';
 import type { targetSet } from '../../cli/schemas/target-tree.js';
-import { pathArgument, TargetCommand } from '../../cli/target-command.js';
+import { controlFlag, pathArgument, TargetCommand } from '../../cli/target-command.js';
 import { AppError } from '../../util/errors.js';
 
 const GROUP = 'CHAP';
@@ -27,6 +27,7 @@ export default class TargetSet extends TargetCommand {
     }),
   };
   static override flags = {
+    ...controlFlag,
     'chap-secret-file': Flags.string({
       summary: 'File with the secret of userid (password); - reads standard input. Refused when others may read it.',
       helpValue: 'FILE',
@@ -68,10 +69,14 @@ export default class TargetSet extends TargetCommand {
     // The environment is left out: what it names is for the commands that log in.
     const password = await givenSecret('chap', flags, {});
     const mutual = await givenSecret('mutual', flags, {});
-    return await this.runOn('set', [
-      ...argv,
-      ...(password === null ? [] : [`password=${password}`]),
-      ...(mutual === null ? [] : [`mutual_password=${mutual}`]),
-    ]);
+    return await this.runOn(
+      'set',
+      [
+        ...argv,
+        ...(password === null ? [] : [`password=${password}`]),
+        ...(mutual === null ? [] : [`mutual_password=${mutual}`]),
+      ],
+      flags.control,
+    );
   }
 }

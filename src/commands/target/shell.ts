@@ -1,5 +1,6 @@
 // targetcli's shell: on a terminal, from a pipe, or for one command.
 import { BaseCommand } from '../../cli/base-command.js';
+import { controlFlag } from '../../cli/target-command.js';
 
 export default class TargetShellCommand extends BaseCommand {
   static override enableJsonFlag = false;
@@ -15,17 +16,19 @@ exit saves the configuration. A running serve has each change at once. Lines wit
     '<%= config.bin %> <%= command.id %> <lines',
   ];
   static override strict = false;
+  static override flags = controlFlag;
 
   async run(): Promise<void> {
     // A password may be among the words, as targetcli takes it: it is gone from the list of processes at once.
     if (this.argv.some((word) => /password/i.test(word))) process.title = 'lunctl target shell';
     const words = this.argv.length === 1 && /^(?:-v|--version)$/.test(this.argv[0] ?? '') ? ['version'] : null;
-    const { argv } = await this.parse(TargetShellCommand, words ?? this.argv);
+    const { argv, flags } = await this.parse(TargetShellCommand, words ?? this.argv);
     const { openShell } = await import('../../cli/targetcli/open.js');
     const { runLines, runOneCommand } = await import('../../cli/targetcli/drive.js');
     const { paths } = this;
     const { shell, store } = await openShell({
       paths,
+      control: flags.control,
       version: this.config.version,
       signal: this.abortSignal,
       colour: this.toTerminal && process.env.NO_COLOR === undefined,
