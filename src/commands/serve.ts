@@ -103,6 +103,10 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
     });
     for (const { path, reason } of server.failed) this.warning(`not served: ${path}: ${reason}`);
     for (const { path, reason } of server.live.remarks()) this.warning(`not honoured: ${path}: ${reason}`);
+    if (ownConfig !== null) {
+      const { secretWarnings } = await import('../services/serve/secret-warnings.js');
+      for (const text of secretWarnings(server.live.config)) this.warning(text);
+    }
     this.#started(server, ownConfig);
     await aborted(this.abortSignal);
     await server.close();
