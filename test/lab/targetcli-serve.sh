@@ -51,7 +51,7 @@ END
 expect_lines
 test "$(stat -c %a $config)" = 600
 
-step 'the CentOS guide: a logical volume'
+step 'the CentOS guide: a logical volume, at a port of its own beside the other target'
 truncate -s 2G /var/tmp/ssd.img
 ssd=$(losetup --find --show /var/tmp/ssd.img)
 pvcreate -q "$ssd" && vgcreate -q VgISCSI "$ssd" && lvcreate -q -n LvISCSI -l 100%FREE VgISCSI
@@ -68,7 +68,8 @@ cd $second/tpg1/luns
 create /backstores/block/block_backend_LvISCSI
 cd ../..
 cd tpg1/portals/
-create 192.168.90.1 ip_port=3260
+delete 0.0.0.0 3260
+create 192.168.90.1 ip_port=3261
 cd /iscsi/$second/tpg1/acls
 create $INITIATOR
 ls /
@@ -170,11 +171,11 @@ parameters CRC32C None Yes Yes 65536 262144
 parameters None None No No 512 8192
 
 step 'the logical volume'
-run iscsiadm -m discovery -t sendtargets -p 192.168.90.1 >/tmp/out
-expect "^192.168.90.1:3260,1 $second$" /tmp/out
-iscsiadm -m node -T $second -p 192.168.90.1 -o update -n node.session.auth.authmethod -v None
-run iscsiadm -m node -T $second -p 192.168.90.1 --login
-path=/dev/disk/by-path/ip-192.168.90.1:3260-iscsi-$second-lun-0
+run iscsiadm -m discovery -t sendtargets -p 192.168.90.1:3261 >/tmp/out
+expect "^192.168.90.1:3261,1 $second$" /tmp/out
+iscsiadm -m node -T $second -p 192.168.90.1:3261 -o update -n node.session.auth.authmethod -v None
+run iscsiadm -m node -T $second -p 192.168.90.1:3261 --login
+path=/dev/disk/by-path/ip-192.168.90.1:3261-iscsi-$second-lun-0
 until [ -b $path ]; do sleep 0.2; done
 fio_verify $path
 iscsiadm -m node -T $second --logout

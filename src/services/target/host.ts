@@ -44,12 +44,22 @@ function look(path: string, config: SaveConfig): PathFacts {
   const attribute = (name: string): string => attributeOf(info.rdev, name);
   return {
     kind: 'block',
-    sizeBytes: Number(attribute('size')) * SECTOR,
+    sizeBytes: sizeOf(info),
     readOnly: attribute('ro') === '1',
     isDisk: (attribute('device/type') || DISK) === DISK,
     isScsi: attribute('device/scsi_level') !== '',
     usedBy,
   };
+}
+
+/** The size of a block device in bytes; 0 for what is none. It is not opened. */
+export function blockDeviceSize(path: string): number {
+  const info = statOf(scsiPath(path) ?? path);
+  return typeof info !== 'string' && info.isBlockDevice() ? sizeOf(info) : 0;
+}
+
+function sizeOf({ rdev }: BigIntStats): number {
+  return Number(attributeOf(rdev, 'size')) * SECTOR;
 }
 
 /** The block device of `H:C:T:L`. */

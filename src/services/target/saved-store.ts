@@ -7,6 +7,7 @@ import { backstorePath } from '../../saveconfig/paths.js';
 import { printSaveConfig } from '../../saveconfig/print.js';
 import { AppError } from '../../util/errors.js';
 import { backUp, parseConfig, readConfigText, withConfigLock, writeConfigText } from './config-file.js';
+import { blockDeviceSize } from './host.js';
 import type { LiveStatus, SessionRow, Snapshot, TargetStore } from './store.js';
 
 export class SavedStore implements TargetStore {
@@ -65,5 +66,7 @@ function statusOf(config: SaveConfig): LiveStatus {
 }
 
 function sizeOf(object: StorageObject): number | null {
-  return 'size' in object && typeof object.size === 'number' && object.size > 0 ? object.size : null;
+  if ('size' in object && typeof object.size === 'number' && object.size > 0) return object.size;
+  const bytes = 'dev' in object && typeof object.dev === 'string' ? blockDeviceSize(object.dev) : 0;
+  return bytes > 0 ? bytes : null;
 }

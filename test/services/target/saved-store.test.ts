@@ -1,6 +1,17 @@
 // The saved configuration in its file: atomic, private, with backups; edits that meet; damaged files.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -9,6 +20,7 @@ import { EMPTY_CONFIG } from '../../../src/saveconfig/defaults.js';
 import type { SaveConfig } from '../../../src/saveconfig/model.js';
 import { printSaveConfig } from '../../../src/saveconfig/print.js';
 import { SavedStore } from '../../../src/services/target/saved-store.js';
+import { whyNoLoopDisks } from '../../helpers/disk.js';
 
 const SIGNAL = new AbortController().signal;
 let root: string;
@@ -52,6 +64,31 @@ describe('the saved configuration', () => {
     await other.apply(withDisk('b'), revision);
   });
 
+  it('the size of a block device is that of the device, which the file does not say', {
+    skip: whyNoLoopDisks() ?? false,
+  }, async () => {
+    const image = join(root, 'image');
+    writeFileSync(image, '');
+    truncateSync(image, 3 * 2 ** 20);
+    const dev = execFileSync('losetup', ['--find', '--show', image], { encoding: 'utf8' }).trim();
+    try {
+      const block = {
+        plugin: 'block',
+        name: 'b1',
+        dev,
+        readonly: false,
+        write_back: false,
+        attributes: {},
+        alua_tpgs: [],
+      } as const;
+      const store = fresh();
+      await store.apply({ ...EMPTY_CONFIG, storage_objects: [block] }, 0);
+      const { status } = await store.read();
+      assert.deepEqual(status.backstores, { '/backstores/block/b1': { sizeBytes: 3 * 2 ** 20 } });
+    } finally {
+      execFileSync('losetup', ['--detach', dev]);
+    }
+  });
   it('edits of many at once: each is made or refused, none is lost', async () => {
     const store = fresh();
     const made: string[] = [];
