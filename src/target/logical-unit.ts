@@ -22,7 +22,7 @@ import { LIMITS } from './limits.js';
 import { ModeState } from './mode-state.js';
 import type { Nexus } from './nexus.js';
 import { readBlocks } from './read-transfer.js';
-import { accessOf, Reservations } from './reservations.js';
+import { accessOf, type ReservationKeeper, Reservations } from './reservations.js';
 import { SanitizeState } from './sanitize-state.js';
 import type { ScsiTask } from './scsi-task.js';
 import { abortAll, TaskSet } from './task-set.js';
@@ -40,6 +40,8 @@ export interface LogicalUnitOptions {
   readonly pool?: BufferPool;
   /** What is offered of it, and as what; by default all that the device can do. */
   readonly features?: UnitFeatures;
+  /** Keeps persistent reservations over a loss of power; null or nothing where they end with the process. */
+  readonly keeper?: ReservationKeeper | null;
   /**
    * Between the pieces of SANITIZE and EXTENDED COPY, after each `bytes`: settles when the next may begin, so that other units get
    * their turn. Default: at once.
@@ -73,7 +75,7 @@ export class LogicalUnit implements Unit, CopyUnit {
     this.pool = options.pool ?? new BufferPool();
     this.#features = resolveFeatures(options.features ?? {}, options.device, options.name);
     this.mode = new ModeState(this.#features.writeCache);
-    this.reservations = new Reservations(this);
+    this.reservations = new Reservations(this, options.keeper);
     this.pause = options.pause ?? (() => Promise.resolve());
     this.#names = unitDesignators(this.#features.vendor, this.name, this.serial);
     this.#sizeBytes = options.device.sizeBytes;

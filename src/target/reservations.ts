@@ -56,6 +56,28 @@ export function accessOf(cdb: Buffer): Access {
   }
 }
 
+/** Persistent reservations as they outlive a loss of power (SPC-4 §5.12.5): plain data. */
+export interface KeptReservations {
+  readonly registrations: readonly {
+    /** Nexus.key. */
+    readonly nexus: string;
+    readonly key: bigint;
+    readonly name: string;
+    readonly isid: string;
+    readonly port: number;
+  }[];
+  /** `holder` is the nexus of one of them, or null where all of them hold it. */
+  readonly held: { readonly type: number; readonly holder: string | null } | null;
+}
+
+/** Where they are kept. */
+export interface ReservationKeeper {
+  /** What was kept last; null for nothing. */
+  readonly kept: KeptReservations | null;
+  /** Resolves once `state` is on stable storage. */
+  keep(state: KeptReservations | null): Promise<void>;
+}
+
 interface Registered {
   key: bigint;
   readonly name: string;
@@ -95,9 +117,63 @@ export class Reservations {
   /** `holder` is a key of #registered; with the all-registrants types it is null and all of them hold it. */
   #held: { readonly type: number; readonly holder: string | null } | null = null;
   #generation = 0;
+  readonly #keeper: ReservationKeeper | null;
+  /** APTPL of the last REGISTER: everything is kept. */
+  #persistent = false;
+  /** Changes are made and kept one after another. */
+  #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(unit: ReservedUnit) {
+  constructor(unit: ReservedUnit, keeper: ReservationKeeper | null = null) {
     this.#unit = unit;
+    this.#keeper = keeper;
+    const kept = keeper?.kept ?? null;
+    if (kept === null) return;
+    this.#persistent = true;
+    this.#put(kept);
+  }
+
+  /** Whether registrations can outlive a loss of power (PTPL_C), and whether they do now (PTPL_A). */
+  get canPersist(): boolean {
+    return this.#keeper !== null;
+  }
+  get persistent(): boolean {
+    return this.#persistent;
+  }
+
+  /**
+   * Makes one change of persistent reservations. What has to outlive a loss of power is on stable storage when it settles; if it
+   * cannot be stored, nothing has changed. `persist`: APTPL of a REGISTER, null for other changes.
+   * @throws CheckCondition as `change` does, or where the state cannot be kept
+   */
+  change<T>(persist: boolean | null, change: () => T): Promise<T> {
+    const turn = this.#turn.then(() => this.#changeNow(persist, change));
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+  async #changeNow<T>(persist: boolean | null, change: () => T): Promise<T> {
+    const [before, wasPersistent] = [this.#state(), this.#persistent];
+    const result = change();
+    // A conflict has changed nothing, and a REGISTER that was refused has not said anything either.
+    if (persist !== null && result !== false) this.#persistent = persist;
+    if (this.#keeper === null || !(this.#persistent || wasPersistent)) return result;
+    try {
+      await this.#keeper.keep(this.#persistent ? this.#state() : null);
+      return result;
+    } catch {
+      this.#put(before);
+      this.#persistent = wasPersistent;
+      throw new CheckCondition('SPC-4 §5.12.5', Senses.InternalTargetFailure);
+    }
+  }
+
+  #state(): KeptReservations {
+    const registrations = [...this.#registered].map(([nexus, entry]) => ({ nexus, ...entry }));
+    return { registrations, held: this.#held };
+  }
+  #put({ registrations, held }: KeptReservations): void {
+    this.#registered.clear();
+    for (const { nexus, ...entry } of registrations) this.#registered.set(nexus, entry);
+    this.#held = held;
   }
 
   /** Whether there is nothing that any command could conflict with. */

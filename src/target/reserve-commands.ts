@@ -45,8 +45,8 @@ export function persistentReserveIn(unit: Unit, task: ScsiTask, cdb: CdbOf<'pers
         buildReportCapabilities({
           specifyInitiatorPorts: false,
           allTargetPorts: false,
-          persistCapable: false,
-          persistActive: false,
+          persistCapable: reservations.canPersist,
+          persistActive: reservations.persistent,
         }),
       );
       return;
@@ -68,12 +68,19 @@ export async function persistentReserveOut(
   const list = await gather(task, LIST_LENGTH);
   if (list.length < LIST_LENGTH) throw parameterListLengthError('SPC-4 §6.16');
   const out = parseReserveOut(list);
-  // SIP_C, ATP_C and PTPL_C are 0 in REPORT CAPABILITIES.
+  // SIP_C and ATP_C are 0 in REPORT CAPABILITIES.
   if (out.initiatorPorts !== null) throw invalidFieldInParameterList('SPC-4 §6.16.3', 20, 3);
   if (out.allTargetPorts) throw invalidFieldInParameterList('SPC-4 §6.16.3', 20, 2);
-  if (out.persist) throw invalidFieldInParameterList('SPC-4 §6.16.3', 20, 0);
+  if (out.persist && isRegister(cdb.serviceAction) && !unit.reservations.canPersist) {
+    throw invalidFieldInParameterList('SPC-4 §6.16.3', 20, 0);
+  }
   const done = await act(unit, task, cdb, out);
   return done ? ScsiStatus.Good : ScsiStatus.ReservationConflict;
+}
+
+/** The service actions for which APTPL means something (SPC-4 table 213). */
+function isRegister(serviceAction: number): boolean {
+  return serviceAction === Out.Register || serviceAction === Out.RegisterAndIgnoreExistingKey;
 }
 
 /** False: RESERVATION CONFLICT. */
@@ -85,24 +92,31 @@ async function act(
 ): Promise<boolean> {
   const { reservations } = unit;
   const { nexus } = task;
-  if (cdb.serviceAction === Out.Register) return reservations.register(nexus, out.reservationKey, out.serviceActionKey);
-  if (cdb.serviceAction === Out.RegisterAndIgnoreExistingKey) {
-    return reservations.register(nexus, null, out.serviceActionKey);
+  if (isRegister(cdb.serviceAction)) {
+    const key = cdb.serviceAction === Out.Register ? out.reservationKey : null;
+    return reservations.change(out.persist, () => reservations.register(nexus, key, out.serviceActionKey));
   }
-  if (!reservations.isRegistered(nexus, out.reservationKey)) return false;
+  const change = <T>(make: () => T): Promise<T | false> =>
+    reservations.change(null, () => reservations.isRegistered(nexus, out.reservationKey) && make());
   if (cdb.serviceAction === Out.Clear) {
-    reservations.clear(nexus);
-    return true;
+    return change(() => {
+      reservations.clear(nexus);
+      return true;
+    });
   }
+  // A conflict comes before what is wrong with the type.
+  if (!reservations.isRegistered(nexus, out.reservationKey)) return false;
   if (cdb.scope !== 0) throw invalidFieldInCdb('SPC-4 §5.12.3', 2, 7);
   if (!isReservationType(cdb.type)) throw invalidFieldInCdb('SPC-4 §5.12.3', 2, 3);
-  if (cdb.serviceAction === Out.Reserve) return reservations.hold(nexus, cdb.type);
+  if (cdb.serviceAction === Out.Reserve) return change(() => reservations.hold(nexus, cdb.type));
   if (cdb.serviceAction === Out.Release) {
-    reservations.letGo(nexus, cdb.type);
-    return true;
+    return change(() => {
+      reservations.letGo(nexus, cdb.type);
+      return true;
+    });
   }
-  const removed = reservations.preempt(nexus, out.serviceActionKey, cdb.type);
-  if (removed === null) return false;
+  const removed = await change(() => reservations.preempt(nexus, out.serviceActionKey, cdb.type) ?? false);
+  if (removed === false) return false;
   if (cdb.serviceAction === Out.PreemptAndAbort) await unit.abortTasksOf(removed, task);
   return true;
 }
