@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
-import { resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { Flags, type Interfaces } from '@oclif/core';
 import { BaseCommand } from '../cli/base-command.js';
 import { credentialFlags, readCredentials } from '../cli/credentials.js';
@@ -132,7 +132,12 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
       const { readConfig } = await import('../services/target/config-file.js');
       const { startConfigured } = await import('../services/serve/serve.js');
       const config = flags.new && !existsSync(path) ? EMPTY_CONFIG : await readConfig(path);
-      return await startConfigured(config, { lenient: flags['keep-going'], signal: this.abortSignal, onEvent });
+      return await startConfigured(config, {
+        lenient: flags['keep-going'],
+        reservations: reservationFolder(path),
+        signal: this.abortSignal,
+        onEvent,
+      });
     };
   }
 
@@ -158,6 +163,7 @@ Without --allow and CHAP only this host's own initiator may log in, and only 127
         account: credentials === null ? null : { user: credentials.user, secret: credentials.secret },
         mutual: credentials?.mutual ?? null,
         readOnly: flags['read-only'],
+        reservations: reservationFolder(this.paths.targetConfig),
         signal: this.abortSignal,
         onEvent,
       });
@@ -258,4 +264,9 @@ function accessTo(config: SaveConfig, { targetName, tag }: ServedDisk): { acl: s
   if (tpg === undefined) return { acl: 'nobody', chap: false };
   const acl = groupAttribute(tpg, 'generate_node_acls') ? 'any initiator' : `ACL ${tpg.node_acls.length}`;
   return { acl, chap: groupAttribute(tpg, 'authentication') };
+}
+
+/** Where reservations are kept that outlive a restart: beside the configuration, as its backups are. */
+function reservationFolder(configPath: string): string {
+  return join(dirname(configPath), 'pr');
 }

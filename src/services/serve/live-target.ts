@@ -35,6 +35,8 @@ const CLOSING_WAIT_MS = 12_000;
 export interface LiveOptions {
   /** Nobody may write to anything. */
   readonly readOnly: boolean;
+  /** See ObjectOptions.reservations. */
+  readonly reservations?: string | undefined;
   readonly onEvent: OnEvent;
 }
 
@@ -69,6 +71,7 @@ export class LiveTarget {
   readonly #context: TargetContext;
   readonly #listeners: Listeners;
   readonly #readOnly: boolean;
+  readonly #reservations: string | null;
   #config: SaveConfig = EMPTY_CONFIG;
   #revision = randomInt(2 ** 40);
   #objects: ReadonlyMap<string, ServedObject> = new Map();
@@ -81,6 +84,7 @@ export class LiveTarget {
 
   constructor(options: LiveOptions) {
     this.#readOnly = options.readOnly;
+    this.#reservations = options.reservations ?? null;
     const nothing = new TargetNode({ alias: null, targets: [], discoveryAuth: null });
     this.#context = new TargetContext(nothing, new BufferPool());
     this.connections = new Connections(this.#context, options.onEvent);
@@ -196,7 +200,8 @@ export class LiveTarget {
   }
 
   #openOptions({ create, unnamed }: ApplyOptions): ObjectOptions {
-    return { create, readOnly: this.#readOnly, pool: this.#context.pool, unnamed: unnamed ?? false };
+    const [reservations, { pool }] = [this.#reservations, this.#context];
+    return { create, readOnly: this.#readOnly, pool, unnamed: unnamed ?? false, reservations };
   }
 
   #objectsFor(config: SaveConfig, opened: ReadonlyMap<string, ServedObject>): Map<string, ServedObject> {

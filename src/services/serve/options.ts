@@ -29,13 +29,15 @@ export interface ServeOptions {
   readonly account: ServeAccount | null;
   readonly mutual: ServeAccount | null;
   readonly readOnly: boolean;
+  /** Where reservations are kept that outlive a loss of power (APTPL). Default: nowhere, and none do. */
+  readonly reservations?: string;
   /** Told of each login, refusal and end. */
   onEvent?(event: TargetEvent, remote: { readonly address: string; readonly port: number }): void;
   /** Ends a start that is under way: files made by it are removed. */
   readonly signal?: AbortSignal;
 }
 
-export interface ConfigServeOptions extends Pick<ServeOptions, 'onEvent' | 'signal'> {
+export interface ConfigServeOptions extends Pick<ServeOptions, 'onEvent' | 'signal' | 'reservations'> {
   /** Goes on without the storage objects that cannot be opened. */
   readonly lenient: boolean;
 }

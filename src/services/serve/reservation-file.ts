@@ -1,8 +1,8 @@
 // Persistent reservations with APTPL on stable storage: a file for each disk, named by its serial number (SPC-4 §5.12.5).
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as v from 'valibot';
-import { readTextFile, writeTextFile } from '../../records/files.js';
+import { readTextFile, syncFolder, writeTextFile } from '../../records/files.js';
 import type { KeptReservations, ReservationKeeper } from '../../target/reservations.js';
 import { AppError } from '../../util/errors.js';
 
@@ -23,7 +23,10 @@ const FILE = v.strictObject({
     }),
   ),
   held: v.nullable(
-    v.strictObject({ type: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(8)), holder: v.nullable(v.string()) }),
+    v.strictObject({
+      type: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(8)),
+      holder: v.nullable(v.string()),
+    }),
   ),
 });
 
@@ -34,9 +37,16 @@ const FILE = v.strictObject({
 export async function openReservationFile(folder: string, serial: string): Promise<ReservationKeeper> {
   const path = join(folder, `aptpl_${createHash('sha256').update(serial).digest('hex').slice(0, 32)}.json`);
   const text = await readTextFile(path);
+  let made = text !== undefined;
+  const keep = async (state: KeptReservations | null): Promise<void> => {
+    await writeTextFile(folder, path, print(state ?? { registrations: [], held: null }, serial));
+    // A folder that has just been made is not safe before its own entry is.
+    if (!made) await syncFolder(dirname(folder));
+    made = true;
+  };
   return {
     kept: text === undefined ? null : parse(text, path, serial),
-    keep: (state) => writeTextFile(folder, path, print(state ?? { registrations: [], held: null }, serial)),
+    keep,
   };
 }
 

@@ -10,8 +10,8 @@ import type { ConfigServeOptions, ServedDisk, ServeOptions, Server } from './opt
  */
 export async function startServe(options: ServeOptions): Promise<Server> {
   options.signal?.throwIfAborted();
-  const live = new LiveTarget({ readOnly: options.readOnly, onEvent: options.onEvent ?? (() => {}) });
-  const { signal } = options;
+  const { readOnly, reservations, signal } = options;
+  const live = new LiveTarget({ readOnly, reservations, onEvent: options.onEvent ?? (() => {}) });
   await live.apply(await oneLineConfig(options), null, { create: true, unnamed: true, signal });
   return serverOf(live);
 }
@@ -21,8 +21,8 @@ export async function startServe(options: ServeOptions): Promise<Server> {
  * @throws AppError that names the object
  */
 export async function startConfigured(config: SaveConfig, options: ConfigServeOptions): Promise<Server> {
-  const live = new LiveTarget({ readOnly: false, onEvent: options.onEvent ?? (() => {}) });
-  const { lenient, signal } = options;
+  const { lenient, reservations, signal } = options;
+  const live = new LiveTarget({ readOnly: false, reservations, onEvent: options.onEvent ?? (() => {}) });
   const { failed } = await live.apply(config, null, { create: false, lenient, signal });
   return { ...serverOf(live), failed };
 }

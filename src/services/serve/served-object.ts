@@ -3,11 +3,13 @@ import { flush } from '../../block/promise.js';
 import type { StorageObject } from '../../saveconfig/model.js';
 import { backstorePath } from '../../saveconfig/paths.js';
 import { LogicalUnit } from '../../target/logical-unit.js';
+import type { ReservationKeeper } from '../../target/reservations.js';
 import { delay } from '../../transport/timers.js';
 import { AppError } from '../../util/errors.js';
 import type { Backstore, OpenOptions } from './backstores/backstore.js';
 import { openBackstore, openPlugin } from './backstores/open.js';
 import { longWork } from './long-work.js';
+import { openReservationFile } from './reservation-file.js';
 import { unitFeatures } from './unit-settings.js';
 import { within } from './within.js';
 
@@ -24,6 +26,8 @@ export interface ServedObject {
 export interface ObjectOptions extends OpenOptions {
   /** Errors do not name the object. */
   readonly unnamed: boolean;
+  /** Where reservations are kept that outlive a loss of power (APTPL); null: nowhere, so that none do. */
+  readonly reservations: string | null;
 }
 
 export async function openObject(object: StorageObject, options: ObjectOptions): Promise<ServedObject> {
@@ -31,7 +35,23 @@ export async function openObject(object: StorageObject, options: ObjectOptions):
   const { name, serial, device } = backstore;
   const features = unitFeatures(object);
   const pool = options.pool && { pool: options.pool };
-  return { backstore, unit: new LogicalUnit({ name, serial, device, features, pause: longWork, ...pool }) };
+  const keeper = await keeperOf(object, backstore, options.reservations);
+  return { backstore, unit: new LogicalUnit({ name, serial, device, features, keeper, pause: longWork, ...pool }) };
+}
+
+/** Memory is another disk after each start, and nobody's reservation holds for it. */
+async function keeperOf(
+  object: StorageObject,
+  backstore: Backstore,
+  folder: string | null,
+): Promise<ReservationKeeper | null> {
+  if (folder === null || object.plugin === 'ramdisk') return null;
+  try {
+    return await openReservationFile(folder, backstore.serial);
+  } catch (error) {
+    await backstore.close(true);
+    throw error;
+  }
 }
 
 /** As the file says it from now on: with the number that was made up, and the size that was found. */
