@@ -49,7 +49,9 @@ K, M, G, T, P and KiB, MiB … count in 1024, KB, MB … in 1000.
 
 --config FILE serves a whole configuration instead: several targets, portal groups, portals, ACLs, mapped LUNs, as targetcli saves it. It is made as a whole or not at all; what this target does not do is named and kept. Without disks and --config the default configuration is served, if it exists. While it runs, lunctl target changes it without disturbing other sessions.
 
-Without --allow and CHAP only this host's own initiator may log in, and only 127.0.0.1 is listened on. --allow names others; since a name proves nothing, the address stays 127.0.0.1 until --portal names one. With CHAP every address is listened on, and whoever has the secret may log in unless --allow says who.`;
+Without --allow and CHAP only this host's own initiator may log in, and only 127.0.0.1 is listened on. --allow names others; since a name proves nothing, the address stays 127.0.0.1 until --portal names one. With CHAP every address is listened on, and whoever has the secret may log in unless --allow says who.
+
+Persistent reservations that initiators want to outlive a loss of power (APTPL) are kept in the folder pr beside the configuration; those of memory end with it. SANITIZE OVERWRITE writes 64 MiB in a second, so that other disks are served meanwhile.`;
   static override examples = [
     '<%= config.bin %> serve disk01.img=10G',
     '<%= config.bin %> serve --config /etc/target/saveconfig.json',
