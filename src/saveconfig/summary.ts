@@ -72,12 +72,12 @@ export function aluaGroupSummary({ alua_access_state: state }: AluaGroup): Summa
 
 export function fabricSummary(config: SaveConfig, fabric: string): Summary {
   const targets = `Targets: ${config.targets.filter((target) => target.fabric === fabric).length}`;
-  const { discovery_enable_auth, userid, password, mutual_userid, mutual_password } = iscsiFabric(config);
+  const { discovery_enable_auth, ...account } = iscsiFabric(config);
   if (fabric !== 'iscsi' || discovery_enable_auth !== true) return neutral(targets);
-  const mutual = isSet(mutual_userid) && isSet(mutual_password);
+  const mutual = isSet(account.discovery_mutual_userid) && isSet(account.discovery_mutual_password);
   return {
     text: `${mutual ? 'mutual' : '1-way'} disc auth, ${targets}`,
-    healthy: isSet(userid) && isSet(password),
+    healthy: isSet(account.discovery_userid) && isSet(account.discovery_password),
   };
 }
 

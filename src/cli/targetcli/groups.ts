@@ -3,6 +3,7 @@ import {
   AUTH_NAMES,
   type AuthName,
   chapKey,
+  discoveryKey,
   iscsiFabric,
   isSecret,
   setAclAuth,
@@ -140,10 +141,8 @@ function discoveryAuth(config: SaveConfig): Group {
   const fabric = iscsiFabric(config);
   const enabled = fabric.discovery_enable_auth === true ? 'True' : 'False';
   const enable = parameter('enable', enabled, { type: 'number', about: 'The enable discovery_auth parameter.' });
-  return group(
-    'discovery_auth',
-    [enable, ...credentials(fabric, 'discovery_auth', (name) => name)],
-    (now, name, value) => setDiscoveryAuth(now, name as AuthName | 'enable', value),
+  return group('discovery_auth', [enable, ...credentials(fabric, 'discovery_auth', discoveryKey)], (now, name, value) =>
+    setDiscoveryAuth(now, name as AuthName | 'enable', value),
   );
 }
 

@@ -14,8 +14,12 @@ export function isSecret(name: string): boolean {
   return name.endsWith('password');
 }
 
-export function chapKey(name: AuthName): keyof ChapCredentials {
+export function chapKey(name: AuthName): keyof ChapCredentials & string {
   return `chap_${name}`;
+}
+
+export function discoveryKey(name: AuthName): `discovery_${AuthName}` {
+  return `discovery_${name}`;
 }
 
 /** An empty value takes the credential away. @throws RefusedEdit for what the kernel would not take */
@@ -37,7 +41,7 @@ export function setDiscoveryAuth(config: SaveConfig, name: AuthName | 'enable', 
     return changeFabric(config, (fabric) => ({ ...fabric, discovery_enable_auth: Number(value) !== 0 }));
   }
   const checked = checkedValue(value);
-  return changeFabric(config, (fabric) => put(fabric, name, checked));
+  return changeFabric(config, (fabric) => put(fabric, discoveryKey(name), checked));
 }
 
 /** The iSCSI fabric; one with nothing set where the document has none. */
@@ -57,7 +61,7 @@ function checkedValue(value: string): string {
   return text;
 }
 
-function put<T extends object>(object: T, key: string, value: string): T {
+function put<T extends object>(object: T, key: keyof T & string, value: string): T {
   const { [key]: _, ...rest } = object as Record<string, unknown>;
   return (value === '' ? rest : { ...rest, [key]: value }) as T;
 }

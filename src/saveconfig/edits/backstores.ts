@@ -16,6 +16,8 @@ import { boolWord, sizeWord } from './words.js';
 
 /** What stands at a path of the host. */
 export interface PathFacts {
+  /** The device node of `H:C:T:L`; otherwise the path that was asked for. */
+  readonly path: string;
   readonly kind: 'absent' | 'unreadable' | 'file' | 'block' | 'other';
   /** Bytes, of a file and of a block device. */
   readonly sizeBytes: number;
@@ -161,7 +163,7 @@ export function createPscsi(
   checkUnused(dev, facts);
   const edit = made(
     config,
-    { name, plugin: 'pscsi', dev, attributes: PSCSI_ATTRIBUTES, alua_tpgs: [] },
+    { name, plugin: 'pscsi', dev: facts.path, attributes: PSCSI_ATTRIBUTES, alua_tpgs: [] },
     `Created pscsi storage object ${name} using ${dev}`,
   );
   return { ...edit, lines: [...lines, ...edit.lines] };

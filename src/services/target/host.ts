@@ -35,14 +35,15 @@ const SECTOR = 512;
 function look(path: string, config: SaveConfig): PathFacts {
   const at = scsiPath(path) ?? path;
   const info = statOf(at);
-  if (typeof info === 'string') return { ...NOTHING, kind: info, usedBy: [] };
+  if (typeof info === 'string') return { ...NOTHING, path: at, kind: info, usedBy: [] };
   const usedBy = config.storage_objects.filter(
     (object) => 'dev' in object && typeof object.dev === 'string' && isSame(info, statOf(object.dev)),
   );
-  if (info.isFile()) return { ...NOTHING, kind: 'file', sizeBytes: Number(info.size), usedBy };
-  if (!info.isBlockDevice()) return { ...NOTHING, kind: 'other', isScsi: isGenericScsi(at), usedBy };
+  if (info.isFile()) return { ...NOTHING, path: at, kind: 'file', sizeBytes: Number(info.size), usedBy };
+  if (!info.isBlockDevice()) return { ...NOTHING, path: at, kind: 'other', isScsi: isGenericScsi(at), usedBy };
   const attribute = (name: string): string => attributeOf(info.rdev, name);
   return {
+    path: at,
     kind: 'block',
     sizeBytes: sizeOf(info),
     readOnly: attribute('ro') === '1',

@@ -15,7 +15,7 @@ import type { Answer } from '../recording.js';
 export const SAVE_PATH = '/etc/rtslib-fb-target/saveconfig.json';
 const EMPTY: SaveConfig = { fabric_modules: [], storage_objects: [], targets: [] };
 
-type Device = Omit<PathFacts, 'usedBy'>;
+type Device = Omit<PathFacts, 'usedBy' | 'path'>;
 const ABSENT: Device = { kind: 'absent', sizeBytes: 0, readOnly: false, isDisk: false, isScsi: false };
 const block = (sizeBytes: number, isScsi = false): Device => ({
   ...ABSENT,
@@ -51,6 +51,7 @@ export class Ground implements TargetStore {
       machine: 'x86_64',
       uuid: () => `00000000-0000-4000-8000-${String(++this.#uuids).padStart(12, '0')}`,
       look: (path, config) => ({
+        path,
         ...(this.#devices.get(path) ?? ABSENT),
         usedBy: config.storage_objects.filter((object) => 'dev' in object && object.dev === path),
       }),

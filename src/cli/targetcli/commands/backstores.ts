@@ -15,6 +15,7 @@ import {
   type ObjectRef,
   setObjectAttribute,
 } from '../../../saveconfig/edits/settings.js';
+import { boolWord } from '../../../saveconfig/edits/words.js';
 import type { StorageObject } from '../../../saveconfig/model.js';
 import { type Call, type Command, define, need } from '../command.js';
 import { expandHome } from '../home.js';
@@ -67,7 +68,7 @@ const CREATE: Readonly<Record<StorageObject['plugin'], Command>> = {
   user: define(
     'create',
     ['name', 'size', 'cfgstring', '[wwn]'],
-    `Makes a storage object of an NBD export. cfgstring is its URI: nbd://HOST[:PORT]/EXPORT, or nbd+unix:///EXPORT?socket=PATH. ${SIZES}`,
+    `Makes a storage object of an NBD export. cfgstring is its URI: nbd://HOST[:PORT]/EXPORT, or nbd+unix:///EXPORT?socket=PATH. A size of 0 stands for all of the export. ${SIZES}`,
     async (call) => {
       const { ref } = call.node;
       const handler = ref.kind === 'backstore' && ref.handler !== null ? ref.handler : 'nbd';
@@ -85,12 +86,14 @@ const CREATE: Readonly<Record<StorageObject['plugin'], Command>> = {
 
 const DELETE = define(
   'delete',
-  ['name'],
-  'Deletes a storage object, and with it the LUNs that are made of it. Files and devices stay.',
+  ['name', '[save]'],
+  'Deletes a storage object, and with it the LUNs that are made of it. Files and devices stay. save=true saves the configuration at once.',
   async (call) => {
     const { ref } = call.node;
+    const save = boolWord(call.params.save, false);
     if (ref.kind === 'backstore')
       await call.shell.change(deleteObject(call.shell.config, ref.plugin, need(call, 'name')));
+    if (save) await call.shell.save(undefined);
     return undefined;
   },
 );
