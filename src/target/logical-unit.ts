@@ -21,6 +21,7 @@ import { TaskAborted } from './gather.js';
 import { LIMITS } from './limits.js';
 import { ModeState } from './mode-state.js';
 import type { Nexus } from './nexus.js';
+import { type PassThrough, passOn } from './pass-through.js';
 import { readBlocks } from './read-transfer.js';
 import { accessOf, type ReservationKeeper, Reservations } from './reservations.js';
 import { SanitizeState } from './sanitize-state.js';
@@ -37,6 +38,8 @@ export interface LogicalUnitOptions {
   /** UNIT SERIAL NUMBER, printable ASCII. The NAA identifier is made of its hex digits: it must stay what it is. */
   readonly serial: string;
   readonly device: BlockDevice;
+  /** Who carries out the commands instead of this unit; `device` is only asked for its size and flushed then. */
+  readonly passThrough?: PassThrough | null;
   readonly pool?: BufferPool;
   /** What is offered of it, and as what; by default all that the device can do. */
   readonly features?: UnitFeatures;
@@ -62,6 +65,7 @@ export class LogicalUnit implements Unit, CopyUnit {
   readonly pause: (work: LongWork, bytes: number) => Promise<void>;
   readonly #tasks = new TaskSet((task) => this.#start(task));
   readonly #nexuses = new Set<Nexus>();
+  readonly #passThrough: PassThrough | null;
   #features: ResolvedFeatures;
   #names: readonly Designator[];
   #sizeBytes: number;
@@ -72,6 +76,7 @@ export class LogicalUnit implements Unit, CopyUnit {
     this.name = options.name;
     this.serial = options.serial;
     this.device = options.device;
+    this.#passThrough = options.passThrough ?? null;
     this.pool = options.pool ?? new BufferPool();
     this.#features = resolveFeatures(options.features ?? {}, options.device, options.name);
     this.mode = new ModeState(this.#features.writeCache);
@@ -185,12 +190,24 @@ export class LogicalUnit implements Unit, CopyUnit {
     const opcode = task.cdb[0] ?? 0;
     try {
       if (!this.#admit(task, opcode)) return;
-      if (isRead(opcode)) this.#read(task);
+      if (this.#passThrough !== null && opcode !== ScsiOp.ReportLuns) this.#passOn(task, this.#passThrough);
+      else if (isRead(opcode)) this.#read(task);
       else if (isWrite(opcode)) this.#write(task);
       else runCommand(this, task, parseCdb(task.cdb));
     } catch (error) {
       this.failWith(task, error);
     }
+  }
+
+  /** The device's own sense data goes out as it came. */
+  #passOn(task: ScsiTask, to: PassThrough): void {
+    passOn(to, task, () => this.checkWritable(task)).then(
+      ({ status, sense }) => {
+        task.finish(task.aborted ? ScsiStatus.TaskAborted : status, task.aborted ? null : sense);
+        this.#tasks.leave(task);
+      },
+      (error: unknown) => this.failWith(task, error),
+    );
   }
 
   /** Ends a command by what its implementation has thrown. */

@@ -19,6 +19,7 @@ import { BlockFlag, BlockOp, BlockStatus } from '../../src/block/block-device.js
 import { readBytes, trim, writeBytes } from '../../src/block/promise.js';
 import type { StorageObject } from '../../src/saveconfig/model.js';
 import { openBackstore } from '../../src/services/serve/backstores/open.js';
+import { cLibrary } from '../../src/util/native.js';
 import { pattern, statusOf } from '../block/contract.js';
 
 const MIB = 2 ** 20;
@@ -159,6 +160,38 @@ describe('ramdisk', () => {
     const write = { op: BlockOp.Write, offset: 0, length: 512, payload: Buffer.alloc(512) };
     assert.equal(await statusOf(store.device, write), BlockStatus.Eperm);
     await store.close(false);
+  });
+});
+
+describe('pscsi', () => {
+  const pscsi = (dev: string) => ({ ...PLAIN, plugin: 'pscsi', name: 'p', dev }) as const;
+
+  it('is refused for what is no SCSI device, and nothing is left open', async (t) => {
+    if ((await cLibrary()) === null) {
+      t.skip('koffi cannot be loaded');
+      return;
+    }
+    await assert.rejects(openBackstore(pscsi(image('no-device'))), { code: 'ERR_USAGE', message: /is no SCSI device/ });
+    await assert.rejects(openBackstore(pscsi('/dev/null')), { code: 'ERR_USAGE', message: /is no SCSI device/ });
+    for (const absent of ['/dev/absent', '/dev/sg99', '77:0:0:0']) {
+      await assert.rejects(openBackstore(pscsi(absent)), { code: 'ERR_NOT_FOUND', message: /there is no SCSI device/ });
+    }
+    const loop = loopOver(t, 'no-scsi');
+    if (loop === null) return;
+    await assert.rejects(openBackstore(pscsi(loop)), { code: 'ERR_USAGE', message: /is no SCSI device/ });
+    await (await openBackstore({ ...pscsi(loop), plugin: 'block', readonly: false, write_back: false })).close(false);
+    assert.deepEqual(openFiles(), []);
+  });
+
+  it('says what is missing without koffi', () => {
+    const script = `import('./src/services/serve/backstores/open.ts').then(({ openBackstore }) =>
+      openBackstore({ plugin: 'pscsi', name: 'p', dev: '/dev/sda', attributes: {}, alua_tpgs: [] })).catch(({ code, message }) =>
+      console.log(code, message))`;
+    const ran = spawnSync(process.execPath, ['--import', 'tsx', '-e', script], {
+      env: { ...process.env, LUNCTL_WITHOUT_KOFFI: '1' },
+      encoding: 'utf8',
+    });
+    assert.match(ran.stdout, /^ERR_DRIVER_MISSING .*without the optional package koffi/, ran.stderr);
   });
 });
 

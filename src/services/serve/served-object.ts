@@ -32,11 +32,14 @@ export interface ObjectOptions extends OpenOptions {
 
 export async function openObject(object: StorageObject, options: ObjectOptions): Promise<ServedObject> {
   const backstore = await (options.unnamed ? openPlugin(object, options) : openBackstore(object, options));
-  const { name, serial, device } = backstore;
+  const { name, serial, device, passThrough = null } = backstore;
   const features = unitFeatures(object);
   const pool = options.pool && { pool: options.pool };
   const keeper = await keeperOf(object, backstore, options.reservations);
-  return { backstore, unit: new LogicalUnit({ name, serial, device, features, keeper, pause: longWork, ...pool }) };
+  return {
+    backstore,
+    unit: new LogicalUnit({ name, serial, device, passThrough, features, keeper, pause: longWork, ...pool }),
+  };
 }
 
 /** Memory is another disk after each start, and nobody's reservation holds for it. */

@@ -1,6 +1,7 @@
 // What is behind a LUN while it is served, whatever kind it is of.
 import type { BlockDevice } from '../../../block/block-device.js';
 import type { StorageObject } from '../../../saveconfig/model.js';
+import type { PassThrough } from '../../../target/pass-through.js';
 import type { BufferPool } from '../../../util/ref-buffer.js';
 
 /** An open storage object. `device` says its size and whether it can be written. */
@@ -13,6 +14,8 @@ export interface Backstore {
   /** UNIT SERIAL NUMBER: the object's `wwn`, else one that stays as long as the content does. */
   readonly serial: string;
   readonly device: BlockDevice;
+  /** Who carries out the commands where that is not us; `device` can only be flushed then. */
+  readonly passThrough?: PassThrough;
   /** Opening it has made the file, or memory that is empty. */
   readonly created: boolean;
   /**

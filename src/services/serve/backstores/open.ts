@@ -5,6 +5,7 @@ import type { Backstore, OpenOptions } from './backstore.js';
 import { openFileBackstore } from './file.js';
 import { openRamdisk } from './memory.js';
 import { openNbd } from './nbd.js';
+import { openPscsi } from './pscsi.js';
 
 /**
  * Opens `object` for this process alone. @throws AppError that names the object and the reason, ERR_BUSY for what the
@@ -30,7 +31,7 @@ export async function openPlugin(object: StorageObject, options: OpenOptions): P
     case 'ramdisk':
       return openRamdisk(object, options);
     case 'pscsi':
-      throw new AppError('ERR_NOT_SUPPORTED', `${object.dev} cannot be passed through: pscsi is not served`);
+      return await openPscsi(object, options);
     case 'user':
       return await openNbd(object, options);
   }
