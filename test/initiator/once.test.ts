@@ -102,6 +102,7 @@ test('an answer that is lost with the connection: outcome unknown, and nothing i
 
 test('the map of a unit that tells no holes is one run', async () => {
   const device = new MemoryDevice({ sizeBytes: 2 ** 20, blockSize: 512 });
+  Object.defineProperty(device, 'allocation', { value: undefined });
   const { first } = await loggedInPair(device);
   const map = (lba: number, end: number) => first.run(readBlockMap(first.session, LUN, { lba, end }, MS));
   assert.deepEqual(await map(0, 2048), [{ lba: 0, blocks: 2048, status: 0 }]);
