@@ -28,6 +28,13 @@ const KINDS = {
     const { listIfaces } = await import('../services/records/edit-ifaces.js');
     return (await listIfaces(paths)).items.map(({ name }) => name);
   },
+  /** Paths of the target's configuration. */
+  tree: async ({ runDir, targetConfig }: Paths) => {
+    const { openTargetStore } = await import('../services/target/open-store.js');
+    const { pathsOf } = await import('./targetcli/node-list.js');
+    const store = await openTargetStore({ runDir, targetConfig, signal: AbortSignal.timeout(ANSWER_MS) });
+    return pathsOf(await store.read());
+  },
   /** Keys as KEY=VALUE arguments begin, and as iscsiadm's -n takes them. */
   keys: async () => (await recordKeys()).map((key) => `${key}=`),
   names: recordKeys,

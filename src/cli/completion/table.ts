@@ -123,6 +123,7 @@ function argKind(id: string, name: string, options: readonly string[]): Kind {
   if (options.length > 0) return { words: options };
   if (name === 'dir') return 'dir';
   if (name === 'name' && id.startsWith('iface:')) return { live: 'ifaces' };
+  if (name === 'path' && id.startsWith('target:')) return { live: 'tree' };
   const live = LIVE_ARGS[name];
   return live === undefined ? 'nothing' : { live };
 }
@@ -130,6 +131,7 @@ function argKind(id: string, name: string, options: readonly string[]): Kind {
 /** Commands that take any number of words say of which kind only in their usage. */
 function openArguments(id: string): { readonly args: readonly Kind[]; readonly rest: Kind } {
   const [topic = '', verb] = id.split(':');
+  if (topic === 'target') return { args: verb === 'shell' ? [{ live: 'tree' }] : [], rest: 'nothing' };
   if (verb === 'set' || verb === 'new') {
     const first = ({ node: 'targets', iface: 'ifaces', discovery: 'portals' } as const)[topic];
     return {

@@ -1,6 +1,8 @@
 // The tree as a list, for programs.
+import type { Snapshot } from '../../services/target/store.js';
 import { describe, shownChildren } from './draw.js';
-import type { TreeNode } from './tree.js';
+import { factsOf } from './facts.js';
+import { buildTree, type TreeNode } from './tree.js';
 
 export interface ListedNode {
   readonly path: string;
@@ -21,4 +23,9 @@ export function nodeList(node: TreeNode, depth: number): ListedNode[] {
   };
   visit(node, 0);
   return list;
+}
+
+/** Every path of the tree. */
+export function pathsOf({ config, status }: Snapshot): string[] {
+  return nodeList(buildTree(config, factsOf(status)), 0).map(({ path }) => path);
 }

@@ -1,16 +1,16 @@
 // The target shell: runs one line after the other on a configuration. It knows no terminal: what it says is handed on.
 import { type Edit, RefusedEdit } from '../../saveconfig/edits/edit.js';
-import type { SaveConfig, StorageObject } from '../../saveconfig/model.js';
-import { backstorePath } from '../../saveconfig/paths.js';
+import type { SaveConfig } from '../../saveconfig/model.js';
 import type { TargetHost } from '../../services/target/host.js';
 import type { Preferences } from '../../services/target/preferences.js';
-import type { LiveStatus, SessionRow, Snapshot, TargetStore } from '../../services/target/store.js';
+import type { SessionRow, Snapshot, TargetStore } from '../../services/target/store.js';
 import { AppError } from '../../util/errors.js';
 import { bindParameters, type PathHistory, type ShellContext } from './command.js';
 import { type CommandLine, parseCommandLine } from './command-line.js';
 import { requireCommand } from './commands/of-node.js';
+import { factsOf } from './facts.js';
 import { resolvePath } from './path.js';
-import { buildTree, type TreeFacts, type TreeNode } from './tree.js';
+import { buildTree, type TreeNode } from './tree.js';
 
 /** What the shell stands on. */
 export interface ShellOptions {
@@ -211,13 +211,4 @@ export class TargetShell {
     this.options.say('Global pref auto_save_on_exit=true');
     await this.#save(undefined, (await this.options.store.read()).config);
   }
-}
-
-/** What the tree shows beyond the configuration, from a running server or from the file. */
-export function factsOf(status: LiveStatus): TreeFacts {
-  return {
-    sizeOf: (object: StorageObject) => status.backstores[backstorePath(object)]?.sizeBytes ?? null,
-    portalProblem: (_, address, port) =>
-      status.portals[`${address}:${port}`]?.listening === false ? 'not listening' : null,
-  };
 }
