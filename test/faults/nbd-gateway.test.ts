@@ -32,10 +32,14 @@ describe('a gateway in front of an NBD engine', { skip: missing('qemu-nbd', 'qem
     rmSync(folder, { recursive: true });
   });
   async function startEngine(): Promise<void> {
+    // It is written once connections are taken, which is later than the socket is there.
+    const ready = join(folder, 'pid');
     rmSync(socket, { force: true });
-    const child = spawn('qemu-nbd', ['-t', '-k', socket, '-f', 'qcow2', '--discard=unmap', image], { stdio: 'ignore' });
+    rmSync(ready, { force: true });
+    const args = ['-t', '-k', socket, `--pid-file=${ready}`, '-f', 'qcow2', '--discard=unmap', image];
+    const child = spawn('qemu-nbd', args, { stdio: 'ignore' });
     engine = child;
-    for (const end = Date.now() + 60_000; !existsSync(socket); ) {
+    for (const end = Date.now() + 60_000; !existsSync(ready); ) {
       assert.ok(Date.now() < end && child.exitCode === null, 'qemu-nbd listens');
       await new Promise((resolve) => setTimeout(resolve, 10));
     }

@@ -145,10 +145,13 @@ export class FaultyDisk {
   #fuse: ChildProcess | null = null;
 
   async start(...args: string[]): Promise<this> {
+    // It is written once connections are taken, which is later than the socket is there.
+    const ready = join(this.folder, 'pid');
     rmSync(this.socket, { force: true });
-    const server = spawn('nbdkit', ['-f', '-U', this.socket, ...args], { stdio: 'ignore' });
+    rmSync(ready, { force: true });
+    const server = spawn('nbdkit', ['-f', '-P', ready, '-U', this.socket, ...args], { stdio: 'ignore' });
     this.#server = server;
-    await until(() => existsSync(this.socket), server, `nbdkit ${args.join(' ')}`);
+    await until(() => existsSync(ready), server, `nbdkit ${args.join(' ')}`);
     return this;
   }
   /** The export as a file by FUSE: what it says of a write, a read, a flush is what the server says. */

@@ -59,21 +59,23 @@ async function until(condition: () => boolean | Promise<boolean>, what: string):
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
-/** Starts a server in the foreground and waits for its socket. */
-async function start(program: string, args: string[], socket: string): Promise<ChildProcess> {
-  rmSync(socket, { force: true });
+/** Starts a server in the foreground and waits until it takes connections: `ready` is written then, later than its socket. */
+async function start(program: string, args: string[], socket: string, ready: string): Promise<ChildProcess> {
+  for (const old of [socket, ready]) rmSync(old, { force: true });
   const child = spawn(program, args, { stdio: 'ignore' });
   running.add(child);
   child.once('close', () => running.delete(child));
-  await until(() => existsSync(socket) || child.exitCode !== null, `${program} listens`);
+  await until(() => existsSync(ready) || child.exitCode !== null, `${program} listens`);
   assert.equal(child.exitCode, null, `${program} ${args.join(' ')}`);
   return child;
 }
 function nbdkit(socket: string, ...args: string[]): Promise<ChildProcess> {
-  return start('nbdkit', ['-f', '-U', socket, ...args], socket);
+  const ready = `${socket}.pid`;
+  return start('nbdkit', ['-f', '-P', ready, '-U', socket, ...args], socket, ready);
 }
 function qemuNbd(socket: string, image: string, format: string, ...args: string[]): Promise<ChildProcess> {
-  return start('qemu-nbd', ['-t', '-k', socket, '-f', format, ...args, image], socket);
+  const ready = `${socket}.pid`;
+  return start('qemu-nbd', ['-t', `--pid-file=${ready}`, '-k', socket, '-f', format, ...args, image], socket, ready);
 }
 function gone(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   return new Promise((resolve) => {
