@@ -50,6 +50,15 @@ import { schema } from './schema.js';
 import { serve, serveEvent } from './serve.js';
 import { sessionShow } from './session.js';
 import { sessionStats } from './session-stats.js';
+import {
+  targetClearconfig,
+  targetExplainAuth,
+  targetGrow,
+  targetMetrics,
+  targetRestoreconfig,
+  targetSaveconfig,
+  targetSessions,
+} from './target.js';
 import { targetCreate, targetDelete, targetGet, targetInfo, targetLs, targetSet } from './target-tree.js';
 
 export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
@@ -112,10 +121,17 @@ export const SCHEMAS: Readonly<Record<string, v.GenericSchema>> = {
   'session rescan': sessionRescan,
   'session show': sessionShow,
   'session stats': sessionStats,
+  'target clearconfig': targetClearconfig,
   'target create': targetCreate,
   'target delete': targetDelete,
+  'target explain-auth': targetExplainAuth,
   'target get': targetGet,
+  'target grow': targetGrow,
   'target info': targetInfo,
   'target ls': targetLs,
+  'target metrics': targetMetrics,
+  'target restoreconfig': targetRestoreconfig,
+  'target saveconfig': targetSaveconfig,
+  'target sessions': targetSessions,
   'target set': targetSet,
 };
