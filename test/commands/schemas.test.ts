@@ -187,19 +187,48 @@ describe('what commands print', () => {
   });
   it('the tree of a target', async () => {
     const tpg = `/iscsi/${TARGET}/tpg1`;
-    const { lines } = await output('target create', 0, 'target', 'create', '/backstores/ramdisk', 'rd0', '8M');
+    // No serve runs there: it is the saved file that is changed.
+    const elsewhere = ['--run-dir', join(box.folder, 'elsewhere')];
+    const { lines } = await output(
+      'target create',
+      0,
+      'target',
+      'create',
+      '/backstores/ramdisk',
+      'rd0',
+      '8M',
+      ...elsewhere,
+    );
     assert.deepEqual(lines, ['Created ramdisk rd0 with size 8M.']);
-    await output('target create', 0, 'target', 'create', '/iscsi', TARGET);
-    await output('target create', 0, 'target', 'create', `${tpg}/luns`, '/backstores/ramdisk/rd0');
-    await output('target set', 0, 'target', 'set', tpg, 'attribute', 'authentication=1');
-    const { groups } = await output('target get', 0, 'target', 'get', tpg, 'attribute', 'authentication');
+    await output('target create', 0, 'target', 'create', '/iscsi', TARGET, ...elsewhere);
+    await output('target create', 0, 'target', 'create', `${tpg}/luns`, '/backstores/ramdisk/rd0', ...elsewhere);
+    await output('target set', 0, 'target', 'set', tpg, 'attribute', 'authentication=1', ...elsewhere);
+    const { groups } = await output('target get', 0, 'target', 'get', tpg, 'attribute', 'authentication', ...elsewhere);
     assert.equal((groups as { parameters: Json[] }[])[0]?.parameters[0]?.value, '1');
-    await output('target get', 0, 'target', 'get', tpg);
-    await output('target info', 0, 'target', 'info', '/backstores/ramdisk/rd0');
-    const { nodes } = await output('target ls', 0, 'target', 'ls');
+    await output('target get', 0, 'target', 'get', tpg, ...elsewhere);
+    await output('target info', 0, 'target', 'info', '/backstores/ramdisk/rd0', ...elsewhere);
+    const { nodes } = await output('target ls', 0, 'target', 'ls', ...elsewhere);
     assert.ok((nodes as Json[]).some(({ path, kind }) => path === `${tpg}/luns/lun0` && kind === 'lun'));
-    await output('target delete', 0, 'target', 'delete', '/iscsi', TARGET);
-    await output('error', 21, 'target', 'delete', '/iscsi', TARGET);
+    const explained = await output('target explain-auth', 0, 'target', 'explain-auth', INITIATOR, ...elsewhere);
+    assert.equal((explained.groups as Json[])[0]?.status, 0x0202);
+    await output('error', 21, 'target', 'explain-auth', INITIATOR, '-T', 'iqn.2022-08.com.test:none', ...elsewhere);
+    const { path } = await output('target saveconfig', 0, 'target', 'saveconfig', ...elsewhere);
+    await output('error', 28, 'target', 'restoreconfig', String(path), ...elsewhere);
+    await output('target restoreconfig', 0, 'target', 'restoreconfig', String(path), '--clear-existing', ...elsewhere);
+    await output('target delete', 0, 'target', 'delete', '/iscsi', TARGET, ...elsewhere);
+    await output('error', 21, 'target', 'delete', '/iscsi', TARGET, ...elsewhere);
+    await output('error', 40, 'target', 'clearconfig', ...elsewhere);
+    await output('target clearconfig', 0, 'target', 'clearconfig', '--confirm', ...elsewhere);
+    await output('error', 32, 'target', 'sessions', ...elsewhere);
+  });
+  it('a target that runs', async () => {
+    await output('target sessions', 0, 'target', 'sessions');
+    await output('target metrics', 0, 'target', 'metrics');
+    const { sizeBytes } = await output('target grow', 0, 'target', 'grow', '/backstores/ramdisk/ramdisk1');
+    assert.equal(sizeBytes, 8 * 2 ** 20);
+    const { where, groups } = await output('target explain-auth', 0, 'target', 'explain-auth', INITIATOR);
+    const [group] = groups as Json[];
+    assert.deepEqual([where, group?.allowed, group?.chap, group?.chapUser], ['running', true, 'one-way', 'username']);
   });
   it('records that are changed', async () => {
     const other = 'iqn.2022-08.com.test:other';
