@@ -86,6 +86,20 @@ describe('the target shell', () => {
     assert.equal(code, 0);
     assert.match(stdout, /\/> \/iscsi> exit\nGlobal pref/);
   });
+  it('ends at a signal, without a save', async () => {
+    const child = spawn(process.execPath, [BIN, 'target', 'shell'], { env: box.env, stdio: ['pipe', 'pipe', 'pipe'] });
+    const ended = once(child, 'close');
+    let stdout = '';
+    await new Promise<void>((shown) => {
+      child.stdout.on('data', (text) => {
+        stdout += text;
+        if (stdout.endsWith('/> ')) shown();
+      });
+    });
+    child.kill('SIGTERM');
+    assert.equal((await ended)[0], 143);
+    assert.doesNotMatch(stdout, /saved/);
+  });
   it('keeps preferences', async () => {
     await box.ok('target', 'shell', 'set', 'global', 'tree_max_depth=1');
     assert.match(

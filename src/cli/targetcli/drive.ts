@@ -34,15 +34,24 @@ export async function runOneCommand(
   }
 }
 
-/** Runs lines until `exit` or their end. An error ends its line only, and the shell ends with 0, as targetcli does. */
-export async function runLines(shell: TargetShell, lines: AsyncIterable<string>, output: ShellOutput): Promise<number> {
+/**
+ * Runs lines until `exit` or their end. An error ends its line only, and the shell ends with 0, as targetcli does.
+ * An aborted `signal` ends it without a save.
+ */
+export async function runLines(
+  shell: TargetShell,
+  lines: AsyncIterable<string>,
+  output: ShellOutput,
+  signal?: AbortSignal,
+): Promise<number> {
   output.write(shell.banner);
   output.write(shell.prompt);
   for await (const line of lines) {
     await runOne(shell, line, output);
-    if (shell.ended) break;
+    if (shell.ended || signal?.aborted) break;
     output.write(shell.prompt);
   }
+  signal?.throwIfAborted();
   if (!shell.ended) output.write('exit\n');
   await endOf(shell, output);
   return 0;

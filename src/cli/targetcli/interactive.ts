@@ -12,6 +12,8 @@ export interface Terminal {
   /** The lines of earlier shells, the newest last. */
   readonly history: readonly string[];
   readonly keepHistory: (lines: readonly string[]) => Promise<void>;
+  /** Ends the shell, without a save. */
+  readonly signal: AbortSignal;
 }
 
 /** Reads and runs lines until `exit` or Ctrl-D; Ctrl-C drops what was typed of one. */
@@ -24,7 +26,7 @@ export async function runInteractive(shell: TargetShell, terminal: Terminal, out
     while (!shell.ended) {
       const line = await typed.next(shell.prompt);
       if (line === null) {
-        output.write('exit\n');
+        output.write(terminal.signal.aborted ? '\n' : 'exit\n');
         break;
       }
       if (line.trim() !== '' && !holdsSecret(line) && kept.at(-1) !== line) kept.push(line);
@@ -37,15 +39,17 @@ export async function runInteractive(shell: TargetShell, terminal: Terminal, out
       output.complain(`${error.message}\n`);
     });
   }
+  terminal.signal.throwIfAborted();
   await endOf(shell, output);
   return 0;
 }
 
-function open(shell: TargetShell, { input, output }: Terminal, kept: readonly string[]): Interface {
+function open(shell: TargetShell, { input, output, signal }: Terminal, kept: readonly string[]): Interface {
   const lines = createInterface({
     input,
     output,
     terminal: true,
+    signal,
     history: [...kept].reverse(),
     removeHistoryDuplicates: true,
     completer: async (line: string): Promise<[string[], string]> => {

@@ -25,12 +25,12 @@ exit saves the configuration. A running serve has each change at once. Lines wit
     const { argv, flags } = await this.parse(TargetShellCommand, words ?? this.argv);
     const { openShell } = await import('../../cli/targetcli/open.js');
     const { runLines, runOneCommand } = await import('../../cli/targetcli/drive.js');
-    const { paths } = this;
+    const { paths, abortSignal } = this;
     const { shell, store } = await openShell({
       paths,
       control: flags.control,
       version: this.config.version,
-      signal: this.abortSignal,
+      signal: abortSignal,
       colour: this.toTerminal && process.env.NO_COLOR === undefined,
       echoSecrets: true,
       say: (text) => void process.stdout.write(`${text}\n`),
@@ -49,12 +49,18 @@ exit saves the configuration. A running serve has each change at once. Lines wit
           input: process.stdin,
           output: process.stdout,
           history: await readHistory(paths.stateDir),
+          signal: abortSignal,
           keepHistory: async (lines: readonly string[]) => await writeHistory(paths.stateDir, lines),
         };
         process.exitCode = await runInteractive(shell, terminal, output);
       } else {
         const { createInterface } = await import('node:readline');
-        process.exitCode = await runLines(shell, createInterface({ input: process.stdin }), output);
+        process.exitCode = await runLines(
+          shell,
+          createInterface({ input: process.stdin, signal: abortSignal }),
+          output,
+          abortSignal,
+        );
       }
     } finally {
       await store.close();
