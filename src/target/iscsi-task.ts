@@ -137,8 +137,12 @@ export class IscsiTask implements ScsiTask {
 
   // ---- The end --------------------------------------------------------------------------------------------------
 
-  /** Ends the task with CHECK CONDITION once what it has started has returned and the data under way has come. */
-  fail(sense: Sense): void {
+  /**
+   * Ends the task with CHECK CONDITION once what it has started has returned and the data under way has come; one that is over
+   * but for that data keeps the status that it has. `ended` is called after it.
+   */
+  fail(sense: Sense, ended?: () => void): void {
+    if (ended !== undefined) this.#whenEnded.push(ended);
     if (this.#failure !== null || this.aborted || this.#finished) return;
     this.#failure = sense;
     this.aborted = true;

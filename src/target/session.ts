@@ -17,7 +17,6 @@ import { type OutputHolder, SMALL_PIECE } from './output-memory.js';
 import type { Resumable } from './scsi-task.js';
 import type { RegisteredSession } from './session-registry.js';
 import type { MappedLun } from './target-node.js';
-import { abortAll } from './task-set.js';
 import type { Solicitor } from './transfer-session.js';
 
 /** Read data being fetched from devices for one connection, in bytes: two pieces of the largest kind. */
@@ -142,7 +141,7 @@ export class TargetSession implements RegisteredSession, TaskSession, OutputHold
   }
 
   /**
-   * Another set of logical units from now on. Commands for those that are gone stop; the initiator is told by UNIT ATTENTION
+   * Another set of logical units from now on. Commands for those that are gone end with 05/25/00; the initiator is told by UNIT ATTENTION
    * 3Fh/0Eh on each one that stays (SPC-4 §6.33: REPORTED LUNS DATA HAS CHANGED), if the numbers are not the same as before.
    */
   regrant(luns: ReadonlyMap<number, MappedLun>): void {
@@ -170,10 +169,13 @@ export class TargetSession implements RegisteredSession, TaskSession, OutputHold
   #leaveUnit(unit: LogicalUnit): void {
     this.#units.delete(unit);
     const tasks = [...this.tasks.values()].filter((task) => task.unit === unit);
-    abortAll(tasks, () => {
+    let left = tasks.length;
+    const leave = (): void => {
       // It may have come back meanwhile.
-      if (!this.#units.has(unit)) unit.leave(this.nexus);
-    });
+      if (--left <= 0 && !this.#units.has(unit)) unit.leave(this.nexus);
+    };
+    if (left === 0) leave();
+    for (const task of tasks) task.fail(Senses.LunNotSupported, leave);
   }
 
   /** MaxCmdSN for the next PDU. It stands still while too much write data is held. */

@@ -1,17 +1,19 @@
 // What a portal group is configured with, as an initiator meets it: parameters, windows, proofs, discovery, redirection.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { BlockOp } from '../../src/block/block-device.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { AsyncEvent, parseAsyncMessage } from '../../src/iscsi/wire/async-message.js';
 import { Opcode } from '../../src/iscsi/wire/bhs.js';
 import { emitLogoutRequest, LogoutReason } from '../../src/iscsi/wire/logout.js';
+import { parseR2T } from '../../src/iscsi/wire/r2t.js';
 import { parseText } from '../../src/iscsi/wire/text.js';
 import { emitTextRequest } from '../../src/iscsi/wire/text-request.js';
 import type { PortalGroupConfig, TargetConfig } from '../../src/target/config.js';
 import { LIMITS } from '../../src/target/limits.js';
 import { LogicalUnit } from '../../src/target/logical-unit.js';
 import { TargetNode } from '../../src/target/target-node.js';
-import { senseOf } from './ready.js';
+import { HeldDevice, senseOf } from './ready.js';
 import { INITIATOR, makeNode, NO_AUTH, type NodeOptions, ScriptedInitiator, TARGET } from './scripted-initiator.js';
 
 const OTHER = 'iqn.2022-08.com.test:stranger';
@@ -316,6 +318,29 @@ describe('a new configuration under a session', () => {
     assert.equal(senseOf(initiator.one()), '05/25/00');
     initiator.connection.onClosed('over');
     assert.equal(second.nexuses.size, 0);
+  });
+
+  test('commands for a LUN that is taken away end, and its unit is left once they have', () => {
+    const device = new HeldDevice({ sizeBytes: 2 ** 20 });
+    const node = makeNode({ device });
+    const initiator = new ScriptedInitiator(node);
+    initiator.logIn();
+    initiator.clearAttention();
+    device.holding = BlockOp.Read;
+    const reading = initiator.command('28 00 00000000 00 0001 00', { read: 512 });
+    const writing = initiator.command('2a 00 00000000 00 0001 00', { write: 512 });
+    const { itt, ttt } = parseR2T(initiator.one().header);
+    assert.equal(itt, writing);
+    node.context.reconfigure(nodeOf([group({})]));
+    assert.equal(initiator.receive().length, 0);
+    assert.equal(node.unit.nexuses.size, 1);
+    initiator.dataOut(writing, ttt, 0, 0, Buffer.alloc(512), true);
+    const ended = initiator.one();
+    assert.deepEqual([senseOf(ended), ended.header.readUInt32BE(16)], ['05/25/00', writing]);
+    for (const go of device.held.splice(0)) go();
+    const last = initiator.one();
+    assert.deepEqual([senseOf(last), last.header.readUInt32BE(16)], ['05/25/00', reading]);
+    assert.equal(node.unit.nexuses.size, 0);
   });
 
   test('the same LUNs disturb nothing; a map that becomes read-only holds at once', () => {
