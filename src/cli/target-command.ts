@@ -38,6 +38,7 @@ export abstract class TargetCommand extends BaseCommand {
       colour: this.toTerminal && process.env.NO_COLOR === undefined,
       echoSecrets: false,
       say,
+      warn: (text) => this.warning(text),
     });
     try {
       return await work(shell);

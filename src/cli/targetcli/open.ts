@@ -23,11 +23,13 @@ export interface OpenOptions {
   readonly echoSecrets: boolean;
   /** Lines for standard output; the last line end is missing. */
   readonly say: (text: string) => void;
+  /** What a person should know although it went well. */
+  readonly warn: (text: string) => void;
 }
 
 /** @throws AppError when the configuration cannot be reached. The store is the caller's to close. */
 export async function openShell(options: OpenOptions): Promise<{ shell: TargetShell; store: TargetStore }> {
-  const { paths, control, version, signal, colour, echoSecrets, say } = options;
+  const { paths, control, version, signal, colour, echoSecrets, say, warn } = options;
   const { runDir, targetConfig } = paths;
   const store = await FollowingStore.open({ runDir, targetConfig, control, signal });
   const shell = new TargetShell({
@@ -43,6 +45,7 @@ export async function openShell(options: OpenOptions): Promise<{ shell: TargetSh
     colour,
     echoSecrets,
     say,
+    warn,
   });
   return { shell, store };
 }

@@ -1,5 +1,8 @@
 // The target shell: runs one line after the other on a configuration. It knows no terminal: what it says is handed on.
+
+import type { Remark } from '../../saveconfig/check.js';
 import { type Edit, RefusedEdit } from '../../saveconfig/edits/edit.js';
+import { notHonoured } from '../../saveconfig/honour.js';
 import type { SaveConfig } from '../../saveconfig/model.js';
 import type { TargetHost } from '../../services/target/host.js';
 import type { Preferences } from '../../services/target/preferences.js';
@@ -31,6 +34,8 @@ export interface ShellOptions {
   readonly echoSecrets: boolean;
   /** Takes lines for standard output; the last line end is missing. */
   readonly say: (text: string) => void;
+  /** Takes what a person should know although it went well. */
+  readonly warn: (text: string) => void;
 }
 
 const MOST_BACKUPS = 10;
@@ -180,7 +185,16 @@ export class TargetShell {
       }
     }
     for (const line of edit.lines) this.options.say(line);
+    this.#warnOf(snapshot.config, edit.config);
     await this.#enter(edit.created);
+  }
+
+  /** What the edit has set and this target does not do: nothing is taken without a word. */
+  #warnOf(before: SaveConfig, after: SaveConfig): void {
+    if (before === after) return;
+    const text = ({ path, reason }: Remark): string => `${path}: ${reason}`;
+    const known = new Set(notHonoured(before).map(text));
+    for (const remark of notHonoured(after).map(text)) if (!known.has(remark)) this.options.warn(remark);
   }
 
   /** The preference auto_cd_after_create, and the bookmark @last. */

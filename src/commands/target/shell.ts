@@ -1,6 +1,7 @@
 // targetcli's shell: on a terminal, from a pipe, or for one command.
 import { BaseCommand } from '../../cli/base-command.js';
 import { controlFlag } from '../../cli/target-command.js';
+import { oneLine } from '../../util/printable.js';
 
 export default class TargetShellCommand extends BaseCommand {
   static override enableJsonFlag = false;
@@ -34,6 +35,7 @@ exit saves the configuration. A running serve has each change at once. Lines wit
       colour: this.toTerminal && process.env.NO_COLOR === undefined,
       echoSecrets: true,
       say: (text) => void process.stdout.write(`${text}\n`),
+      warn: (text) => void process.stderr.write(`warning: ${oneLine(text)}\n`),
     });
     const output = {
       write: (text: string) => void process.stdout.write(text),

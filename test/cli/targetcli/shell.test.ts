@@ -95,6 +95,12 @@ describe('settings', () => {
     assert.equal(await typist.type(`${acl} set auth password=`), "Parameter password is now ''.");
     assert.equal(await typist.type(`${acl} get auth password`), 'password= ');
   });
+  test('what is set and has no effect is told, once', async () => {
+    const { ground } = await Typist.withTarget();
+    const line = ['/backstores/fileio/disk01/alua', 'create', 'standby', '2'];
+    assert.match((await ground.call(line)).stderr, /^warning: \/backstores\/fileio\/disk01\/alua\/standby: only .*\n$/);
+    assert.equal((await ground.call([TPG, 'disable'])).stderr, '');
+  });
   test('several values, or none', async () => {
     const typist = await Typist.withTarget();
     const { applied } = typist.ground;

@@ -94,7 +94,7 @@ export class Ground implements TargetStore {
   async close(): Promise<void> {}
 
   /** A shell on this ground; what it says goes to `say`. */
-  shell(say: (text: string) => void): TargetShell {
+  shell(say: (text: string) => void, warn: (text: string) => void = () => undefined): TargetShell {
     return new TargetShell({
       store: this,
       host: this.host,
@@ -112,6 +112,7 @@ export class Ground implements TargetStore {
       colour: false,
       echoSecrets: true,
       say,
+      warn,
     });
   }
 
@@ -128,7 +129,10 @@ export class Ground implements TargetStore {
   }
   async #answer(run: (shell: TargetShell, output: ShellOutput) => Promise<number>): Promise<Answer> {
     const [stdout, stderr]: [string[], string[]] = [[], []];
-    const shell = this.shell((text) => void stdout.push(`${text}\n`));
+    const shell = this.shell(
+      (text) => void stdout.push(`${text}\n`),
+      (text) => void stderr.push(`warning: ${text}\n`),
+    );
     const exit = await run(shell, {
       write: (text) => void stdout.push(text),
       complain: (text) => void stderr.push(text),
