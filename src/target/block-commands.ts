@@ -131,9 +131,10 @@ export async function writeSame(unit: Unit, task: ScsiTask, cdb: BlockCdb): Done
   const offset = unit.checkRange(task.cdb, cdb.lba, cdb.blocks, unit.features.maxWriteSameBlocks);
   // WSNZ is set: a count of 0 does not mean "to the end". ANCHOR is not offered. NDOB goes with UNMAP or alone.
   if (cdb.blocks === 0) throw invalidFieldInCdb('SBC-3 §5.45', cdb.opcode >> 5 === 4 ? 10 : 7);
+  // Before what a file that is open for reading alone cannot do anyway: that it is protected says more.
+  unit.checkWritable(task);
   if (cdb.anchor || (cdb.unmap && !unit.features.writeSameUnmap))
     throw invalidFieldInCdb('SBC-3 §5.45', 1, cdb.anchor ? 4 : 3);
-  unit.checkWritable(task);
   if (!cdb.noDataOut && task.dataOutLength !== blockSize) throw invalidFieldInCdb('SBC-3 §5.45', 0);
   const pattern = cdb.noDataOut ? Buffer.alloc(blockSize) : await gather(task, blockSize);
   const total = cdb.blocks * blockSize;
@@ -212,8 +213,7 @@ export async function getLbaStatus(unit: Unit, task: ScsiTask, cdb: LbaStatusCdb
   if (cdb.lba >= unit.blocks) throw new CheckCondition('SBC-3 §5.6', Senses.LbaOutOfRange);
   const { blockSize } = unit.device;
   const most = Math.min(LIMITS.lbaStatus, Math.max(1, Math.floor((cdb.allocationLength - 8) / 16)));
-  // BLOCKS of a descriptor has 32 bits.
-  const length = Math.min(unit.blocks - cdb.lba, 0xffff_ffff) * blockSize;
+  const length = Math.min((unit.blocks - cdb.lba) * blockSize, LIMITS.lbaStatusBytes);
   const extents = await unit.allocation(cdb.lba * blockSize, length, most);
   reply(task, buildLbaStatus(lbaRuns(cdb.lba, blockSize, extents)), cdb.allocationLength);
 }

@@ -126,15 +126,19 @@ async function carryOut(unit: Unit, task: ScsiTask, move: Move, moved: (length: 
   for (let at = 0; at < length; at += LIMITS.chunk) {
     checkAborted(task);
     const size = Math.min(LIMITS.chunk, length - at);
-    const writable = [...task.luns.values()].some(
-      (mapped) => mapped.unit === to && to.refuses(task.nexus, 'write', mapped.readOnly) === null,
-    );
-    if (!writable || from.refuses(task.nexus, 'read', false) !== null) throw aborted(Senses.ThirdPartyDeviceFailure);
+    if (!isOpen(task, from, 'read') || !isOpen(task, to, 'write')) throw aborted(Senses.ThirdPartyDeviceFailure);
     await to.writeAlone(move.toOffset + at, await from.read(move.fromOffset + at, size));
     moved(size);
     await unit.pause('copy', size);
   }
   if (length > 0) await to.settle();
+}
+
+/** Whether the nexus still has the unit, and may still do this to it. */
+function isOpen(task: ScsiTask, unit: CopyUnit, access: 'read' | 'write'): boolean {
+  return [...task.luns.values()].some(
+    (mapped) => mapped.unit === unit && unit.refuses(task.nexus, access, mapped.readOnly) === null,
+  );
 }
 
 function aborted(sense: Sense): CheckCondition {

@@ -47,8 +47,9 @@ export const LIMITS = {
   /** EXTENDED COPY: how many run at a time for one unit, each with a piece in memory, and outcomes kept for a nexus. */
   copies: 8,
   copyResults: 16,
-  /** GET LBA STATUS: descriptors of one answer. */
+  /** GET LBA STATUS: descriptors of one answer, and bytes that it may be about: looking through a large disk takes its time. */
   lbaStatus: 256,
+  lbaStatusBytes: 2 ** 36,
   /** UNMAP: blocks of all its descriptors together, and their number. WRITE SAME may be as long as a transfer. */
   unmapBlocks: 2 ** 20,
   unmapDescriptors: 64,

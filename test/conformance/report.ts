@@ -22,7 +22,7 @@ export function markdown(suite: string, columns: readonly Column[]): string {
   return [
     '# iscsi-test-cu against `lunctl serve`',
     '',
-    `${suite}; every test of the suite, with data loss and SANITIZE allowed and a second path given. Written by`,
+    `${suite}; every test of the suite, with data loss and SANITIZE allowed and a second path given; ReadOnly on a write-protected disk. Written by`,
     '`npm run test:conformance`. A test counts as skipped as soon as it leaves one part out; the reason is the suite’s own.',
     '',
     '| Backstore | Tests | Passed | Failed | Skipped |',

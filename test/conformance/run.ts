@@ -3,7 +3,7 @@
 // skips. It needs what `npm run build` makes, and iscsi-test-cu (Debian's libiscsi-bin).
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,36 +15,52 @@ const MOST_SKIPS = 40;
 /** A family that has not ended by then hangs. */
 const FAMILY_MS = 120_000;
 const START_MS = 60_000;
-const SIZE = '100M';
-/** dpkg-query's own notation. */
-const FIELDS = ['Package', 'Version'].map((field) => `$\{${field}}`).join(' ');
-/** This test wants to see a SANITIZE under way for a while, through every reset: it has a disk of its own. */
-const SLOW = { test: 'Sanitize.Reset', size: '256M' } as const;
+/** What one `serve` is asked: families or single tests, on a disk of `mib` MiB. */
+interface Round {
+  readonly parts: readonly string[];
+  readonly mib: number;
+  readonly flags?: readonly string[];
+  /** Of the suite. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+const MIB = 100;
+/** Wants a disk that is write-protected. */
+const READ_ONLY = 'ReadOnly.ReadOnlySBC';
+/** Wants to see a SANITIZE under way for a while, through every reset: it has a larger disk of its own. */
+const SLOW = { test: 'Sanitize.Reset', mib: 256 } as const;
 /** Makes its naps a tenth as long: at the end it sleeps for a minute without answering a ping, which no target puts up with. */
 const FAKETIME = ['x86_64', 'aarch64']
   .map((machine) => `/usr/lib/${machine}-linux-gnu/faketime/libfaketime.so.1`)
   .find((path) => existsSync(path));
+/** dpkg-query's own notation. */
+const FIELDS = ['Package', 'Version'].map((field) => `$\{${field}}`).join(' ');
 const TARGET = 'iqn.2022-08.com.test:conformance';
 const INITIATORS = ['', '-2'].map((end) => `iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-test${end}`);
 const BACKSTORES = [
-  { title: 'fileio', disk: (folder: string, size: string) => `${join(folder, 'disk.img')}=${size}` },
-  { title: 'ramdisk', disk: (_folder: string, size: string) => `ramdisk:${size}` },
+  { title: 'fileio', disk: sparseFile },
+  { title: 'ramdisk', disk: (_folder: string, mib: number) => `ramdisk:${mib}M` },
 ] as const;
 
 const familyOf = (test: string): string => test.slice(0, test.indexOf('.'));
 const root = fileURLToPath(new URL('../..', import.meta.url));
-
-type Env = Readonly<Record<string, string>>;
 
 interface Served {
   readonly url: string;
   stop(): Promise<void>;
 }
 
-async function serve(disk: string, folder: string): Promise<Served> {
+function sparseFile(folder: string, mib: number): string {
+  const path = join(folder, 'disk.img');
+  writeFileSync(path, '');
+  truncateSync(path, mib * 2 ** 20);
+  return path;
+}
+
+async function serve(disk: string, folder: string, flags: readonly string[]): Promise<Served> {
   const allow = INITIATORS.map((name) => `--allow=${name}`);
-  const args = ['bin/run.js', 'serve', disk, '-T', TARGET, '-p', '127.0.0.1:0', ...allow, `--run-dir=${folder}/run`];
-  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  const args = ['bin/run.js', 'serve', disk, '-T', TARGET, '-p', '127.0.0.1:0', ...allow, ...flags];
+  const env = { ...process.env, LUNCTL_RUN_DIR: join(folder, 'run') };
+  const child = spawn(process.execPath, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'] });
   const port = await listeningPort(child);
   return {
     url: `iscsi://127.0.0.1:${port}/${TARGET}/0`,
@@ -72,7 +88,7 @@ function listeningPort(child: ChildProcess): Promise<string> {
 }
 
 /** What one family, or one test of it, says; cut off where it does not end in time. */
-async function runPart(part: string, url: string, env: Env): Promise<string> {
+async function runPart(part: string, url: string, env: Round['env']): Promise<string> {
   const args = ['-V', '-d', '-S', '-t', `ALL.${part}`, url, url];
   const child = spawn('iscsi-test-cu', args, {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -89,24 +105,31 @@ async function runPart(part: string, url: string, env: Env): Promise<string> {
 type Backstore = (typeof BACKSTORES)[number];
 
 async function runBackstore(backstore: Backstore, tests: readonly string[]): Promise<Column> {
-  // The family of the slow test goes test by test, or the slow one would run twice.
-  const parts = tests
-    .filter((test) => test !== SLOW.test)
-    .map((test) => (familyOf(test) === familyOf(SLOW.test) ? test : familyOf(test)));
-  const slow = tests.includes(SLOW.test) ? runParts(backstore, SLOW.size, [SLOW.test], haste()) : '';
-  const said = await Promise.all([runParts(backstore, SIZE, [...new Set(parts)]), slow]);
+  const said = await Promise.all(roundsOf(tests).map((round) => runRound(backstore, round)));
   return { title: backstore.title, results: complete(tests, readVerdicts(said.join('\n'))) };
 }
 
-function haste(): Env {
+/** Family by family; that of the slow test goes test by test, or the slow one would run twice. */
+function roundsOf(tests: readonly string[]): Round[] {
+  const alone: readonly string[] = [SLOW.test, READ_ONLY];
+  const parts = tests
+    .filter((test) => !alone.includes(test))
+    .map((test) => (familyOf(test) === familyOf(SLOW.test) ? test : familyOf(test)));
+  const rounds: Round[] = [{ parts: [...new Set(parts)], mib: MIB }];
+  if (tests.includes(READ_ONLY)) rounds.push({ parts: [READ_ONLY], mib: MIB, flags: ['--read-only'] });
+  if (tests.includes(SLOW.test)) rounds.push({ parts: [SLOW.test], mib: SLOW.mib, env: haste() });
+  return rounds;
+}
+
+function haste(): Readonly<Record<string, string>> {
   if (FAKETIME === undefined) throw new Error('libfaketime is missing: apt-get install libfaketime');
   return { LD_PRELOAD: FAKETIME, FAKETIME: '+0 x10' };
 }
 
-async function runParts({ disk }: Backstore, size: string, parts: readonly string[], env: Env = {}): Promise<string> {
+async function runRound({ disk }: Backstore, { parts, mib, flags = [], env = {} }: Round): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'lunctl-cu-'));
   try {
-    const served = await serve(disk(folder, size), folder);
+    const served = await serve(disk(folder, mib), folder, flags);
     let said = '';
     try {
       for (const part of parts) said += await runPart(part, served.url, env);
