@@ -262,6 +262,7 @@ export class NbdDevice implements BlockDevice, NbdEvents {
 
   async allocation({ offset, length }: ByteRange, most: number): Promise<readonly Extent[]> {
     const connection = await this.#whenRoom();
+    if (connection.ended) throw new BlockError(BlockStatus.Eio, 'the connection to the NBD server was lost');
     if (connection.terms?.allocation == null) {
       throw new AppError('ERR_NOT_SUPPORTED', 'the NBD server does not tell what is allocated');
     }

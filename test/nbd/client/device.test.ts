@@ -247,6 +247,15 @@ describe('NbdDevice', () => {
     assert.equal(fua.status, BlockStatus.Ok);
   });
 
+  it('what is allocated: asked over the connection that there is, and an error when that is lost meanwhile', async () => {
+    const rig = await opened();
+    await assert.rejects(rig.device.allocation({ offset: 0, length: 512 }, 1), { code: 'ERR_NOT_SUPPORTED' });
+    const lost = rig.device.allocation({ offset: 0, length: 512 }, 1);
+    rig.lose();
+    await assert.rejects(lost, { status: BlockStatus.Eio });
+    await settle();
+  });
+
   it('closing ends what waits, says goodbye, and leaves no connection behind that comes late', async () => {
     const rig = await opened();
     await rig.device.close();
