@@ -23,7 +23,7 @@ import { Heard, Random, Sequence } from '../helpers/malformed.js';
 import { MemorySink } from '../helpers/memory-sink.js';
 import { INITIATOR, NO_AUTH, pattern, ScriptedInitiator, TARGET } from '../target/scripted-initiator.js';
 
-const INPUTS = count('MALFORMED_INPUTS', 15_000);
+const INPUTS = count('MALFORMED_INPUTS', 10_000);
 /** One input again: its seed, with MALFORMED_INPUTS=1. */
 const SEED = count('MALFORMED_SEED', 20_261_122);
 const HOSTILE = 'iqn.2022-08.com.test:hostile';
