@@ -54,6 +54,50 @@ WantedBy=remote-fs.target
 `;
 }
 
+/**
+ * lunctl-serve.service: serves the saved configuration from boot to shutdown, before this host logs in anywhere: it may be
+ * its own initiator. A disk that is not there yet is waited for by starting again.
+ */
+export function serveUnit(program: Program, config: string): string {
+  const lunctl = `${quoted(program.node)} ${quoted(program.script)}`;
+  return `# Made by: lunctl config unit serve
+[Unit]
+Description=iSCSI target of ${config.replaceAll('%', '%%')} (lunctl)
+Documentation=man:lunctl-serve(8) man:lunctl-target(8)
+Wants=network-online.target
+After=network-online.target nss-lookup.target local-fs.target
+Before=lunctl-login.service remote-fs-pre.target
+RequiresMountsFor=${quoted(config)}
+ConditionPathExists=${config.replaceAll('%', '%%')}
+StartLimitIntervalSec=0
+
+[Service]
+Type=simple
+ExecStart=${lunctl} serve --config ${quoted(config)} --no-input
+# Ended by SIGTERM.
+SuccessExitStatus=143
+Restart=on-failure
+RestartSec=5
+TimeoutStopSec=30
+LimitNOFILE=65536
+UMask=0077
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=yes
+ProtectHostname=yes
+SystemCallArchitectures=native
+SystemCallFilter=${SYSTEM_CALLS}
+SystemCallErrorNumber=EPERM
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_FOWNER CAP_NET_BIND_SERVICE CAP_SYS_RAWIO CAP_SYS_ADMIN
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
 /** One word of an Exec line: systemd.service(5), "Command lines". */
 function quoted(path: string): string {
   const escaped = path.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('$', '$$$$');

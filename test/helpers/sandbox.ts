@@ -97,9 +97,9 @@ export class Sandbox {
     assert.ok(run.ms - ms < Math.max(mostMs, 2 * ms), `${run.ms} ms, where ${idle.join(' ')} takes ${ms} ms`);
   }
 
-  /** Starts `lunctl serve …` on a port of the kernel's choice, unless there is a --portal; resolves with the port when it listens. */
+  /** Starts `lunctl serve …` on a port of the kernel's choice, unless there is a --portal or a --config; resolves with the port when it listens. */
   serve(...args: string[]): Promise<{ port: number; child: ChildProcess; output: () => string }> {
-    const portal = args.includes('--portal') ? [] : ['--portal', '127.0.0.1:0'];
+    const portal = args.includes('--portal') || args.includes('--config') ? [] : ['--portal', '127.0.0.1:0'];
     const child = spawn(process.execPath, [BIN, 'serve', ...portal, ...args], {
       ...{ env: this.env, ...this.user },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -109,7 +109,7 @@ export class Sandbox {
     return new Promise((resolve, reject) => {
       const read = (chunk: Buffer): void => {
         output += chunk;
-        const port = /(?:listening on 127\.0\.0\.1:|"address":"127\.0\.0\.1","port":)(\d+)/.exec(output)?.[1];
+        const port = /(?:listening on 127\.[\d.]+:|"address":"127\.0\.0\.1","port":)(\d+)/.exec(output)?.[1];
         if (port) resolve({ port: Number(port), child, output: () => output });
       };
       child.stdout.on('data', read);
