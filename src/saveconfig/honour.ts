@@ -58,9 +58,12 @@ function ofStorageObject(object: StorageObject): Remark[] {
   }
   // What pscsi passes through is the device's own business.
   if (object.plugin !== 'pscsi') remarks.push(...unlike(path, object.attributes, BACKSTORE_ONLY));
-  const groups = object.alua_tpgs.filter(({ name }) => name !== DEFAULT_ALUA_GROUP.name);
-  for (const { name } of groups) {
-    remarks.push({ path: `${path}/alua/${name}`, reason: 'only default_tg_pt_gp has an effect' });
+  for (const { name, alua_access_state } of object.alua_tpgs) {
+    const group = `${path}/alua/${name}`;
+    if (name !== DEFAULT_ALUA_GROUP.name) remarks.push({ path: group, reason: 'only default_tg_pt_gp has an effect' });
+    else if (alua_access_state !== 0) {
+      remarks.push({ path: group, reason: 'every path is Active/optimized: another state has no effect' });
+    }
   }
   return remarks;
 }

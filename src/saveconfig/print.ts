@@ -6,11 +6,6 @@ export function printSaveConfig(config: SaveConfig): string {
   return `${asciiOnly(JSON.stringify(sorted(config), null, 2))}\n`;
 }
 
-/** Whether two configurations say the same, whatever the order of their keys. */
-export function sameConfig(a: SaveConfig, b: SaveConfig): boolean {
-  return printSaveConfig(a) === printSaveConfig(b);
-}
-
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;

@@ -75,7 +75,7 @@ describe('explain-auth', () => {
 });
 
 describe('what is told is what is done', () => {
-  const units = new Map(
+  const units = new Map<string, LogicalUnit>(
     config.storage_objects.map(({ plugin, name }) => {
       const device = new MemoryDevice({ sizeBytes: 4096 });
       return [`/backstores/${plugin}/${name}`, new LogicalUnit({ name, serial: '1', device })] as const;

@@ -94,6 +94,11 @@ describe('what cannot be honoured is named with its path', () => {
     ['offload', { 'targets.0.tpgs.0.portals.0.offload': true }, 'portals/0.0.0.0:3260: offload'],
     ['T10 PI', { 'storage_objects.1.attributes.pi_prot_type': 1 }, '/backstores/fileio/f2: pi_prot_type=1'],
     ['aio', { 'storage_objects.1.aio': true }, '/backstores/fileio/f2: aio'],
+    [
+      'an ALUA state',
+      { 'storage_objects.1.alua_tpgs.0.alua_access_state': 2 },
+      '/backstores/fileio/f2/alua/default_tg_pt_gp: every path is Active/optimized',
+    ],
     ['ERL 2', { 'targets.0.tpgs.0.parameters.ErrorRecoveryLevel': '2' }, 'tpg1: ErrorRecoveryLevel=2'],
     [
       'a handler',
