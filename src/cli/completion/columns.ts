@@ -4,6 +4,7 @@ import { SESSIONS } from '../render/devices.js';
 import { DISKS } from '../render/disk.js';
 import { blockRuns, LUNS } from '../render/lun.js';
 import { DISCOVERIES, FOUND, IFACES, NODES } from '../render/records.js';
+import { TARGET_SESSIONS } from '../render/target.js';
 
 const LISTINGS = {
   'chap:show': CHAP,
@@ -15,6 +16,7 @@ const LISTINGS = {
   'lun:map': blockRuns(1),
   'node:list': NODES,
   'session:show': SESSIONS,
+  'target:sessions': TARGET_SESSIONS,
 } as const;
 
 /** Names of columns by the id of the command. */
