@@ -48,6 +48,7 @@ const ON_DEMAND = {
   'grow-nbd': 'a LUN of LIO grows under a mounted file system (F29)',
   'targetcli-serve':
     "the guides' targetcli sessions typed into our shell, open-iscsi on what serve makes of them, and LIO's configuration here",
+  'scsi-serve': "our target's SCSI side as sg3-utils see it through the kernel's initiator",
   pscsi: 'a SCSI disk of the host passed through by our target',
   transcripts: 'recordings of the real iscsiadm on ours against LIO, and the guide by our iscsiadm',
   'lio-reservations': 'persistent reservations of a LUN of LIO, beside open-iscsi',
