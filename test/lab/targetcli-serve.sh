@@ -148,7 +148,7 @@ fio_verify "$(disk 1)"
 grown=$(disk 1)
 run lunctl target delete "/iscsi/$TARGET/tpg1/luns" lun1
 fails 1 dd if="$grown" of=/dev/null bs=4k count=1 iflag=direct
-run lunctl target set /backstores/fileio/disk01 size=12G
+run lunctl target grow /backstores/fileio/disk01 12G
 run iscsiadm -m session --rescan
 until [ "$(blockdev --getsize64 "$dev")" = 12884901888 ]; do sleep 0.2; done
 umount /mnt
