@@ -34,7 +34,7 @@ const ACL_ONLY: OnlyValues = {
   random_datain_seq_offsets: [0],
   random_r2t_offsets: [0],
 };
-const SERVED_FABRICS: ReadonlySet<string> = new Set(['iscsi', 'loopback']);
+const SERVED_FABRICS: ReadonlySet<string> = new Set(['iscsi']);
 
 /** In the order of the file; empty where all of it is honoured. */
 export function notHonoured(config: SaveConfig): Remark[] {

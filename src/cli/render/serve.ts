@@ -48,7 +48,8 @@ function detail(event: TargetEvent): string {
       return event.reinstated ? `${what}, in place of an older one` : what;
     }
     case 'refuse': {
-      const hint = event.status === 0x0202 ? '; allow it with --allow' : '';
+      const isUnknown = event.status === 0x0202 && event.initiatorName !== null;
+      const hint = isUnknown ? `; lunctl target explain-auth ${event.initiatorName} says more` : '';
       return `${event.reason} (${loginStatusHex(event.status)})${hint}`;
     }
     case 'end':

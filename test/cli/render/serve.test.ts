@@ -43,7 +43,7 @@ test('a login, a refusal with its reason, an end', () => {
   );
   assert.equal(
     eventLine({ kind: 'refuse', ...names, status: 0x0202, reason: 'not in the ACL' }, REMOTE, AT),
-    `09:14:02  refuse  ${INITIATOR}  192.168.219.102:51544  not in the ACL (0x0202); allow it with --allow`,
+    `09:14:02  refuse  ${INITIATOR}  192.168.219.102:51544  not in the ACL (0x0202); lunctl target explain-auth ${INITIATOR} says more`,
   );
   assert.equal(
     eventLine({ kind: 'end', ...names, session: 1, cause: 'logout', reason: 'logout' }, REMOTE, AT),
