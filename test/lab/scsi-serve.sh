@@ -75,7 +75,9 @@ serve_disk $disks/disk01.img=64M $disks/disk02.img=64M
 log_in_kernel
 say sg_persist --in --read-reservation /dev/sda
 expect 'Key ?= ?0xabc' /tmp/out
-say sg_persist --out --clear --param-rk=abc /dev/sda
+# open-iscsi counts its ISIDs up, so that this login is another nexus: it has to register before it may clear.
+say sg_persist --out --register --param-sark=def /dev/sda
+say sg_persist --out --clear --param-rk=def /dev/sda
 
 step 'SANITIZE'
 say sg_sanitize --block --quick --wait /dev/sdb
