@@ -34,7 +34,7 @@ export function groupAttribute(tpg: Tpg, name: keyof typeof ABSENT): boolean {
   return Number(tpg.attributes[name] ?? ABSENT[name]) !== 0;
 }
 const ABSENT = {
-  authentication: 0,
+  authentication: 1,
   demo_mode_discovery: 1,
   demo_mode_write_protect: 1,
   generate_node_acls: 0,

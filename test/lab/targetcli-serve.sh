@@ -131,6 +131,7 @@ log_in_kernel
 dev=$(disk 0)
 run parted --script "$dev" 'mklabel gpt'
 run parted --script "$dev" 'mkpart primary 0% 100%'
+udevadm settle
 until [ -b "${dev}1" ]; do sleep 0.1; done
 run mkfs.xfs -q -i size=1024 -s size=4096 "${dev}1"
 mount "${dev}1" /mnt

@@ -46,7 +46,15 @@ const portalOf = (port: number, ip_address = '127.0.0.1'): Portal => ({ ip_addre
 /** One target with one group; LUN n is object n. */
 function configOf(objects: readonly StorageObject[], acls: readonly NodeAcl[], portals: readonly Portal[]): SaveConfig {
   const luns = objects.map(({ plugin, name }, index) => ({ index, storage_object: `/backstores/${plugin}/${name}` }));
-  const tpg: Tpg = { tag: 1, enable: true, luns, portals, node_acls: acls, attributes: {}, parameters: {} };
+  const tpg: Tpg = {
+    tag: 1,
+    enable: true,
+    luns,
+    portals,
+    node_acls: acls,
+    attributes: { authentication: 0 },
+    parameters: {},
+  };
   return { ...EMPTY_CONFIG, storage_objects: objects, targets: [{ fabric: 'iscsi', wwn: TARGET, tpgs: [tpg] }] };
 }
 

@@ -53,7 +53,7 @@ function groupConfig(owner: string, tpg: Tpg, unitOf: UnitOf): PortalGroupConfig
     acls: tpg.node_acls.map((acl) => aclConfig(acl, served)),
     auth: authOf(tpg),
     demoMode: attribute('generate_node_acls', 0) === 0 ? 'off' : demoAccess(attribute('demo_mode_write_protect', 1)),
-    authenticationRequired: attribute('authentication', 0) !== 0,
+    authenticationRequired: attribute('authentication', 1) !== 0,
     alias: tpg.parameters.TargetAlias === undefined ? null : String(tpg.parameters.TargetAlias),
     parameters: groupParameters(`${owner} tpg${tpg.tag}`, tpg.parameters),
     loginTimeoutMs: within(attribute('login_timeout', LIMITS.loginTimeoutMs / 1000) * 1000, least, most),
