@@ -115,6 +115,7 @@ iscsiadm -m iface -I stranger -o update -n iface.initiatorname -v iqn.2022-08.co
 iscsiadm -m node -T "$TARGET" -p 127.0.0.1,1 -I stranger -o new
 fails 24 iscsiadm -m node -T "$TARGET" -p 127.0.0.1 -I stranger --login
 iscsiadm -m node -T "$TARGET" -I stranger -o delete
+iscsiadm -m iface -I stranger -o delete
 
 step 'login, and the disk down to a mounted XFS'
 disk() { readlink -f "/dev/disk/by-path/ip-127.0.0.1:3260-iscsi-$TARGET-lun-$1"; }
