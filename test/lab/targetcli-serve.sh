@@ -184,7 +184,7 @@ iscsiadm -m node -T $second -p 192.168.90.1:3261 -o update -n node.session.auth.
 run iscsiadm -m node -T $second -p 192.168.90.1:3261 --login
 path=/dev/disk/by-path/ip-192.168.90.1:3261-iscsi-$second-lun-0
 until [ -b $path ]; do sleep 0.2; done
-fio_verify $path
+fio_verify "$(readlink -f $path)"
 iscsiadm -m node -T $second --logout
 # The removed LUN's last command is the one error that belongs here.
 if dmesg | grep -iE 'detected conn error|ping timeout|iscsi: .*error'; then echo 'the kernel met errors'; exit 1; fi
