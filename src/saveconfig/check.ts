@@ -54,7 +54,8 @@ function checkTpg(target: Target, tpg: Tpg, backstores: ReadonlyMap<string, Stor
     seen.see(path);
     if (!backstores.has(lun.storage_object)) remarks.push({ path, reason: `there is no ${lun.storage_object}` });
   }
-  for (const portal of tpg.portals) seen.see(portalPath(target, tpg, portal));
+  // Port 0 is another one each time.
+  for (const portal of tpg.portals) if (portal.port !== 0) seen.see(portalPath(target, tpg, portal));
   for (const acl of tpg.node_acls) {
     seen.see(aclPath(target, tpg, acl));
     checkAcl(target, tpg, acl, remarks);

@@ -222,9 +222,9 @@ node_is node.session.auth.authmethod CHAP
 node_is node.session.auth.username username
 node_is node.session.auth.password password
 log_in_kernel
-mount "$(disk 0)1" /mnt
-test -s /mnt/fio
-umount /mnt
+sum=$(dd if="$(disk 0)" bs=1M count=32 iflag=direct status=none | sha256sum)
+test "$sum" = "$(dd if=/var/lib/iscsi_disks/disk01.img bs=1M count=32 status=none | sha256sum)"
+fio_verify "$(disk 0)1"
 iscsiadm -m node -T "$TARGET" --logout
 end_serve
 echo 'LAB PASSED'

@@ -16,14 +16,19 @@ interface Open {
 
 /** A change that is prepared: one of the two is to be called. */
 export interface ListenerChange {
-  /** The port of each portal, by `key`: for those that asked for port 0, the one that was chosen. */
-  readonly ports: ReadonlyMap<string, number>;
+  /** The ports of those that asked for port 0, in their order. */
+  readonly chosen: readonly number[];
   commit(): void;
   undo(): Promise<void>;
 }
 
-export function portalKey({ address, port }: Portal): string {
+function portalKey({ address, port }: Portal): string {
   return `${canonicalAddress(address)} ${port}`;
+}
+
+/** Port 0 is another one each time. */
+function keyOf(portal: Portal, index: number): string {
+  return portal.port === 0 ? `any ${index}` : portalKey(portal);
 }
 
 export class Listeners {
@@ -52,7 +57,7 @@ export class Listeners {
 
   /** Opens what `portals` need and is not open. @throws AppError; everything is as before then */
   async prepare(portals: readonly Portal[]): Promise<ListenerChange> {
-    const needed = new Map(socketsFor(portals).map((portal) => [portalKey(portal), portal]));
+    const needed = new Map(socketsFor(portals).map((portal, i) => [keyOf(portal, i), portal]));
     const surplus = [...this.#open].filter(([key]) => !needed.has(key));
     const missing = [...needed].filter(([key]) => !this.#open.has(key));
     // Every address and one of them cannot both be bound: what goes makes room first.
@@ -75,7 +80,7 @@ export class Listeners {
     const next = new Map([...this.#open].filter(([key]) => needed.has(key)));
     for (const [key, open] of opened) next.set(key, open);
     return {
-      ports: new Map([...next].map(([key, { listener }]) => [key, listener.port])),
+      chosen: [...opened.values()].filter(({ wanted }) => wanted.port === 0).map(({ listener }) => listener.port),
       undo,
       commit: () => this.#commit(next, opened, surplus),
     };

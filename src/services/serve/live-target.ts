@@ -13,7 +13,7 @@ import { BufferPool } from '../../util/ref-buffer.js';
 import { changedMeanwhile } from '../target/saved-store.js';
 import type { LiveStatus, SessionRow, Snapshot } from '../target/store.js';
 import { Connections, type OnEvent } from './connections.js';
-import { type ListenerChange, Listeners, portalKey } from './listeners.js';
+import { type ListenerChange, Listeners } from './listeners.js';
 import { bareAddress, nodeConfig } from './node-config.js';
 import {
   closeObject,
@@ -160,7 +160,7 @@ export class LiveTarget {
       const objects = this.#objectsFor(config, opened);
       listening = await this.#listeners.prepare(portalsOf(config));
       options.signal?.throwIfAborted();
-      const next = withPorts(config, listening.ports);
+      const next = withPorts(config, listening.chosen);
       const node = new TargetNode(nodeConfig(next, (path) => objects.get(path)?.unit));
       await this.#grow(config, objects);
       return { config: withSettled(next, objects), node, objects, listening, failed };
@@ -305,12 +305,12 @@ function withSettled(config: SaveConfig, objects: ReadonlyMap<string, ServedObje
 }
 
 /** Portals that asked for any port say which one it is. */
-function withPorts(config: SaveConfig, ports: ReadonlyMap<string, number>): SaveConfig {
-  const portal = (from: PortalObject): PortalObject => {
-    const port = from.port === 0 ? ports.get(portalKey({ address: bareAddress(from), port: 0 })) : undefined;
-    return port === undefined ? from : { ...from, port };
-  };
+function withPorts(config: SaveConfig, chosen: readonly number[]): SaveConfig {
+  const left = [...chosen];
+  const portal = (from: PortalObject): PortalObject =>
+    from.port === 0 ? { ...from, port: left.shift() ?? from.port } : from;
   const targets = config.targets.map((target) => {
+    if (target.fabric !== 'iscsi') return target;
     const tpgs = target.tpgs.map((tpg) => ({ ...tpg, portals: tpg.portals.map(portal) }));
     return { ...target, tpgs };
   });

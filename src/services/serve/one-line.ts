@@ -2,6 +2,7 @@
 import { DEFAULT_ALUA_GROUP } from '../../saveconfig/defaults.js';
 import type { ChapCredentials, MappedLun, NodeAcl, SaveConfig, StorageObject, Tpg } from '../../saveconfig/model.js';
 import { backstorePath } from '../../saveconfig/paths.js';
+import { printable } from '../../util/printable.js';
 import { storageObject } from './backstores/serve-disk.js';
 import type { ServeOptions } from './options.js';
 
@@ -17,7 +18,7 @@ export async function oneLineConfig(options: ServeOptions): Promise<SaveConfig> 
 
 /** Two files of one name are two storage objects. */
 function freeName(object: StorageObject, others: readonly StorageObject[]): string {
-  const plain = object.name.replace(/[/\s\p{C}]/gu, '_');
+  const plain = printable(object.name.replace(/[/\s]/g, '_')) || 'disk';
   const taken = new Set(others.filter(({ plugin }) => plugin === object.plugin).map(({ name }) => name));
   for (let n = 1; ; n++) {
     const name = n === 1 ? plain : `${plain}-${n}`;
