@@ -116,6 +116,8 @@ iscsiadm -m node -T "$TARGET" -p 127.0.0.1,1 -I stranger -o new
 fails 24 iscsiadm -m node -T "$TARGET" -p 127.0.0.1 -I stranger --login
 iscsiadm -m node -T "$TARGET" -I stranger -o delete
 iscsiadm -m iface -I stranger -o delete
+# A target that refuses closes the connection, which the kernel may call an error; after this there is to be none.
+dmesg --clear
 
 step 'login, and the disk down to a mounted XFS'
 disk() { readlink -f "/dev/disk/by-path/ip-127.0.0.1:3260-iscsi-$TARGET-lun-$1"; }
